@@ -1,0 +1,1 @@
+"""A kitchen: takes orders from its queue, cooks them, and says what it made of each."""

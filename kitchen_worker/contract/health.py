@@ -1,0 +1,80 @@
+"""Answers the probes of whoever keeps a process alive, over a few lines of HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+
+#: A process whose loop made no progress for this long is not live.
+STUCK_AFTER_S = 60.0
+#: Longest time in which a probe has to say what it wants.
+_REQUEST_TIMEOUT_S = 5.0
+
+
+class Health:
+    """What a process knows of its own health: its broker, and when its loop last made progress."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self._beaten_at = time.monotonic()
+
+    def beat(self) -> None:
+        """Say that the process's loop made progress."""
+        self._beaten_at = time.monotonic()
+
+    def set_connected(self, connected: bool) -> None:
+        """Say whether the broker is there; to find it gone, and to look again, is progress."""
+        self.connected = connected
+        self.beat()
+
+    @property
+    def live(self) -> bool:
+        """Whether the process's loop still makes progress."""
+        return time.monotonic() - self._beaten_at < STUCK_AFTER_S
+
+
+@asynccontextmanager
+async def serve_health(port: int | None, health: Health) -> AsyncIterator[int | None]:
+    """Serve /live and /ready on ``port``; serves nothing when it is 0 or None. Gives the port."""
+    if not port:
+        yield None
+        return
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                request = await reader.readuntil(b"\r\n")
+                writer.write(_response(request, health))
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # a probe that hangs up or talks nonsense is no concern of ours
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "0.0.0.0", port, limit=4096)
+    try:
+        yield port
+    finally:
+        server.close()
+
+
+def _response(request: bytes, health: Health) -> bytes:
+    target = (request.split() + [b""] * 2)[1].split(b"?")[0]
+    answers = {
+        b"/live": {"live": health.live},
+        b"/ready": {"ready": health.connected},
+    }
+    body = answers.get(target, {"error": "ask for /live or /ready"})
+    status = HTTPStatus.OK if True in body.values() else HTTPStatus.SERVICE_UNAVAILABLE
+    if target not in answers:
+        status = HTTPStatus.NOT_FOUND
+    content = json.dumps(body).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + content

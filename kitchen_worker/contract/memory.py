@@ -1,0 +1,261 @@
+"""A broker in memory, with the face of the real one: what tests of all three packages run on.
+
+It routes over fanout, headers, topic and exchange-to-exchange bindings as a Topology declares
+them, bounds queues that drop their oldest, delivers again what was not acknowledged, and can be
+told to be lost. Message and queue lifetimes (``x-message-ttl``) it does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kitchen_worker.contract.topology import (
+    ORDERS_DEAD,
+    Binding,
+    Exchange,
+    Queue,
+    Topology,
+)
+from kitchen_worker.contract.wire import (
+    BrokerLost,
+    Delivery,
+    Outgoing,
+    PublishFailed,
+)
+
+
+@dataclass
+class MemoryQueue:
+    """A queue that stands: what waits in it, oldest first."""
+
+    declared: Queue
+    waiting: deque[Delivery] = field(default_factory=deque)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class MemoryBroker:
+    """All of a broker in memory: sessions come and go (``lose``, ``restore``), queues stay.
+
+    ``published`` is every message that it took, in order; ``queues`` what waits, by queue.
+    """
+
+    def __init__(self) -> None:
+        self.published: list[Outgoing] = []
+        self.queues: dict[str, MemoryQueue] = {}
+        self._exchanges: dict[str, Exchange] = {}
+        self._bindings: list[Binding] = []
+        self._consumers: list[MemoryDeliveries] = []
+        self._lost: str | None = None
+        self._tags = 0
+
+    @property
+    def dead_letters(self) -> list[Outgoing]:
+        """What was dead-lettered by hand or by an overflowing queue, in order."""
+        return [message for message in self.published if message.exchange == ORDERS_DEAD]
+
+    def bodies(self, queue: str) -> list[bytes]:
+        """What waits in a queue, oldest first."""
+        return [delivery.body for delivery in self.queues[queue].waiting]
+
+    def lose(self, reason: str = "the broker went away") -> None:
+        """End the session: whoever waits gets BrokerLost, what was not acked is requeued."""
+        self._lost = reason
+        consumers, self._consumers = self._consumers, []
+        for consumer in consumers:
+            consumer.end(reason)
+
+    def restore(self) -> None:
+        """Be there again, for the next session."""
+        self._lost = None
+
+    async def declare(self, topology: Topology) -> None:
+        """See Broker.declare."""
+        self._check()
+        for exchange in topology.exchanges:
+            if self._exchanges.setdefault(exchange.name, exchange) != exchange:
+                self._refuse(f"exchange {exchange.name} stands with another type")
+        for queue in topology.queues:
+            standing = self.queues.setdefault(queue.name, MemoryQueue(queue)).declared
+            if standing != queue:
+                self._refuse(f"queue {queue.name} stands with other arguments")
+        self._bindings += [one for one in topology.bindings if one not in self._bindings]
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
+        """See Broker.publish."""
+        await asyncio.sleep(0)
+        return [self._publish(message) for message in messages]
+
+    async def consume(self, queue: str, *, prefetch: int) -> MemoryDeliveries:
+        """See Broker.consume."""
+        self._check()
+        if queue not in self.queues:
+            self._refuse(f"no queue {queue}")
+        consumer = MemoryDeliveries(self, self.queues[queue], prefetch)
+        self._consumers.append(consumer)
+        return consumer
+
+    async def depth(self, queue: str) -> int:
+        """See Broker.depth."""
+        self._check()
+        if queue not in self.queues:
+            self._refuse(f"no queue {queue}")
+        return len(self.queues[queue].waiting)
+
+    def _publish(self, message: Outgoing) -> PublishFailed | None:
+        if self._lost is not None:
+            return PublishFailed(f"{message.exchange} {message.routing_key}: {self._lost}")
+        if message.exchange not in self._exchanges:
+            return PublishFailed(f"{message.exchange}: no such exchange")
+        names = dict.fromkeys(self._routed(message.exchange, message))
+        if not names and message.mandatory:
+            return PublishFailed(f"{message.exchange} {message.routing_key}: no route")
+        self.published.append(message)
+        for name in names:
+            self._enqueue(self.queues[name], message)
+        return None
+
+    def _routed(self, exchange: str, message: Outgoing) -> Iterator[str]:
+        kind = self._exchanges[exchange].type
+        for binding in self._bindings:
+            if binding.source == exchange and _matches(kind, binding, message):
+                if binding.to_exchange:
+                    yield from self._routed(binding.destination, message)
+                else:
+                    yield binding.destination
+
+    def _enqueue(self, queue: MemoryQueue, message: Outgoing) -> None:
+        self._tags += 1
+        queue.waiting.append(
+            Delivery(
+                tag=self._tags,
+                queue=queue.declared.name,
+                body=message.body,
+                routing_key=message.routing_key,
+                message_id=message.message_id,
+                headers=dict(message.headers),
+            )
+        )
+        queue.changed.set()
+        length = queue.declared.arguments.get("x-max-length")
+        while length is not None and len(queue.waiting) > length:
+            self._overflow(queue, queue.waiting.popleft())
+
+    def _overflow(self, queue: MemoryQueue, dropped: Delivery) -> None:
+        arguments = queue.declared.arguments
+        if "x-dead-letter-exchange" in arguments:
+            self._publish(
+                Outgoing(
+                    exchange=arguments["x-dead-letter-exchange"],
+                    routing_key=arguments.get("x-dead-letter-routing-key", dropped.routing_key),
+                    body=dropped.body,
+                    message_id=dropped.message_id,
+                    headers=dropped.headers,
+                    mandatory=False,
+                )
+            )
+
+    def _check(self) -> None:
+        if self._lost is not None:
+            raise BrokerLost(self._lost)
+
+    def _refuse(self, reason: str) -> None:
+        self.lose(reason)
+        raise BrokerLost(reason)
+
+
+class MemoryDeliveries:
+    """The deliveries of one queue of a MemoryBroker."""
+
+    def __init__(self, broker: MemoryBroker, queue: MemoryQueue, prefetch: int) -> None:
+        self._broker = broker
+        self._queue = queue
+        self._prefetch = prefetch
+        self._held: dict[int, Delivery] = {}
+        self._ended: str | None = None
+        self._cancelled = False
+
+    @property
+    def held(self) -> int:
+        """How many were handed over and are not acknowledged yet."""
+        return len(self._held)
+
+    async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
+        """See Deliveries.batch."""
+        loop = asyncio.get_running_loop()
+        taken: list[Delivery] = []
+        deadline = loop.time() + wait_s
+        while len(taken) < at_most:
+            self._check()
+            first_of_batch = not taken
+            if self._take(taken):
+                deadline = loop.time() + gather_s if first_of_batch else deadline
+                continue
+            self._queue.changed.clear()
+            try:
+                async with asyncio.timeout(max(deadline - loop.time(), 0)):
+                    await self._queue.changed.wait()
+            except TimeoutError:
+                break
+        self._check()
+        return taken
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """See Deliveries.ack."""
+        self._check()
+        for delivery in deliveries:
+            if self._held.pop(delivery.tag, None) is None:
+                self._broker.lose(f"unknown delivery tag {delivery.tag}")
+                self._check()
+        self._queue.changed.set()
+
+    async def cancel(self) -> None:
+        """See Deliveries.cancel."""
+        self._check()
+        self._cancelled = True
+
+    def end(self, reason: str) -> None:
+        """End with BrokerLost, and put back at the queue's head what was not acknowledged."""
+        self._ended = reason
+        for delivery in reversed(self._held.values()):
+            self._queue.waiting.appendleft(replace(delivery, redelivered=True))
+        self._held.clear()
+        self._queue.changed.set()
+
+    def _take(self, taken: list[Delivery]) -> bool:
+        if self._cancelled or not self._queue.waiting or len(self._held) >= self._prefetch:
+            return False
+        delivery = self._queue.waiting.popleft()
+        self._held[delivery.tag] = delivery
+        taken.append(delivery)
+        return True
+
+    def _check(self) -> None:
+        if self._ended is not None:
+            raise BrokerLost(self._ended)
+
+
+def _matches(kind: str, binding: Binding, message: Outgoing) -> bool:
+    if kind == "fanout":
+        return True
+    if kind == "headers":
+        return _headers_match(binding.arguments, message.headers)
+    if kind == "topic":
+        return _topic_matches(binding.routing_key.split("."), message.routing_key.split("."))
+    return binding.routing_key == message.routing_key
+
+
+def _headers_match(wanted: Any, headers: Any) -> bool:
+    found = [headers.get(name) == value for name, value in wanted.items() if name[:2] != "x-"]
+    return any(found) if wanted.get("x-match") == "any" else all(found)
+
+
+def _topic_matches(pattern: list[str], words: list[str]) -> bool:
+    if not pattern:
+        return not words
+    if pattern[0] == "#":
+        return any(_topic_matches(pattern[1:], words[skip:]) for skip in range(len(words) + 1))
+    return bool(words) and pattern[0] in ("*", words[0]) and _topic_matches(pattern[1:], words[1:])

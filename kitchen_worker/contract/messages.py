@@ -1,0 +1,210 @@
+"""The messages that cross the broker: frozen records that read and write themselves.
+
+Everything that can be wrong with incoming bytes becomes one error::
+
+    MessageError
+      UnreadableMessage   Raised when bytes are not a message of the contract.
+      OversizedMessage    Raised when a message is larger than the contract allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+
+#: Largest order on the wire, in bytes.
+MAX_ORDER_BYTES = 64 * 1024
+#: Largest single event on the wire, in bytes.
+MAX_EVENT_BYTES = 256 * 1024
+#: Largest message that carries several events, in bytes.
+MAX_EVENTS_BYTES = 1024 * 1024
+#: Most events that one message may carry.
+MAX_EVENTS = 500
+#: Money on the wire is below this, never negative, and has at most so many decimals.
+MAX_MONEY = 10**9
+MAX_MONEY_DECIMALS = 6
+
+ORDER_PLACED = "order.placed"
+ORDER_EVENTS = "order.events"
+
+VERSION_PATTERN = r"^[a-z0-9-]{1,40}$"
+
+ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+OrderId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
+LaunchId = OrderId
+VersionName = Annotated[str, msgspec.Meta(pattern=VERSION_PATTERN)]
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+ShortText = Annotated[str, msgspec.Meta(max_length=200)]
+#: Minutes of one portion, as on the menu.
+Minutes = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Role(StrEnum):
+    """A version's part in a launch."""
+
+    CONTROL = "control"
+    CANDIDATE = "candidate"
+    BASELINE = "baseline"
+
+
+class EventKind(StrEnum):
+    """What a kitchen says of an order: one ``received`` at the start, one of the others at the end."""
+
+    RECEIVED = "received"
+    HANDLED = "handled"
+    FAILED = "failed"
+
+
+class MessageError(ValueError):
+    """A message that must not go on; holds the raw bytes and the reason."""
+
+    def __init__(self, reason: str, raw: bytes) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.raw = raw
+
+
+class UnreadableMessage(MessageError):
+    """Raised when bytes are not a message of the contract."""
+
+
+class OversizedMessage(MessageError):
+    """Raised when a message is larger than the contract allows."""
+
+
+class OrderItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an order: ``quantity`` portions of one thing on the menu."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    title: ShortText
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+    preparation_time: Minutes
+    unit_price: Decimal
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as every kitchen receives it. Money is exact; times on the menu are minutes."""
+
+    id: OrderId
+    number: Annotated[int, msgspec.Meta(ge=0)]
+    placed_at: Instant
+    items: Annotated[tuple[OrderItem, ...], msgspec.Meta(min_length=1, max_length=1000)]
+    note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+    total_price: Decimal
+    total_prep_time: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """The error of a kitchen that raised: its type's name and its message."""
+
+    type: ShortText
+    message: Annotated[str, msgspec.Meta(max_length=4000)]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What one version says of one order. Durations are milliseconds of a monotonic clock.
+
+    ``result`` is set for ``handled`` alone, ``error`` for ``failed`` alone. ``launch`` is null
+    for an order that was placed while no launch was open.
+    """
+
+    event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    kind: EventKind
+    order_id: OrderId
+    launch: LaunchId | None = None
+    version: VersionName
+    role: Role
+    build: ShortText = ""
+    worker: ShortText = ""
+    delivery: Annotated[int, msgspec.Meta(ge=1)] = 1
+    redelivered: bool = False
+    placed_at: Instant | None = None
+    received_at: Instant
+    finished_at: Instant | None = None
+    queue_ms: Milliseconds | None = None
+    handling_ms: Milliseconds | None = None
+    result: dict[str, Any] | None = None
+    error: Failure | None = None
+
+    def __post_init__(self) -> None:
+        ended = self.kind is not EventKind.RECEIVED
+        if ended and (self.finished_at is None or self.handling_ms is None):
+            raise ValueError(f"a {self.kind} event needs finished_at and handling_ms")
+        if (self.result is not None) != (self.kind is EventKind.HANDLED):
+            raise ValueError("result goes with handled, and with nothing else")
+        if (self.error is not None) != (self.kind is EventKind.FAILED):
+            raise ValueError("error goes with failed, and with nothing else")
+
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_order_decoder = msgspec.json.Decoder(Order)
+_event_decoder = msgspec.json.Decoder(Event)
+_events_decoder = msgspec.json.Decoder(
+    Annotated[tuple[Event, ...], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
+)
+
+
+def encode_order(order: Order) -> bytes:
+    """Write an order; raises OversizedMessage above MAX_ORDER_BYTES."""
+    return _bounded(_encoder.encode(order), MAX_ORDER_BYTES, "order")
+
+
+def decode_order(raw: bytes) -> Order:
+    """Read an order; raises UnreadableMessage or OversizedMessage."""
+    _bounded(raw, MAX_ORDER_BYTES, "order")
+    try:
+        order = _order_decoder.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
+        raise UnreadableMessage(f"not an order: {cause}", raw) from cause
+    if not all(_is_money(money) for money in _moneys(order)):
+        raise UnreadableMessage(f"not an order: money is from 0 to {MAX_MONEY}, exact", raw)
+    return order
+
+
+def encode_event(event: Event) -> bytes:
+    """Write one event; raises OversizedMessage above MAX_EVENT_BYTES."""
+    return _bounded(_encoder.encode(event), MAX_EVENT_BYTES, "event")
+
+
+def join_events(encoded: Sequence[bytes]) -> bytes:
+    """Make one message body of events already written: an object for one, an array for several."""
+    return encoded[0] if len(encoded) == 1 else b"[" + b",".join(encoded) + b"]"
+
+
+def decode_events(raw: bytes) -> tuple[Event, ...]:
+    """Read a message of one event or several; raises UnreadableMessage or OversizedMessage."""
+    several = raw.lstrip()[:1] == b"["
+    _bounded(raw, MAX_EVENTS_BYTES if several else MAX_EVENT_BYTES, "events")
+    try:
+        return _events_decoder.decode(raw) if several else (_event_decoder.decode(raw),)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
+        raise UnreadableMessage(f"not an event: {cause}", raw) from cause
+
+
+def utc_now() -> datetime:
+    """The time of day, aware and UTC."""
+    return datetime.now(UTC)
+
+
+def _moneys(order: Order) -> list[Decimal]:
+    return [order.total_price, *(item.unit_price for item in order.items)]
+
+
+def _is_money(value: Decimal) -> bool:
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or not -MAX_MONEY_DECIMALS <= exponent <= len(str(MAX_MONEY)):
+        return False
+    return 0 <= value < MAX_MONEY
+
+
+def _bounded(raw: bytes, limit: int, what: str) -> bytes:
+    if len(raw) > limit:
+        raise OversizedMessage(f"{what} of {len(raw)} bytes; at most {limit} are allowed", raw)
+    return raw

@@ -1,0 +1,202 @@
+"""The real broker and the one in memory do the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.dead_letters import dead_letter
+from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.messages import Role
+from kitchen_worker.contract.tests.making import an_order, posted, posted_bytes
+from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken
+from kitchen_worker.contract.topology import Limits, Topology, dead_queue, kitchen_queue
+from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
+
+pytestmark = pytest.mark.asyncio
+
+LIMITS = Limits(dark_queue_length=3)
+CONTROL = topology.kitchen("vlatest", Role.CONTROL, LIMITS)
+CANDIDATE = topology.kitchen("vnext", Role.CANDIDATE, LIMITS)
+Opening = Callable[..., AbstractAsyncContextManager[Broker]]
+
+
+@asynccontextmanager
+async def _in_memory(*_: Topology) -> AsyncIterator[Broker]:
+    yield MemoryBroker()
+
+
+@pytest.fixture(params=["memory", pytest.param("rabbit", marks=pytest.mark.broker)])
+def opened(request: pytest.FixtureRequest) -> Opening:
+    if request.param == "memory":
+        return _in_memory
+    url = request.getfixturevalue("amqp_url")
+    return lambda *topologies: fresh_rabbit(url, *topologies)
+
+
+async def test_a_message_that_nobody_would_get_fails(opened: Opening) -> None:
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL)
+        unheard = Outgoing(exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}")
+        [failure] = await broker.publish([unheard])
+        assert isinstance(failure, PublishFailed)
+        assert "nobody" in str(failure)
+
+
+async def test_of_many_messages_only_the_unroutable_ones_fail(opened: Opening) -> None:
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL)
+        good = posted(an_order())
+        bad = Outgoing(exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}")
+        outcomes = await broker.publish([good, bad] * 300)
+        assert [outcome is None for outcome in outcomes] == [True, False] * 300
+        assert await broker.depth(kitchen_queue("vlatest")) == 300
+
+
+async def test_nobody_need_get_what_is_not_mandatory(opened: Opening) -> None:
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL)
+        note = Outgoing(
+            exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}", mandatory=False
+        )
+        assert await broker.publish([note]) == [None]
+
+
+async def test_the_sample_decides_who_gets_an_order(opened: Opening) -> None:
+    async with opened(CONTROL, CANDIDATE) as broker:
+        await broker.declare(CONTROL + CANDIDATE)
+        dark, light = an_order(), an_order()
+        await broker.publish([posted(dark, "vnext"), posted(light, "vother")])
+        for_control = await taken(broker, kitchen_queue("vlatest"), 2)
+        assert [one.message_id for one in for_control] == [dark.id, light.id]
+        [for_vnext] = await taken(broker, kitchen_queue("vnext"), 1)
+        assert for_vnext.message_id == dark.id
+        assert for_vnext.headers == posted(dark, "vnext").headers
+        assert await broker.depth(kitchen_queue("vnext")) == 0
+
+
+async def test_a_full_dark_queue_drops_its_oldest_and_the_control_keeps_all(
+    opened: Opening,
+) -> None:
+    async with opened(CONTROL, CANDIDATE) as broker:
+        await broker.declare(CONTROL + CANDIDATE)
+        orders = [an_order(number=number) for number in range(5)]
+        await broker.publish([posted(order, "vnext") for order in orders])
+        kept = await taken(broker, kitchen_queue("vnext"), 3)
+        assert [one.message_id for one in kept] == [order.id for order in orders[2:]]
+        dropped = await taken(broker, dead_queue(kitchen_queue("vnext")), 2)
+        assert {one.message_id for one in dropped} == {order.id for order in orders[:2]}
+        assert await broker.depth(kitchen_queue("vlatest")) == 5
+
+
+async def test_a_dead_letter_arrives_with_its_reason_and_leaves_the_queue(
+    opened: Opening,
+) -> None:
+    async with opened(CANDIDATE) as broker:
+        await broker.declare(CANDIDATE)
+        queue = kitchen_queue("vnext")
+        headers = {topology.dark_header("vnext"): "1", "traceparent": "00-ab"}
+        await broker.publish([posted_bytes(b"\xff", headers)])
+        deliveries = await broker.consume(queue, prefetch=10)
+        [unreadable] = await deliveries.batch(at_most=1, gather_s=0, wait_s=DEADLINE_S)
+        await dead_letter(broker, deliveries, unreadable, "no JSON " * 1000)
+        [letter] = await taken(broker, dead_queue(queue), 1)
+        assert letter.body == b"\xff"
+        assert letter.headers["traceparent"] == "00-ab"
+        assert letter.headers[topology.REASON_HEADER].startswith("no JSON no JSON")
+        await deliveries.cancel()
+        assert await broker.depth(queue) == 0
+        assert await broker.depth(topology.DEAD_LETTERS_QUEUE) == 1
+
+
+async def test_no_more_than_the_prefetch_is_held(opened: Opening) -> None:
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL)
+        await broker.publish([posted(an_order()) for _ in range(6)])
+        deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=4)
+        first = await deliveries.batch(at_most=10, gather_s=0.2, wait_s=DEADLINE_S)
+        assert len(first) == 4
+        await deliveries.ack([first[3], first[1]])
+        await deliveries.ack([first[0], first[2]])
+        assert len(await deliveries.batch(at_most=10, gather_s=0.2, wait_s=DEADLINE_S)) == 2
+
+
+async def test_an_empty_queue_gives_an_empty_batch(opened: Opening) -> None:
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL)
+        deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=1)
+        assert await deliveries.batch(at_most=1, gather_s=0, wait_s=0.01) == []
+
+
+async def test_after_a_cancel_nothing_comes_and_what_is_held_can_be_acked(
+    opened: Opening,
+) -> None:
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL)
+        deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=1)
+        await broker.publish([posted(an_order()), posted(an_order())])
+        held = await deliveries.batch(at_most=1, gather_s=0, wait_s=DEADLINE_S)
+        await deliveries.cancel()
+        await deliveries.ack(held)
+        assert await deliveries.batch(at_most=1, gather_s=0, wait_s=0.05) == []
+        assert await broker.depth(kitchen_queue("vlatest")) == 1
+
+
+async def test_a_queue_that_stands_with_other_arguments_is_a_lost_broker(
+    opened: Opening,
+) -> None:
+    async with opened(CANDIDATE) as broker:
+        await broker.declare(CANDIDATE)
+        other = topology.kitchen("vnext", Role.CANDIDATE, Limits(dark_queue_length=4))
+        with pytest.raises(BrokerLost):
+            await broker.declare(other)
+
+
+async def test_a_queue_that_does_not_stand_is_a_lost_broker(opened: Opening) -> None:
+    async with opened() as broker:
+        for ask in (
+            lambda: broker.depth(kitchen_queue("vnobody")),
+            lambda: broker.consume(kitchen_queue("vnobody"), prefetch=1),
+        ):
+            asking: Callable[[], Awaitable[object]] = ask
+            with pytest.raises(BrokerLost):
+                await asking()
+
+
+async def test_in_memory_what_was_not_acked_comes_again_after_a_loss() -> None:
+    broker = MemoryBroker()
+    await broker.declare(CONTROL)
+    order = an_order()
+    await broker.publish([posted(order)])
+    deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=5)
+    [first] = await deliveries.batch(at_most=5, gather_s=0, wait_s=1)
+    waiting = asyncio.create_task(deliveries.batch(at_most=5, gather_s=0, wait_s=60))
+    await asyncio.sleep(0)
+    broker.lose("pulled the plug")
+    with pytest.raises(BrokerLost, match="plug"):
+        await waiting
+    with pytest.raises(BrokerLost):
+        await deliveries.ack([first])
+    [failure] = await broker.publish([posted(order)])
+    assert isinstance(failure, PublishFailed)
+
+    broker.restore()
+    [again] = await taken(broker, kitchen_queue("vlatest"), 1)
+    assert again.message_id == first.message_id
+    assert again.redelivered
+
+
+@pytest.mark.broker
+async def test_a_queue_that_is_deleted_ends_its_deliveries(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, CONTROL) as broker:
+        await broker.declare(CONTROL)
+        deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=1)
+        waiting = asyncio.create_task(deliveries.batch(at_most=1, gather_s=0, wait_s=60))
+        channel = await broker._consuming.channel()
+        await channel.queue_delete(kitchen_queue("vlatest"))
+        with pytest.raises(BrokerLost, match="went away"):
+            await asyncio.wait_for(waiting, DEADLINE_S)

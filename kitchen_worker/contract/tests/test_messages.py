@@ -1,0 +1,231 @@
+"""Messages: what is written can be read, and nothing else ends in anything but MessageError."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kitchen_worker.contract.messages import (
+    MAX_EVENT_BYTES,
+    MAX_EVENTS,
+    MAX_ORDER_BYTES,
+    EventKind,
+    Failure,
+    MessageError,
+    OversizedMessage,
+    UnreadableMessage,
+    decode_events,
+    decode_order,
+    encode_event,
+    encode_order,
+    join_events,
+)
+from kitchen_worker.contract.tests.making import an_event, an_item, an_order
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
+moments = st.datetimes(min_value=datetime(1970, 1, 2), timezones=st.just(UTC))  # noqa: DTZ001
+money = st.decimals(min_value=0, max_value=10**9 - 1, places=2, allow_nan=False)
+durations = st.floats(min_value=0, max_value=1e12)
+items = st.builds(
+    an_item,
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=100),
+    st.integers(1, 10_000),
+    title=texts,
+    preparation_time=st.integers(0, 100_000),
+    unit_price=money,
+)
+orders = st.lists(items, min_size=1, max_size=6).flatmap(
+    lambda lines: st.builds(
+        lambda **fields: an_order(*lines, **fields),
+        note=texts,
+        number=st.integers(0, 2**63 - 1),
+        placed_at=moments,
+        total_price=money,
+    )
+)
+documents = st.dictionaries(
+    texts,
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63) | texts,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+        max_leaves=12,
+    ),
+    max_size=5,
+)
+events = st.one_of(
+    st.builds(an_event, st.just(EventKind.RECEIVED), received_at=moments),
+    st.builds(
+        an_event,
+        st.just(EventKind.HANDLED),
+        result=documents,
+        received_at=moments,
+        handling_ms=durations,
+        queue_ms=st.none() | durations,
+        launch=st.none(),
+    ),
+    st.builds(
+        an_event,
+        st.just(EventKind.FAILED),
+        error=st.builds(Failure, type=texts, message=texts),
+        finished_at=moments,
+    ),
+)
+
+
+@given(orders)
+def test_an_order_that_was_written_reads_the_same(order: Any) -> None:
+    assert decode_order(encode_order(order)) == order
+
+
+@given(st.lists(events, min_size=1, max_size=5))
+def test_events_that_were_written_read_the_same_alone_and_together(told: list[Any]) -> None:
+    assert list(decode_events(join_events([encode_event(event) for event in told]))) == told
+
+
+def _broken(document: Any, draw: st.DrawFn) -> Any:
+    """The document with one of its fields gone, or something else."""
+    changed = json.loads(json.dumps(document))
+    key = draw(st.sampled_from(sorted(changed)))
+    if draw(st.booleans()):
+        del changed[key]
+    else:
+        changed[key] = draw(
+            st.none() | st.floats() | st.integers() | texts | documents | st.lists(documents)
+        )
+    return changed
+
+
+@given(st.data())
+def test_a_document_with_a_wild_field_reads_or_is_a_message_error(data: st.DataObject) -> None:
+    for written, read in (
+        (encode_order(an_order()), decode_order),
+        (encode_event(an_event()), decode_events),
+    ):
+        raw = json.dumps(_broken(json.loads(written), data.draw)).encode()
+        try:
+            read(raw)
+        except MessageError as error:
+            assert error.raw == raw
+            assert error.reason
+
+
+@given(st.binary(max_size=300) | st.text(max_size=100).map(lambda text: json.dumps(text).encode()))
+def test_wild_bytes_are_a_message_error_that_keeps_them(raw: bytes) -> None:
+    for read in (decode_order, decode_events):
+        with pytest.raises(MessageError) as caught:
+            read(raw)
+        assert caught.value.raw == raw
+
+
+def _without(document: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != key}
+
+
+ORDER: dict[str, Any] = json.loads(encode_order(an_order()))
+ITEM: dict[str, Any] = ORDER["items"][0]
+
+BAD_ORDERS: dict[str, Any] = {
+    "an array": [ORDER],
+    "no id": _without(ORDER, "id"),
+    "an id that is none": {**ORDER, "id": "1042"},
+    "a day that is none": {**ORDER, "placed_at": "yesterday"},
+    "a time without a zone": {**ORDER, "placed_at": "2026-11-23T10:00:00"},
+    "no items": {**ORDER, "items": []},
+    "items that are none": {**ORDER, "items": "burger"},
+    "an item without a name": {**ORDER, "items": [_without(ITEM, "name")]},
+    "an item with an empty name": {**ORDER, "items": [{**ITEM, "name": ""}]},
+    "nothing of an item": {**ORDER, "items": [{**ITEM, "quantity": 0}]},
+    "half an item": {**ORDER, "items": [{**ITEM, "quantity": 0.5}]},
+    "time that runs back": {**ORDER, "items": [{**ITEM, "preparation_time": -1}]},
+    "a price that is none": {**ORDER, "items": [{**ITEM, "unit_price": "cheap"}]},
+    "a price that is not a number": {**ORDER, "items": [{**ITEM, "unit_price": "NaN"}]},
+    "a price below nothing": {**ORDER, "items": [{**ITEM, "unit_price": "-0.01"}]},
+    "a price without an end": {**ORDER, "total_price": "1e999999"},
+    "a price too fine": {**ORDER, "total_price": "0.0000001"},
+    "a long note": {**ORDER, "note": "n" * 2001},
+}
+
+
+@pytest.mark.parametrize("what", BAD_ORDERS)
+def test_a_bad_order_is_unreadable_and_says_why(what: str) -> None:
+    with pytest.raises(UnreadableMessage, match="not an order: .+"):
+        decode_order(json.dumps(BAD_ORDERS[what]).encode())
+
+
+EVENT: dict[str, Any] = json.loads(encode_event(an_event()))
+FAILED: dict[str, Any] = json.loads(
+    encode_event(an_event(EventKind.FAILED, error=Failure(type="ValueError", message="no")))
+)
+RECEIVED: dict[str, Any] = json.loads(encode_event(an_event(EventKind.RECEIVED)))
+
+BAD_EVENTS: dict[str, Any] = {
+    "no order": _without(EVENT, "order_id"),
+    "an unknown kind": {**EVENT, "kind": "burnt"},
+    "an unknown role": {**EVENT, "role": "chef"},
+    "a version of capitals": {**EVENT, "version": "VNext"},
+    "a version with a dot": {**EVENT, "version": "v.next"},
+    "a launch that is none": {**EVENT, "launch": "first"},
+    "handled without a result": {**EVENT, "result": None},
+    "a result that is no object": {**EVENT, "result": [1]},
+    "handled with an error": {**EVENT, "error": {"type": "E", "message": "m"}},
+    "handled without a time": {**EVENT, "handling_ms": None},
+    "handled without an end": {**EVENT, "finished_at": None},
+    "time that runs back": {**EVENT, "handling_ms": -1},
+    "failed without an error": {**FAILED, "error": None},
+    "failed with a result": {**FAILED, "result": {}},
+    "received with a result": {**RECEIVED, "result": {}},
+    "received at no time": _without(RECEIVED, "received_at"),
+    "delivery 0": {**EVENT, "delivery": 0},
+}
+
+
+@pytest.mark.parametrize("what", BAD_EVENTS)
+def test_a_bad_event_is_unreadable_alone_and_among_good_ones(what: str) -> None:
+    for document in (BAD_EVENTS[what], [EVENT, BAD_EVENTS[what]]):
+        with pytest.raises(UnreadableMessage, match="not an event: .+"):
+            decode_events(json.dumps(document).encode())
+
+
+def test_fields_that_nobody_knows_are_ignored() -> None:
+    assert decode_order(json.dumps({**ORDER, "table": 7}).encode()) == decode_order(
+        json.dumps(ORDER).encode()
+    )
+
+
+def test_money_is_written_as_an_exact_decimal_string() -> None:
+    order = an_order(an_item(unit_price=Decimal("4.35"), quantity=3))
+    assert json.loads(encode_order(order))["total_price"] == "13.05"
+
+
+def test_an_order_above_the_size_is_refused_by_both_sides() -> None:
+    large = an_order(*[an_item("x" * 100) for _ in range(1000)])
+    with pytest.raises(OversizedMessage):
+        encode_order(large)
+    with pytest.raises(OversizedMessage):
+        decode_order(b" " * (MAX_ORDER_BYTES + 1))
+
+
+def test_one_event_above_the_size_is_refused_by_both_sides() -> None:
+    large = an_event(result={"soup": "x" * MAX_EVENT_BYTES})
+    with pytest.raises(OversizedMessage):
+        encode_event(large)
+    with pytest.raises(OversizedMessage):
+        decode_events(b"{" + b" " * MAX_EVENT_BYTES)
+
+
+def test_more_events_than_allowed_in_one_message_are_unreadable() -> None:
+    one = encode_event(an_event(EventKind.RECEIVED))
+    with pytest.raises(UnreadableMessage):
+        decode_events(b"[" + b",".join([one] * (MAX_EVENTS + 1)) + b"]")
+
+
+def test_a_bottomless_document_is_a_message_error() -> None:
+    for read in (decode_order, decode_events):
+        with pytest.raises(MessageError):
+            read(b'{"id": ' + b"[" * 30_000)

@@ -1,0 +1,101 @@
+"""What goes to the broker and comes from it, and the face that every broker of ours has.
+
+Errors::
+
+    BrokerError
+      BrokerLost      Raised when the connection, a channel or a consumer ended; connect anew.
+      PublishFailed   Raised when the broker did not take a message: no route, refused, no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from kitchen_worker.contract.topology import Topology
+
+
+class BrokerError(Exception):
+    """Anything that goes wrong between this process and its broker."""
+
+
+class BrokerLost(BrokerError):
+    """Raised when the connection, a channel or a consumer ended; connect anew."""
+
+
+class PublishFailed(BrokerError):
+    """Raised when the broker did not take a message: no route, refused, no answer in time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outgoing:
+    """A message to publish. ``mandatory``: that nobody would get it is a failure."""
+
+    exchange: str
+    body: bytes
+    routing_key: str = ""
+    type: str | None = None
+    message_id: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    persistent: bool = True
+    mandatory: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """What the broker hands over, to be acknowledged or dead-lettered once, by its tag."""
+
+    tag: int
+    queue: str
+    body: bytes
+    routing_key: str = ""
+    message_id: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    redelivered: bool = False
+
+
+class Deliveries(Protocol):
+    """The deliveries of one queue, with at most ``prefetch`` of them unacknowledged."""
+
+    async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
+        """Wait ``wait_s`` for a first delivery, then ``gather_s`` for more; empty if none came.
+
+        Raises BrokerLost when no more can come.
+        """
+        ...
+
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the broker that these are done with; raises BrokerLost."""
+        ...
+
+    async def cancel(self) -> None:
+        """Take no more from the queue; what is held stays to be acknowledged."""
+        ...
+
+
+class Broker(Protocol):
+    """A connected broker."""
+
+    async def declare(self, topology: Topology) -> None:
+        """Make all of a topology exist; raises BrokerLost, also when it stands otherwise already."""
+        ...
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
+        """Publish all, pipelined, and wait for each confirm; a failure or None a message."""
+        ...
+
+    async def consume(self, queue: str, *, prefetch: int) -> Deliveries:
+        """Start to take deliveries from a queue; raises BrokerLost."""
+        ...
+
+    async def depth(self, queue: str) -> int:
+        """How many messages wait in a queue now; raises BrokerLost."""
+        ...
+
+
+async def publish_all(broker: Broker, messages: Sequence[Outgoing]) -> None:
+    """Publish all; raises the first PublishFailed there is."""
+    for failure in await broker.publish(messages):
+        if failure is not None:
+            raise failure
