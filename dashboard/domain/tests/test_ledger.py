@@ -1,0 +1,115 @@
+"""A batch of news in, states, counts and pairs out: whatever the order and the repeats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.domain.ledger import Counts, Key, Ledger, Pair, Standing
+from dashboard.domain.outcome import Outcome, State
+
+ORDER = UUID(int=1)
+CONTROL, CANDIDATE, BASELINE = "vlatest", "vnext", "vlatest-b"
+OTHERS = (CANDIDATE, BASELINE)
+
+
+def handled(milliseconds: float) -> Standing:
+    return Standing(State.HANDLED, milliseconds)
+
+
+def test_both_ends_in_one_batch_make_one_pair() -> None:
+    ledger = Ledger({})
+    ledger.take(ORDER, CONTROL, handled(200))
+    ledger.take(ORDER, CANDIDATE, handled(150))
+    assert list(ledger.pairs(CONTROL, OTHERS)) == [
+        Pair(ORDER, CANDIDATE, Outcome.HANDLED, 200, 150)
+    ]
+    assert ledger.counts[CANDIDATE] == Counts(orders=1, handled=1, pairs=1)
+
+
+def test_the_second_end_pairs_with_one_that_is_stored() -> None:
+    ledger = Ledger({(ORDER, CONTROL): handled(200)})
+    ledger.take(ORDER, CANDIDATE, Standing(State.FAILED, 5))
+    (pair,) = ledger.pairs(CONTROL, OTHERS)
+    assert pair.outcome is Outcome.CANDIDATE_FAILED
+    assert pair.slower is None
+
+
+def test_a_repeat_keeps_the_first_answer_and_is_counted() -> None:
+    ledger = Ledger({(ORDER, CONTROL): handled(200), (ORDER, CANDIDATE): handled(150)})
+    ledger.take(ORDER, CANDIDATE, handled(9))
+    assert list(ledger.pairs(CONTROL, OTHERS)) == []
+    assert ledger.counts[CANDIDATE] == Counts(repeats=1)
+    assert ledger.after[ORDER, CANDIDATE] == handled(150)
+
+
+def test_a_late_answer_mends_a_missing_pair_and_counts_once() -> None:
+    missing = Ledger({(ORDER, CONTROL): handled(200)})
+    missing.take(ORDER, CANDIDATE, Standing(State.MISSING))
+    assert [pair.outcome for pair in missing.pairs(CONTROL, OTHERS)] == [Outcome.MISSING]
+    assert missing.counts[CANDIDATE] == Counts(orders=1, missing=1)
+    late = Ledger(missing.after)
+    late.take(ORDER, CANDIDATE, handled(900))
+    assert [pair.outcome for pair in late.pairs(CONTROL, OTHERS)] == [Outcome.HANDLED]
+    assert late.counts[CANDIDATE] == Counts(handled=1, missing=-1, late=1, pairs=1)
+
+
+def test_slower_is_by_the_handling_time() -> None:
+    assert Pair(ORDER, CANDIDATE, Outcome.HANDLED, 100, 101).slower is True
+    assert Pair(ORDER, CANDIDATE, Outcome.HANDLED, 100, 100).slower is False
+
+
+_news = st.lists(
+    st.tuples(
+        st.integers(1, 4).map(lambda number: UUID(int=number)),
+        st.sampled_from((CONTROL, *OTHERS)),
+        st.sampled_from(list(State)),
+    ),
+    max_size=60,
+)
+
+
+@given(_news, st.lists(st.integers(0, 60), max_size=5))
+def test_any_split_into_batches_gives_the_same_counts(
+    news: list[tuple[UUID, str, State]], cuts: list[int]
+) -> None:
+    def run(bounds: list[int]) -> tuple[dict[Key, Standing], dict[str, Counter[str]]]:
+        stored: dict[Key, Standing] = {}
+        counts: dict[str, Counter[str]] = {name: Counter() for name in (CONTROL, *OTHERS)}
+        for start, end in zip(bounds, bounds[1:], strict=False):
+            ledger = Ledger(stored)
+            for order, version, state in news[start:end]:
+                ledger.take(order, version, Standing(state, 1.0))
+            list(ledger.pairs(CONTROL, OTHERS))
+            stored = ledger.after
+            for version, added in ledger.counts.items():
+                counts[version].update(asdict(added))
+        return stored, counts
+
+    whole_stored, whole = run([0, len(news)])
+    split_stored, split = run([0, *sorted(cuts), len(news)])
+    assert whole_stored == split_stored
+    assert {name: +counter for name, counter in whole.items()} == {
+        name: +counter for name, counter in split.items()
+    }
+
+
+@given(_news)
+def test_counts_are_those_of_the_states_at_the_end(news: list[tuple[UUID, str, State]]) -> None:
+    ledger = Ledger({})
+    for order, version, state in news:
+        ledger.take(order, version, Standing(state, 1.0))
+    list(ledger.pairs(CONTROL, OTHERS))
+    for version in (CONTROL, *OTHERS):
+        states = Counter(
+            standing.state for (_, name), standing in ledger.after.items() if name == version
+        )
+        counts = ledger.counts[version]
+        assert counts.orders == sum(states.values())
+        assert counts.handled == states[State.HANDLED]
+        assert counts.failed == states[State.FAILED]
+        assert counts.missing == states[State.MISSING]
