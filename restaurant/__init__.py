@@ -1,0 +1,1 @@
+"""The restaurant: takes orders, posts them once, and answers the customer. Knows no dashboard."""

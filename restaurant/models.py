@@ -1,0 +1,156 @@
+"""The restaurant's tables: orders with their lines, letters to post, and launches."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+from typing import ClassVar
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.lookups import IsNull
+
+from kitchen_worker.contract.messages import VERSION_PATTERN, Role
+
+_version_name = RegexValidator(
+    VERSION_PATTERN, "Lower-case letters, digits and dashes, at most 40 of them."
+)
+
+
+class Launch(models.Model):
+    """One run of the dark launch: the control, and the dark versions with their percent.
+
+    At most one launch is open at a time; while none is, orders go to nobody but the control
+    of the last one (or ``vlatest``), and nothing is observed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100)
+    control = models.CharField(max_length=40, default="vlatest", validators=[_version_name])
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-started_at"]
+        verbose_name_plural = "launches"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                IsNull(models.F("ended_at"), True),
+                condition=Q(ended_at__isnull=True),
+                name="one_open_launch",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DarkVersion(models.Model):
+    """A version that handles a launch's orders in the dark, and its percent of them."""
+
+    launch = models.ForeignKey(Launch, on_delete=models.CASCADE, related_name="dark_versions")
+    version = models.CharField(max_length=40, validators=[_version_name])
+    role = models.CharField(
+        max_length=9,
+        choices=[(Role.CANDIDATE.value, "candidate"), (Role.BASELINE.value, "baseline")],
+    )
+    percent = models.DecimalField(
+        max_digits=5,
+        decimal_places=2,
+        default=Decimal("100"),
+        validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(100))],
+        help_text="Share of orders that this version handles in the dark; 0 stops it at once.",
+    )
+
+    class Meta:
+        ordering: ClassVar = ["-role", "version"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["launch", "version"], name="one_row_a_dark_version"),
+            models.CheckConstraint(
+                condition=Q(percent__gte=0, percent__lte=100), name="percent_0_to_100"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} ({self.role}, {self.percent.normalize():f} %)"
+
+
+class OrderState(models.TextChoices):
+    """How far the control is with a customer's order."""
+
+    PLACED = "placed", "placed"
+    IN_KITCHEN = "in_kitchen", "in the kitchen"
+    READY = "ready", "ready"
+    FAILED = "failed", "failed"
+
+
+class Order(models.Model):
+    """What a customer ordered, and the live kitchen's answer. ``id`` is the order's number."""
+
+    id = models.BigAutoField(primary_key=True)
+    uuid = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    launch = models.ForeignKey(
+        Launch, null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
+    )
+    placed_at = models.DateTimeField()
+    note = models.CharField(max_length=500, blank=True)
+    total_price = models.DecimalField(max_digits=12, decimal_places=2)
+    #: Minutes.
+    total_prep_time = models.PositiveIntegerField()
+    idempotency_key = models.CharField(max_length=200, null=True, unique=True)
+    #: Digest of what was asked under the idempotency key.
+    request_digest = models.CharField(max_length=64, blank=True)
+    state = models.CharField(
+        max_length=10, choices=OrderState.choices, default=OrderState.PLACED
+    )
+    answer = models.JSONField(null=True, blank=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["launch", "-id"], name="orders_of_a_launch")]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class OrderLine(models.Model):
+    """So many portions of one thing, at the price and the minutes of that moment."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    position = models.PositiveSmallIntegerField()
+    name = models.CharField(max_length=100)
+    title = models.CharField(max_length=200)
+    quantity = models.PositiveIntegerField()
+    unit_price = models.DecimalField(max_digits=10, decimal_places=2)
+    #: Minutes a portion.
+    preparation_time = models.PositiveIntegerField()
+
+    class Meta:
+        ordering: ClassVar = ["order", "position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order", "position"], name="one_line_a_position")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.title}"
+
+
+class Letter(models.Model):
+    """The message of one order, ready to be posted: written with the order, sent by the relay."""
+
+    order = models.OneToOneField(Order, on_delete=models.CASCADE, related_name="letter")
+    launch = models.ForeignKey(Launch, null=True, blank=True, on_delete=models.PROTECT)
+    body = models.BinaryField()
+    #: The dark versions that are to handle the order, decided when it was placed.
+    sample = models.JSONField(default=list)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["id"], name="unsent_letters", condition=Q(sent_at__isnull=True)),
+            models.Index(fields=["launch", "sent_at"], name="letters_by_sending"),
+        ]
+
+    def __str__(self) -> str:
+        return f"letter of order {self.order_id}"
