@@ -1,0 +1,120 @@
+"""A kitchen's answer is read whatever its shape, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from restaurant.models import Order, OrderState
+from restaurant.tickets import MadeLine, Progress, Ticket, read_answer
+
+NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+
+def _ticket(state: OrderState, *, age: timedelta = timedelta(0), **fields: Any) -> Ticket:
+    return Ticket(Order(state=state, placed_at=NOW - age, **fields), NOW)
+
+
+def test_an_answer_as_our_kitchens_give_it_is_understood_to_the_end() -> None:
+    answer = read_answer(
+        {
+            "lines": [{"name": "veggie-burger", "quantity": 2, "station": "grill", "minutes": 12}],
+            "note": "",
+            "total_price": "8.20",
+            "estimated_minutes": 12,
+            "actual_minutes": 13,
+            "cook": "Esi",
+        },
+        {"veggie-burger": "Veggie burger"},
+    )
+
+    assert answer.lines == (MadeLine("Veggie burger", "2", "grill", "12"),)
+    assert (answer.cook, answer.actual_minutes, answer.total_price) == ("Esi", "13", "8.20")
+    assert answer.rest == ""
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"oven": {"temperature": 220}},
+        {"cook": ["Esi", "Bo"]},
+        {"actual_minutes": None},
+        {"actual_minutes": True},
+        {"note": "x" * 5000},
+        {"lines": [{"name": "burger"}, "fries"]},
+        {"lines": [{"quantity": 2}]},
+        {"lines": [{"name": "burger", "extras": ["cheese"]}]},
+        {"lines": [{"name": "burger"}] * 201},
+        ["burger"],
+        "done",
+        0,
+        False,
+    ],
+    ids=lambda odd: str(odd)[:40],
+)
+def test_what_is_not_understood_is_kept_as_json(odd: object) -> None:
+    assert json.loads(read_answer(odd).rest) == odd
+
+
+def test_numbers_are_shown_without_needless_decimals() -> None:
+    answer = read_answer({"actual_minutes": 13.0, "estimated_minutes": 12.5})
+
+    assert (answer.actual_minutes, answer.estimated_minutes) == ("13", "12.5")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"error": {"type": "OvenError", "message": "too hot"}}, "OvenError: too hot"),
+        ({"type": "OvenError"}, "OvenError"),
+        ({"error": "too hot"}, "too hot"),
+        ("too hot", "too hot"),
+        (None, ""),
+        ({}, ""),
+        ({"error": None}, ""),
+        ({"error": [1]}, "[\n  1\n]"),
+    ],
+)
+def test_the_reason_of_a_failure_is_told_in_the_kitchens_words(answer: Any, reason: str) -> None:
+    assert _ticket(OrderState.FAILED, answer=answer).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("state", "steps"),
+    [
+        (OrderState.PLACED, [Progress.NOW, Progress.AHEAD, Progress.AHEAD]),
+        (OrderState.IN_KITCHEN, [Progress.DONE, Progress.NOW, Progress.AHEAD]),
+        (OrderState.READY, [Progress.DONE, Progress.DONE, Progress.DONE]),
+        (OrderState.FAILED, [Progress.DONE, Progress.DONE, Progress.FAILED]),
+    ],
+)
+def test_the_steps_follow_the_state(state: OrderState, steps: list[Progress]) -> None:
+    assert [step.progress for step in _ticket(state).steps] == steps
+
+
+def test_the_last_step_says_how_long_it_took() -> None:
+    ticket = _ticket(OrderState.READY, answered_at=NOW + timedelta(seconds=1.5))
+
+    assert ticket.steps[2].after_s == 1.5
+
+
+@pytest.mark.parametrize(
+    ("age", "wait_ms"),
+    [(0, 400), (9, 400), (10, 1_000), (60, 5_000), (600, 30_000), (86_400, 30_000)],
+)
+def test_a_page_asks_less_often_the_longer_it_has_waited(age: int, wait_ms: int) -> None:
+    ticket = _ticket(OrderState.PLACED, age=timedelta(seconds=age))
+
+    assert ticket.poll_ms == wait_ms
+    assert ticket.retry_s * 1000 > wait_ms
+
+
+def test_only_an_order_that_waits_is_late() -> None:
+    age = timedelta(minutes=1)
+
+    assert _ticket(OrderState.PLACED, age=age).phase == "placed-late"
+    assert _ticket(OrderState.IN_KITCHEN).phase == "in_kitchen"
+    assert _ticket(OrderState.READY, age=age).phase == "ready"

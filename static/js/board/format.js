@@ -1,0 +1,60 @@
+// Writes measured numbers as dashboard/wording.py does, so that the first paint and the next agree.
+
+export const NONE = "–";
+const SPACE = "\u00a0";
+const thousands = new Intl.NumberFormat("en-GB");
+
+function rounded(number, parts = 1) {
+  return Math.floor(number * parts + 0.5) / parts;
+}
+
+function tenths(number) {
+  const whole = rounded(number, 10);
+  const text = whole.toFixed(1);
+  return whole < 1000 ? text : thousands.format(Math.trunc(whole)) + text.slice(-2);
+}
+
+export function count(number) {
+  return number === null || number === undefined ? NONE : thousands.format(number);
+}
+
+export function duration(ms) {
+  if (ms === null || ms === undefined) return NONE;
+  if (ms < 10) return `${tenths(ms)}${SPACE}ms`;
+  if (ms < 10000) return `${thousands.format(rounded(ms))}${SPACE}ms`;
+  return `${tenths(ms / 1000)}${SPACE}s`;
+}
+
+export function share(percent) {
+  return `${percent}${SPACE}%`;
+}
+
+export function delta(controlMs, versionMs) {
+  if (!controlMs || versionMs === null || versionMs === undefined) return "";
+  const percent = rounded(((versionMs - controlMs) / controlMs) * 100);
+  const sign = percent < 0 ? "−" : percent > 0 ? "+" : "";
+  return `${sign}${thousands.format(Math.abs(percent))}${SPACE}%`;
+}
+
+export function rate(perSecond) {
+  if (perSecond === 0) return "0";
+  return perSecond < 100 ? tenths(perSecond) : thousands.format(rounded(perSecond));
+}
+
+export function age(seconds) {
+  if (seconds === null || seconds === undefined) return NONE;
+  if (seconds < 10) return `${tenths(Math.max(seconds, 0))}${SPACE}s`;
+  if (seconds < 60) return `${Math.trunc(seconds)}${SPACE}s`;
+  const minutes = Math.trunc(seconds / 60);
+  if (minutes < 60) return `${minutes}${SPACE}min`;
+  const hours = Math.trunc(minutes / 60);
+  if (hours < 24) return `${hours}${SPACE}h ${minutes % 60}${SPACE}min`;
+  return `${Math.trunc(hours / 24)}${SPACE}d ${hours % 24}${SPACE}h`;
+}
+
+/** The smallest round step (1, 2, 3, 4, 5, 6, 8, 10, 20, ... ms) that holds the longest bar. */
+export function niceScale(longestMs) {
+  if (longestMs <= 1) return 1;
+  const power = 10 ** Math.floor(Math.log10(longestMs));
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((scale) => longestMs <= scale);
+}

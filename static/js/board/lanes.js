@@ -1,0 +1,146 @@
+// The lanes: a fixed pool of rows, keyed by order, that stands still when a person asks it to.
+
+import { count, duration, niceScale } from "./format.js";
+import { setHidden, setText } from "./dom.js";
+import { RowView } from "./row.js";
+
+const POOL = 40;
+const SHRINK_AFTER_MS = 4000;
+const POINTED_MS = 2500;
+/** Orders a second from which rows run away under the pointer, and pass by unread. */
+const FAST = 4;
+
+export class Lanes {
+  constructor(root, template) {
+    this.template = template;
+    this.paused = false;
+    this.pointedAt = -Infinity;
+    this.adopt(root);
+  }
+
+  /** Take over what the server rendered: at first, and after a filter replaced it. */
+  adopt(root) {
+    this.root = root;
+    this.body = root.querySelector("tbody");
+    this.empty = root.querySelector(".empty");
+    this.passing = root.querySelector("[data-fact=passing]");
+    this.hold = root.querySelector(".hold");
+    this.scales = root.querySelectorAll("[data-fact=scale]");
+    this.names = { control: root.dataset.control, dark: root.dataset.dark };
+    this.rows = [...this.body.rows].map((element) => new RowView(element));
+    this.scaleMs = Number(root.dataset.scale);
+    this.roomySince = null;
+    this.heldOrders = null;
+    this.pointedAt = -Infinity;
+    this.body.addEventListener("pointermove", (event) => {
+      if (event.pointerType === "mouse") this.pointedAt = performance.now();
+    });
+    this.body.addEventListener("pointerleave", () => (this.pointedAt = -Infinity));
+  }
+
+  get lens() {
+    return this.root.dataset.lens;
+  }
+
+  get isSearch() {
+    return this.root.dataset.query !== "";
+  }
+
+  /** Why the rows stand still; empty while they live. */
+  held(frame) {
+    if (this.paused) return "paused";
+    const pointed = performance.now() - this.pointedAt < POINTED_MS;
+    const focused = this.body.contains(document.activeElement);
+    if (frame.rate > FAST && (pointed || focused)) return "held while you are on a row";
+    return "";
+  }
+
+  paint(frame) {
+    if (frame.lens !== this.lens) return;
+    const held = this.isSearch ? "search" : this.held(frame);
+    if (held) {
+      this.paintKnown(frame);
+      if (held !== "search") this.sayHeld(held, frame);
+      return;
+    }
+    this.heldOrders = null;
+    setText(this.hold, "");
+    this.rescale(frame.rows);
+    this.paintAll(frame.rows, frame.rate <= FAST);
+    setHidden(this.empty, frame.rows.length > 0);
+    this.sayPassing(frame);
+  }
+
+  /** Every row of the frame, in its order; elements stay with their order while it is shown. */
+  paintAll(rows, isCalm) {
+    const shown = rows.slice(0, POOL);
+    const wanted = new Set(shown.map((row) => row.id));
+    const kept = new Map();
+    const free = [];
+    for (const view of this.rows) {
+      if (wanted.has(view.id)) kept.set(view.id, view);
+      else free.push(view);
+    }
+    this.rows = shown.map((row) => kept.get(row.id) ?? free.pop() ?? this.grow());
+    for (const view of free) view.element.remove();
+    let after = null;
+    for (let index = shown.length - 1; index >= 0; index -= 1) {
+      const view = this.rows[index];
+      if (view.take(shown[index])) view.element.classList.toggle("arrived", isCalm);
+      view.paint(shown[index], this.names, this.scaleMs);
+      if (view.element.nextElementSibling !== after || view.element.parentNode !== this.body) {
+        this.body.insertBefore(view.element, after);
+      }
+      after = view.element;
+    }
+  }
+
+  /** Only what is on the page goes on being completed in place. */
+  paintKnown(frame) {
+    const byId = new Map(frame.rows.map((row) => [row.id, row]));
+    for (const view of this.rows) {
+      const row = byId.get(view.id);
+      if (row) view.paint(row, this.names, this.scaleMs);
+    }
+  }
+
+  grow() {
+    return new RowView(this.template.content.firstElementChild.cloneNode(true));
+  }
+
+  /** The scale grows at once and shrinks only after a while, so that bars do not jump about. */
+  rescale(rows) {
+    let longest = 0;
+    for (const row of rows) {
+      for (const name of [this.names.control, this.names.dark]) {
+        const cell = row.cells[name];
+        if (cell?.state === "handled") longest = Math.max(longest, cell.ms);
+      }
+    }
+    const needed = niceScale(longest);
+    const now = performance.now();
+    if (needed >= this.scaleMs) this.roomySince = null;
+    else this.roomySince ??= now;
+    const shrink = this.roomySince !== null && now - this.roomySince > SHRINK_AFTER_MS;
+    if (needed > this.scaleMs || shrink) {
+      this.scaleMs = needed;
+      this.roomySince = null;
+    }
+    for (const scale of this.scales) setText(scale, rows.length ? duration(this.scaleMs) : "");
+  }
+
+  sayHeld(why, frame) {
+    this.heldOrders ??= frame.orders;
+    const newer = frame.orders - this.heldOrders;
+    setText(this.hold, newer > 0 ? `${why}, ${count(newer)} newer` : why);
+  }
+
+  sayPassing(frame) {
+    const shown = frame.rows.length;
+    if (!shown) return setText(this.passing, "");
+    const which = this.lens === "all" ? `${shown}` : `${shown} ${this.lens}`;
+    const fast = this.lens === "all" && frame.rate > FAST;
+    const passing = fast ? `; ${count(Math.round(frame.rate))} a second pass by` : "";
+    setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${passing}`);
+  }
+}

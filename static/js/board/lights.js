@@ -1,0 +1,82 @@
+// Paints the evidence lights, and lets the ages grow between frames.
+
+import { age, count } from "./format.js";
+import { setData, setText } from "./dom.js";
+
+const FEED = { fresh: "good", idle: "idle", stale: "bad" };
+const SOCKET = {
+  opening: ["idle", "opening"],
+  live: ["good", "live"],
+  lost: ["doubt", "reconnecting"],
+  stale: ["bad", "down"],
+  denied: ["bad", "denied"],
+};
+// As in dashboard/lights.py.
+const SLACK_S = 2;
+const SLACK_LEAST = 20;
+const UNSENT_SHOWN = 1000;
+
+export class Lights {
+  constructor(root) {
+    this.root = root;
+    this.reasons = root.querySelector(".reasons");
+    this.feed = null;
+    this.paintedAt = 0;
+  }
+
+  light(key, shine, text, label) {
+    const light = this.root.querySelector(`[data-light="${key}"]`);
+    setData(light, "shine", shine);
+    setText(light.querySelector("b"), text);
+    if (label) setText(light.querySelector(".label"), label);
+  }
+
+  paint(frame) {
+    const { feed } = frame;
+    const slack = Math.max(SLACK_LEAST, frame.rate * SLACK_S);
+    this.feed = feed;
+    this.paintedAt = performance.now();
+    this.queue("backlog", feed.backlog, slack);
+    this.queue("unsent", feed.unsent, slack);
+    this.light("dead", feed.dead_letters ? "doubt" : "good", count(feed.dead_letters));
+    this.paintReasons(feed.dead_reasons);
+    this.grow();
+  }
+
+  queue(key, length, slack) {
+    if (length === null) return this.light(key, "idle", "unknown");
+    const text = key === "unsent" && length > UNSENT_SHOWN ? `${count(UNSENT_SHOWN)}+` : count(length);
+    this.light(key, length <= slack ? "good" : "doubt", text);
+  }
+
+  /** The age of the newest event, as it is now and not as it was in the frame. */
+  grow() {
+    if (!this.feed) return;
+    const { state, age_s: then } = this.feed;
+    const since = (performance.now() - this.paintedAt) / 1000;
+    const text = then === null ? "none yet" : `${age(then + since)} ago`;
+    this.light("feed", FEED[state], text, `feed ${state}, newest event`);
+  }
+
+  socket(state) {
+    const [shine, text] = SOCKET[state];
+    this.light("socket", shine, text);
+  }
+
+  paintReasons(reasons) {
+    const said = reasons.map((dead) => `${dead.queue}\n${dead.reason}`).join("\n");
+    if (said === this.said || (!reasons.length && this.said === undefined)) return;
+    this.said = said;
+    this.reasons.replaceChildren(
+      ...reasons.map((dead) => {
+        const item = document.createElement("li");
+        const queue = document.createElement("code");
+        const reason = document.createElement("span");
+        queue.textContent = dead.queue;
+        reason.textContent = dead.reason;
+        item.append(queue, " ", reason);
+        return item;
+      }),
+    );
+  }
+}

@@ -1,0 +1,116 @@
+// Wires the board: frames come in through the socket and are painted, the newest one, once a frame
+// of the screen; filters come in through htmx, and the parts take over what it put into the page.
+
+import { Banner } from "./banner.js";
+import { Charts } from "./charts.js";
+import { Counters } from "./counters.js";
+import { age } from "./format.js";
+import { setText } from "./dom.js";
+import { listenToKeys } from "./keys.js";
+import { Lanes } from "./lanes.js";
+import { Lights } from "./lights.js";
+import { BoardSocket } from "./socket.js";
+
+const byId = (id) => document.getElementById(id);
+
+const board = byId("board");
+const pause = byId("pause");
+const counters = new Counters(byId("standing"));
+const lights = new Lights(byId("lights"));
+const lanes = new Lanes(byId("lanes"), byId("row"));
+const charts = new Charts(byId("charts"));
+
+let newest = JSON.parse(byId("frame").textContent);
+let scheduled = false;
+
+const socket = new BoardSocket({
+  path: board.dataset.live,
+  query: () => ({
+    lens: lanes.lens,
+    ...("pinned" in board.dataset ? { launch: board.dataset.launch } : {}),
+  }),
+  onFrame: take,
+  onState: (state) => {
+    board.dataset.socket = state;
+    lights.socket(state);
+    banner?.paint();
+  },
+});
+const banner = new Banner(byId("banner"), socket);
+
+function take(frame) {
+  if (frame.type !== "board" || frame.launch !== board.dataset.launch) {
+    socket.ack(frame.n);
+    if (frame.type === "board" || frame.type === "none") window.location.reload();
+    return;
+  }
+  newest = { ...frame, series: frame.series ?? pending() };
+  if (document.hidden) return socket.ack(frame.n);
+  schedule();
+}
+
+/** Charts' points that came with a frame which was never painted. */
+function pending() {
+  return newest.painted ? undefined : newest.series;
+}
+
+function schedule() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    paint();
+    socket.ack(newest.n);
+  });
+}
+
+function paint() {
+  performance.mark("board-paint");
+  const { dark } = lanes.names;
+  counters.paint(newest, dark);
+  lights.paint(newest);
+  lanes.paint(newest);
+  charts.paint(newest, dark);
+  newest.painted = true;
+  performance.measure("board-paint", "board-paint");
+}
+
+function togglePause() {
+  lanes.paused = !lanes.paused;
+  pause.setAttribute("aria-pressed", String(lanes.paused));
+  setText(pause, lanes.paused ? "Resume" : "Pause");
+  lanes.paint(newest);
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden && scheduled) socket.ack(newest.n);
+  if (!document.hidden && !newest.painted) paint();
+});
+
+document.addEventListener("htmx:afterSettle", () => {
+  if (counters.root !== byId("standing")) {
+    counters.adopt(byId("standing"));
+    paint();
+  }
+  if (lanes.root !== byId("lanes")) {
+    lanes.adopt(byId("lanes"));
+    socket.send({ lens: lanes.lens });
+    counters.paint(newest, lanes.names.dark);
+    charts.paint(newest, lanes.names.dark);
+  }
+});
+
+setInterval(() => {
+  banner.paint();
+  lights.grow();
+  if (counters.since) {
+    const since = Date.parse(counters.since.getAttribute("datetime"));
+    setText(counters.since, age(Math.max(0, (Date.now() - since) / 1000)));
+  }
+}, 1000);
+
+pause.hidden = false;
+pause.addEventListener("click", togglePause);
+listenToKeys({ togglePause });
+charts.paint(newest, lanes.names.dark);
+newest.painted = true;

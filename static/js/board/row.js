@@ -1,0 +1,90 @@
+// One row of the lanes: an element of the pool, filled with one order after another.
+
+import { delta, duration } from "./format.js";
+import { setData, setHidden, setText } from "./dom.js";
+
+const UNSAMPLED = { state: "unsampled", ms: null, error: null, late: false };
+
+function said(cell) {
+  if (cell.state === "handled") return duration(cell.ms);
+  if (cell.state === "failed" && cell.error) return `failed: ${cell.error}`;
+  return cell.state === "unsampled" ? "not sampled" : cell.state;
+}
+
+function mark(control, dark, change) {
+  for (const state of ["missing", "failed", "unsampled"]) {
+    if (control === state || dark === state) return state;
+  }
+  if (!change) return control === "handled" && dark === "handled" ? "handled" : "waiting";
+  return { "−": "faster", "+": "slower" }[change[0]] ?? "same";
+}
+
+function width(ms, scaleMs) {
+  return `${(Math.min(ms / scaleMs, 1) * 100).toFixed(1)}%`;
+}
+
+class CellView {
+  constructor(element) {
+    this.element = element;
+    this.fill = element.querySelector(".fill");
+    this.ghost = element.querySelector(".ghost");
+    this.tick = element.querySelector(".tick");
+    this.said = element.querySelector(".said");
+    this.late = element.querySelector(".late");
+    this.painted = "";
+  }
+
+  paint(cell, scaleMs, tickMs) {
+    const look = `${cell.state} ${cell.ms} ${cell.late} ${cell.error} ${scaleMs} ${tickMs}`;
+    if (look === this.painted) return;
+    this.painted = look;
+    const text = said(cell);
+    setData(this.element, "state", cell.state);
+    this.fill.setAttribute("width", cell.state === "handled" ? width(cell.ms, scaleMs) : "0");
+    const end = tickMs === null ? null : width(tickMs, scaleMs);
+    this.tick.setAttribute("x", end ?? "-9");
+    this.ghost.setAttribute("width", end ?? "0");
+    setText(this.said, text);
+    this.said.title = text;
+    setHidden(this.late, !cell.late);
+  }
+}
+
+export class RowView {
+  constructor(element) {
+    this.element = element;
+    this.link = element.querySelector(".number a");
+    this.items = element.querySelector(".what span");
+    this.note = element.querySelector(".note");
+    this.delta = element.querySelector(".delta");
+    this.mark = element.querySelector(".mark");
+    this.cells = [...element.querySelectorAll(".cell")].map((cell) => new CellView(cell));
+    this.id = element.dataset.order;
+  }
+
+  /** Give the element to an order: its number, its items and its link. True if it is a new one. */
+  take(row) {
+    if (row.id === this.id) return false;
+    this.link.href = this.link.getAttribute("href").replace(this.id, row.id);
+    this.id = row.id;
+    this.element.dataset.order = row.id;
+    setText(this.link, `#${row.number}`);
+    setText(this.items, row.items);
+    setHidden(this.note, !row.note);
+    return true;
+  }
+
+  paint(row, names, scaleMs) {
+    const control = row.cells[names.control] ?? UNSAMPLED;
+    this.cells[0].paint(control, scaleMs, null);
+    if (this.cells.length < 2) return;
+    const dark = row.cells[names.dark] ?? UNSAMPLED;
+    const both = control.state === "handled" && dark.state === "handled";
+    const change = both ? delta(control.ms, dark.ms) : "";
+    this.cells[1].paint(dark, scaleMs, both ? control.ms : null);
+    setText(this.delta, change);
+    const shape = mark(control.state, dark.state, change);
+    setData(this.element, "mark", shape);
+    if (this.mark.title !== shape) this.mark.title = shape;
+  }
+}

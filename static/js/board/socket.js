@@ -1,0 +1,104 @@
+// The connection to the board: one frame at a time, acknowledged; comes back by itself.
+
+const SILENCE_MS = 5000;
+const SHORTEST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 10000;
+const DENIED = 4403;
+
+/**
+ * States: "opening", "live", "lost" (waiting to try again), "stale" (open but silent, or lost for
+ * longer than a moment), "denied".
+ */
+export class BoardSocket {
+  constructor({ path, query, onFrame, onState }) {
+    this.path = path;
+    this.query = query;
+    this.onFrame = onFrame;
+    this.onState = onState;
+    this.failures = 0;
+    this.heardAt = performance.now();
+    this.state = "opening";
+    this.socket = null;
+    this.retryAt = null;
+    this.retry = null;
+    this.open();
+    setInterval(() => this.watch(), 500);
+    window.addEventListener("online", () => this.tryNow());
+  }
+
+  open() {
+    clearTimeout(this.retry);
+    this.retryAt = null;
+    const url = new URL(this.path, window.location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    url.search = new URLSearchParams(this.query()).toString();
+    const socket = new WebSocket(url);
+    this.socket = socket;
+    this.openedAt = performance.now();
+    socket.addEventListener("message", (event) => {
+      if (socket === this.socket) this.hear(JSON.parse(event.data));
+    });
+    socket.addEventListener("close", (event) => {
+      if (socket === this.socket) this.lose(event.code);
+    });
+  }
+
+  hear(frame) {
+    this.heardAt = performance.now();
+    if (frame.type === "denied") return this.say("denied");
+    this.failures = 0;
+    this.say("live");
+    this.onFrame(frame);
+  }
+
+  lose(code) {
+    this.socket = null;
+    if (code === DENIED || this.state === "denied") return this.say("denied");
+    const wait = Math.min(LONGEST_WAIT_MS, SHORTEST_WAIT_MS * 2 ** this.failures);
+    const jittered = wait * (0.5 + Math.random() / 2);
+    this.failures += 1;
+    this.retryAt = performance.now() + jittered;
+    this.retry = setTimeout(() => this.open(), jittered);
+    if (this.state !== "stale") this.say("lost");
+  }
+
+  /** Silence is as bad as a broken connection: leave it and try again. */
+  watch() {
+    if (this.state === "denied") return;
+    const now = performance.now();
+    if (now - this.heardAt > SILENCE_MS) this.say("stale");
+    if (this.socket && now - Math.max(this.heardAt, this.openedAt) > SILENCE_MS) {
+      const silent = this.socket;
+      this.socket = null;
+      silent.close();
+      this.lose();
+    }
+  }
+
+  tryNow() {
+    if (this.state === "denied" || this.state === "live") return;
+    this.failures = 0;
+    if (!this.socket) this.open();
+  }
+
+  send(wish) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(wish));
+  }
+
+  ack(number) {
+    this.send({ ack: number });
+  }
+
+  silentSeconds() {
+    return (performance.now() - this.heardAt) / 1000;
+  }
+
+  secondsToRetry() {
+    return this.retryAt === null ? null : Math.max(0, (this.retryAt - performance.now()) / 1000);
+  }
+
+  say(state) {
+    this.state = state;
+    this.onState(state);
+  }
+}
