@@ -1,0 +1,233 @@
+"""Holds every workload to the processes as they are: commands, settings, probes, time to stop."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from importlib import import_module
+from importlib.util import find_spec
+
+import pytest
+from django.core.management import get_commands
+from django.urls import resolve
+
+from kitchen_worker.config import WorkerConfig
+from kitchen_worker.worker import DRAIN_S
+from restaurant.environment import Environment
+from tests.k8s.rendering import (
+    RENDERED,
+    WITH,
+    Container,
+    containers,
+    environment,
+    named,
+    objects,
+    own_containers,
+    pod_of,
+    workloads,
+)
+
+pytestmark = pytest.mark.kubernetes
+
+_PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+
+class _Watched(dict[str, str]):
+    """An environment that remembers which names it was asked for."""
+
+    def __init__(self, given: dict[str, str]) -> None:
+        super().__init__(given)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.asked.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+def _command(container: Container) -> list[str]:
+    command: list[str] = container.spec["command"]
+    return command
+
+
+def _is_kitchen(container: Container) -> bool:
+    return "kitchen_worker" in _command(container)
+
+
+def _as_read(container: Container, path: str) -> _Watched:
+    """A container's environment, with secrets of the form that the product takes."""
+    secrets = {
+        "amqp-url": "amqp://user:secret@broker:5672/",
+        "database-url": "postgres://user:secret@database:5432/name",
+        "secret-key": "s" * 64,
+    }
+    given = environment(container, path)
+    return _Watched({name: secrets.get(value, value) for name, value in given.items()})
+
+
+def _management_commands(container: Container) -> list[str]:
+    return re.findall(r"manage\.py (\w+)", " ".join(_command(container)))
+
+
+def test_each_process_has_its_workload() -> None:
+    assert {named(one) for one in workloads(WITH)} == {
+        "deployment/site",
+        "deployment/relay",
+        "deployment/observer",
+        "deployment/kitchen-vlatest",
+        "deployment/kitchen-vlatest-b",
+        "deployment/kitchen-vnext",
+        "statefulset/postgresql",
+        "statefulset/rabbitmq",
+    }
+
+
+def test_every_command_of_ours_exists() -> None:
+    known = get_commands()
+    for container in own_containers(WITH):
+        commands = _management_commands(container)
+        assert commands or _command(container)[:2] == ["python", "-m"], container
+        assert set(commands) <= known.keys(), container
+        if not commands:
+            assert find_spec(_command(container)[2]), container
+
+
+def test_the_site_serves_an_application_that_is_there() -> None:
+    [site] = [one for one in own_containers(WITH) if one.spec["name"] == "site"]
+    module, _, name = _command(site)[-1].partition(":")
+    assert callable(getattr(import_module(module), name))
+
+
+def test_the_shell_lines_of_init_containers_are_well_formed() -> None:
+    scripts = [_command(one)[2] for one in own_containers(WITH) if _command(one)[0] == "sh"]
+    assert len(scripts) == 3
+    for script in scripts:
+        subprocess.run(["sh", "-n", "-c", script], check=True)
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_the_site_and_its_like_read_every_setting_that_they_are_given(path: str) -> None:
+    for container in own_containers(path):
+        if not _is_kitchen(container):
+            given = _as_read(container, path)
+            read = Environment.from_environ(given)
+            assert read.problems == (), container
+            assert given.keys() <= given.asked, container
+            assert read.secret_key
+            assert not read.debug
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_a_kitchen_reads_every_setting_that_it_is_given(path: str) -> None:
+    kitchens = [one for one in own_containers(path) if _is_kitchen(one)]
+    assert kitchens
+    for container in kitchens:
+        given = _as_read(container, path)
+        config = WorkerConfig.read(_command(container)[3:], given)
+        assert given.keys() <= given.asked, container
+        assert container.workload == f"deployment/kitchen-{config.version}"
+        assert config.health_port == 8081
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_all_processes_declare_the_same_queues(path: str) -> None:
+    declared = {
+        Environment.from_environ(_as_read(container, path)).limits
+        for container in own_containers(path)
+    }
+    assert len(declared) == 1
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_every_container_has_probes_on_a_port_that_it_opens(path: str) -> None:
+    for container in containers(path, init=False):
+        ports = {one["name"]: one["containerPort"] for one in container.spec["ports"]}
+        for name in _PROBES:
+            probe = container.spec[name]
+            action = probe.get("httpGet") or probe.get("tcpSocket")
+            assert action or probe["exec"]["command"], container
+            assert not action or action["port"] in ports, container
+            assert probe["timeoutSeconds"] <= probe["periodSeconds"] + 1, container
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_processes_without_pages_are_probed_on_their_health_port(path: str) -> None:
+    for container in own_containers(path):
+        if "HEALTH_PORT" in environment(container, path) and "ports" in container.spec:
+            [port] = container.spec["ports"]
+            assert environment(container, path)["HEALTH_PORT"] == str(port["containerPort"])
+            paths = [container.spec[name]["httpGet"]["path"] for name in _PROBES]
+            assert paths == ["/live", "/live", "/ready"]
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_the_sites_probes_are_pages_of_a_host_that_is_allowed(path: str) -> None:
+    [site] = [one for one in own_containers(path) if one.spec["name"] == "site"]
+    allowed = Environment.from_environ(_as_read(site, path)).allowed_hosts
+    for name in _PROBES:
+        action = site.spec[name]["httpGet"]
+        [header] = action["httpHeaders"]
+        assert header["name"] == "Host"
+        assert header["value"] in allowed
+        assert resolve(action["path"]).url_name in {"api_health", "api_ready"}
+    assert _command(site)[-2] == str(site.spec["ports"][0]["containerPort"])
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_a_pod_has_longer_to_stop_than_its_process_takes(path: str) -> None:
+    for workload in workloads(path):
+        pod = pod_of(workload)
+        [container] = pod["containers"]
+        before = container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command")
+        sleep = int(before[1]) if before else 0
+        assert pod["terminationGracePeriodSeconds"] >= sleep + DRAIN_S + 5, named(workload)
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_every_container_says_what_it_needs_and_may_take(path: str) -> None:
+    for container in containers(path):
+        resources = container.spec["resources"]
+        for kind in ("requests", "limits"):
+            assert resources[kind].keys() >= {"cpu", "memory"}, container
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_every_object_that_is_named_is_there(path: str) -> None:
+    there = {(one["kind"], one["metadata"]["name"]) for one in objects(path)}
+    for container in containers(path):
+        for source in container.spec.get("envFrom", []):
+            assert ("ConfigMap", source["configMapRef"]["name"]) in there, container
+        for volume in container.pod["volumes"]:
+            assert "configMap" not in volume or ("ConfigMap", volume["configMap"]["name"]) in there
+        account = container.pod.get("serviceAccountName")
+        assert account is None or ("ServiceAccount", account) in there, container
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_every_service_leads_to_the_port_of_one_workload(path: str) -> None:
+    services = [one for one in objects(path) if one["kind"] == "Service"]
+    assert services
+    for service in services:
+        chosen = service["spec"]["selector"].items()
+        [workload] = [
+            one
+            for one in workloads(path)
+            if chosen <= one["spec"]["template"]["metadata"]["labels"].items()
+        ]
+        opened = {port["name"] for port in pod_of(workload)["containers"][0]["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= opened
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_no_workload_selects_the_pods_of_another(path: str) -> None:
+    for workload in workloads(path):
+        chosen = workload["spec"]["selector"]["matchLabels"].items()
+        [same] = [
+            one
+            for one in workloads(path)
+            if chosen <= one["spec"]["template"]["metadata"]["labels"].items()
+        ]
+        assert named(same) == named(workload)
