@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core import checks
 
 #: One id a setting, in the order of the README's table; ids are never used again for another.
 IDS = {
@@ -30,17 +30,18 @@ IDS = {
 }
 
 
-
-def settings_are_right(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+def settings_are_right(
+    app_configs: Sequence[Any] | None, **kwargs: Any
+) -> list[checks.CheckMessage]:
     """Report every setting that could not be read, and a secret key that is not there."""
     environment = settings.ENVIRONMENT
-    found: list[CheckMessage] = [
-        Error(problem.message, hint=problem.hint, id=IDS[problem.name])
+    found: list[checks.CheckMessage] = [
+        checks.Error(problem.message, hint=problem.hint, id=IDS[problem.name])
         for problem in environment.problems
     ]
     if not environment.secret_key and not environment.debug:
         found.append(
-            Error(
+            checks.Error(
                 "SECRET_KEY is not set.",
                 hint="Set it to 50 or more random characters, the same for every process.",
                 id=IDS["SECRET_KEY"],
@@ -48,7 +49,7 @@ def settings_are_right(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
         )
     if environment.board_public and "*" in environment.allowed_hosts:
         found.append(
-            Warning(
+            checks.Warning(
                 "The board is public, and every host name is allowed.",
                 hint="Unset BOARD_PUBLIC, or name your hosts in ALLOWED_HOSTS.",
                 id="restaurant.W001",

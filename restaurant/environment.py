@@ -99,15 +99,13 @@ class _Reader:
     def text(self, name: str, default: str) -> str:
         return self._environ.get(name, "").strip() or default
 
-    def read(
-        self, name: str, parse: Callable[[str], _Value], default: _Value, hint: str
-    ) -> _Value:
+    def read(self, name: str, parse: Callable[[str], _Value], default: _Value, hint: str) -> _Value:
         given = self.text(name, "")
         if not given:
             return default
         try:
             return parse(given)
-        except Exception as cause:  # a parser's own errors are of many types
+        except Exception as cause:  # noqa: BLE001 - a parser's own errors are of many types
             self.problems.append(Problem(name, f"{name} cannot be read: {cause}", hint))
             return default
 
@@ -167,8 +165,8 @@ def _log_level(given: str) -> str:
 
 
 def _database(url: str) -> dict[str, Any]:
-    config = dict(dj_database_url.parse(url))
-    engine = config.get("ENGINE", "")
+    config: dict[str, Any] = {**dj_database_url.parse(url)}
+    engine = str(config.get("ENGINE", ""))
     if engine.endswith("sqlite3"):
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",

@@ -58,7 +58,7 @@ class DarkVersion(models.Model):
     percent = models.DecimalField(
         max_digits=5,
         decimal_places=2,
-        default=Decimal("100"),
+        default=Decimal(100),
         validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(100))],
         help_text="Share of orders that this version handles in the dark; 0 stops it at once.",
     )
@@ -98,12 +98,10 @@ class Order(models.Model):
     total_price = models.DecimalField(max_digits=12, decimal_places=2)
     #: Minutes.
     total_prep_time = models.PositiveIntegerField()
-    idempotency_key = models.CharField(max_length=200, null=True, unique=True)
+    idempotency_key = models.CharField(max_length=200, null=True, unique=True)  # noqa: DJ001
     #: Digest of what was asked under the idempotency key.
     request_digest = models.CharField(max_length=64, blank=True)
-    state = models.CharField(
-        max_length=10, choices=OrderState.choices, default=OrderState.PLACED
-    )
+    state = models.CharField(max_length=10, choices=OrderState.choices, default=OrderState.PLACED)
     answer = models.JSONField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
 

@@ -1,0 +1,1 @@
+"""The dashboard: observes what every version did with every order, and shows it live."""

@@ -1,0 +1,43 @@
+"""``manage.py observe``: the observer process."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from dashboard.observer import Observer
+from kitchen_worker.contract.broker import keep_connected
+from kitchen_worker.contract.health import Health, serve_health
+from kitchen_worker.contract.shutdown import shutdown_on_signals
+
+
+class Command(BaseCommand):
+    """Observes until SIGTERM or SIGINT."""
+
+    help = "Record what every version does with every order, and announce it to the boards."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        asyncio.run(_observe())
+
+
+async def _observe() -> None:
+    environment = settings.ENVIRONMENT
+    health = Health()
+    async with shutdown_on_signals() as shutdown, serve_health(environment.health_port, health):
+        observer = Observer(
+            limits=environment.limits,
+            deadline=timedelta(seconds=environment.deadline_s),
+            shutdown=shutdown,
+            health=health,
+        )
+        await keep_connected(
+            url=environment.amqp_url,
+            name="observer",
+            shutdown=shutdown,
+            session=observer.session,
+            on_state=health.set_connected,
+        )

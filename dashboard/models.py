@@ -1,0 +1,176 @@
+"""The dashboard's tables: what was observed, what was paired, and the running state of a launch.
+
+Orders and launches are named by their ids and never by foreign keys: these tables can be dropped,
+and kept elsewhere, without the restaurant noticing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+from django.db import models
+
+from dashboard.domain.outcome import Outcome, State
+from kitchen_worker.contract.messages import Role
+
+
+def _choices(kinds: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(kind.value, kind.value.replace("_", " ")) for kind in kinds]
+
+
+class Observation(models.Model):
+    """What one version did with one order. Durations are milliseconds."""
+
+    launch = models.UUIDField()
+    order = models.UUIDField()
+    version = models.CharField(max_length=40)
+    role = models.CharField(max_length=9, choices=_choices(Role))
+    state = models.CharField(max_length=8, choices=_choices(State))
+    #: True when the answer came after the deadline had passed.
+    late = models.BooleanField(default=False)
+    build = models.CharField(max_length=200, blank=True)
+    worker = models.CharField(max_length=200, blank=True)
+    delivery = models.PositiveIntegerField(default=1)
+    placed_at = models.DateTimeField(null=True)
+    received_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    queue_ms = models.FloatField(null=True)
+    handling_ms = models.FloatField(null=True)
+    #: The result as JSON text, the way the kitchen wrote it; empty unless handled.
+    result = models.TextField(blank=True)
+    error_type = models.CharField(max_length=200, blank=True)
+    error_message = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order", "version"], name="one_observation_a_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.state} {self.order}"
+
+
+class Comparison(models.Model):
+    """A pair: what the control and another version made of the same order, once both have ended."""
+
+    launch = models.UUIDField()
+    order = models.UUIDField()
+    #: The version that is held against the control.
+    version = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=16, choices=_choices(Outcome))
+    control_ms = models.FloatField(null=True)
+    version_ms = models.FloatField(null=True)
+    #: True when the version took longer than the control; null unless both handled the order.
+    slower = models.BooleanField(null=True)
+    compared_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order", "version"], name="one_comparison_a_version")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["launch", "version", "outcome", "-id"], name="pairs_by_outcome"),
+            models.Index(
+                fields=["launch", "version", "-id"],
+                name="slower_pairs",
+                condition=models.Q(slower=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.outcome} {self.order}"
+
+
+class Tally(models.Model):
+    """The running state of one version in one launch: constant size, updated with each batch."""
+
+    launch = models.UUIDField()
+    version = models.CharField(max_length=40)
+    role = models.CharField(max_length=9)
+    build = models.CharField(max_length=200, blank=True)
+    #: Orders this version was seen to have, or known to owe.
+    orders = models.PositiveBigIntegerField(default=0)
+    handled = models.PositiveBigIntegerField(default=0)
+    failed = models.PositiveBigIntegerField(default=0)
+    missing = models.PositiveBigIntegerField(default=0)
+    #: Answers after the deadline; they count as handled or failed, too.
+    late = models.PositiveBigIntegerField(default=0)
+    #: Ends that were heard more than once; the first one counts.
+    repeats = models.PositiveBigIntegerField(default=0)
+    #: Orders that both the control and this version have ended; none for the control itself.
+    pairs = models.PositiveBigIntegerField(default=0)
+    #: Handling times: a LogHistogram's buckets.
+    sketch = models.JSONField(default=dict)
+    newest_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "tallies"
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["launch", "version"], name="one_tally_a_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.handled} handled"
+
+
+class TimeSlice(models.Model):
+    """What one version did in one stretch of time: the points of the charts."""
+
+    launch = models.UUIDField()
+    version = models.CharField(max_length=40)
+    #: Start of the stretch, in whole seconds since 1970, a multiple of its length.
+    start = models.BigIntegerField()
+    handled = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    p50 = models.FloatField(null=True)
+    p95 = models.FloatField(null=True)
+    p99 = models.FloatField(null=True)
+    sketch = models.JSONField(default=dict)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["launch", "start", "version"], name="one_slice_a_version_and_start"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} from {self.start}"
+
+
+class DeadLetter(models.Model):
+    """A message that nobody could read or handle: where it was, and why. The newest are kept."""
+
+    queue = models.CharField(max_length=200)
+    reason = models.CharField(max_length=1000)
+    #: The start of the message, as text.
+    excerpt = models.TextField(blank=True)
+    size = models.PositiveIntegerField(default=0)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.queue}: {self.reason}"
+
+
+class DeadLetterTally(models.Model):
+    """How many dead letters each queue has given, ever."""
+
+    queue = models.CharField(max_length=200, primary_key=True)
+    count = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.queue}: {self.count}"
+
+
+class Sweep(models.Model):
+    """Up to when a launch's letters have been looked through for orders that nobody answered."""
+
+    launch = models.UUIDField(primary_key=True)
+    swept_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.launch} until {self.swept_until}"

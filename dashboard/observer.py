@@ -1,0 +1,181 @@
+"""The observer's loop: takes events in batches, has them recorded, then acks, then announces."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
+
+from dashboard.dead_letters import record_dead_letters
+from dashboard.recording import record_events
+from dashboard.rosters import Rosters
+from dashboard.sweep import sweep
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.dead_letters import dead_letter, put_aside
+from kitchen_worker.contract.health import Health
+from kitchen_worker.contract.messages import (
+    Event,
+    MessageError,
+    decode_events,
+    encode_event,
+    utc_now,
+)
+from kitchen_worker.contract.shutdown import Shutdown
+from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing
+from restaurant.patience import in_database
+
+logger = logging.getLogger(__name__)
+
+_Answer = TypeVar("_Answer")
+
+#: Event messages in one transaction, at most.
+BATCH = 500
+PREFETCH = 2 * BATCH
+#: How long a batch waits for more once it has its first message.
+GATHER_S = 0.02
+WAIT_S = 0.5
+ANNOUNCE_EVERY_S = 0.1
+SWEEP_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One event, with the delivery that brought it."""
+
+    event: Event
+    delivery: Delivery
+
+
+@dataclass
+class Observer:
+    """Records what every version says it did, until shutdown."""
+
+    limits: topology.Limits
+    deadline: timedelta
+    shutdown: Shutdown
+    health: Health
+    rosters: Rosters = field(default_factory=Rosters)
+    changed: set[UUID] = field(default_factory=set)
+    announced: int = 0
+
+    async def session(self, broker: Broker) -> None:
+        """Observe on a connected broker until shutdown; raises BrokerLost."""
+        await broker.declare(topology.observer(self.limits))
+        events = await broker.consume(topology.OBSERVER_QUEUE, prefetch=PREFETCH)
+        dead = await broker.consume(topology.DEAD_LETTERS_QUEUE, prefetch=BATCH)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._observe(broker, events))
+            tasks.create_task(self._collect_dead_letters(dead))
+            tasks.create_task(self._announce(broker))
+
+    async def _observe(self, broker: Broker, deliveries: Deliveries) -> None:
+        """Take batch after batch; sweep when the queue is empty, and not before everybody was
+        able to answer: the time without a broker is not held against a version."""
+        next_sweep = time.monotonic() + self.deadline.total_seconds()
+        while not self.shutdown.requested:
+            self.health.beat()
+            more_waiting = await self.step(broker, deliveries)
+            if not more_waiting and time.monotonic() >= next_sweep:
+                await self._sweep()
+                next_sweep = time.monotonic() + SWEEP_EVERY_S
+        await deliveries.cancel()
+
+    async def step(self, broker: Broker, deliveries: Deliveries) -> bool:
+        """Record one batch and ack it; says whether more is likely to wait."""
+        batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=WAIT_S)
+        heard: list[Heard] = []
+        readable: list[Delivery] = []
+        for delivery in batch:
+            try:
+                heard += [Heard(event, delivery) for event in decode_events(delivery.body)]
+                readable.append(delivery)
+            except MessageError as unreadable:
+                await dead_letter(broker, deliveries, delivery, unreadable.reason)
+        for refused, reason in await self._stored(lambda: self._record(heard)):
+            await put_aside(broker, refused.delivery, encode_event(refused.event), reason)
+        await deliveries.ack(readable)
+        return len(batch) == BATCH
+
+    def _record(self, heard: Sequence[Heard]) -> list[tuple[Heard, str]]:
+        """Record what can be taken, launch by launch; returns the rest, each with its reason."""
+        reasons = self.rosters.check([one.event for one in heard])
+        refused: list[tuple[Heard, str]] = []
+        by_launch: defaultdict[UUID, list[Heard]] = defaultdict(list)
+        for one, unknown in zip(heard, reasons, strict=True):
+            reason = unknown or _impersonation(one)
+            if reason:
+                refused.append((one, reason))
+            elif one.event.launch is not None:
+                by_launch[UUID(one.event.launch)].append(one)
+        for launch, several in by_launch.items():
+            refused += self._record_launch(launch, several)
+            self.changed.add(launch)
+        return refused
+
+    def _record_launch(self, launch: UUID, heard: Sequence[Heard]) -> list[tuple[Heard, str]]:
+        """Record events of one launch; what the database will not take is found by halving."""
+        try:
+            record_events(self.rosters.of(launch), [one.event for one in heard], utc_now())
+        except (OperationalError, InterfaceError):
+            raise
+        except (DatabaseError, ValueError, OverflowError) as cause:
+            if len(heard) == 1:
+                return [(heard[0], f"the database does not take it: {cause}")]
+            middle = len(heard) // 2
+            first = self._record_launch(launch, heard[:middle])
+            return first + self._record_launch(launch, heard[middle:])
+        return []
+
+    async def _sweep(self) -> None:
+        marked = await self._stored(lambda: sweep(utc_now(), self.deadline))
+        if marked:
+            logger.info("%d answers are missing", marked, extra={"action": "sweep"})
+            self.changed.update(self.rosters.known)
+
+    async def _collect_dead_letters(self, deliveries: Deliveries) -> None:
+        while not self.shutdown.requested:
+            batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=WAIT_S)
+            if batch:
+                await self._stored(partial(record_dead_letters, batch, utc_now()))
+                await deliveries.ack(batch)
+                self.changed.update(self.rosters.known)
+        await deliveries.cancel()
+
+    async def _announce(self, broker: Broker) -> None:
+        """Say which launches changed, once a tick: that something changed, never what."""
+        while not await self.shutdown.wait(ANNOUNCE_EVERY_S):
+            launches, self.changed = self.changed, set()
+            self.announced += len(launches)
+            await broker.publish([_announcement(launch, self.announced) for launch in launches])
+
+    async def _stored(self, work: Callable[[], _Answer]) -> _Answer:
+        return await in_database(work, on_attempt=self.health.beat)
+
+
+def _impersonation(heard: Heard) -> str:
+    """Why an event is not its speaker's: a kitchen may speak under its own routing key alone."""
+    event, key = heard.event, heard.delivery.routing_key
+    if key == topology.events_key(event.role, event.version):
+        return ""
+    return f"{event.role}.{event.version} does not speak under the routing key {key[:100]!r}"
+
+
+def _announcement(launch: UUID, number: int) -> Outgoing:
+    body: dict[str, Any] = {"launch": str(launch), "n": number}
+    return Outgoing(
+        exchange=topology.ANNOUNCEMENTS,
+        body=msgspec.json.encode(body),
+        persistent=False,
+        mandatory=False,
+    )

@@ -1,0 +1,259 @@
+"""One batch of news: record, pair, tally, commit. The only writer of observations and pairs.
+
+Every batch first locks its launch's tallies, so that several observers take turns; what a repeat
+or a late answer is, the ledger decides from what is stored.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from dashboard.domain.ledger import Counts, Key, Ledger, Pair, Standing
+from dashboard.domain.outcome import Change, State
+from dashboard.domain.sketch import LogHistogram
+from dashboard.models import Comparison, Observation, Tally, TimeSlice
+from dashboard.rosters import Roster
+from kitchen_worker.contract.messages import Event, EventKind
+
+#: Length of a TimeSlice, in seconds.
+SLICE_S = 2
+#: A kitchen's clock that is further off than this does not place its events in time.
+_MAX_CLOCK_ERROR_S = 600
+_BULK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A version that has not ended an order in time."""
+
+    order: UUID
+    version: str
+    placed_at: datetime
+
+
+def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> None:
+    """Take in events of one launch, in one transaction. Raises django.db.Error."""
+    with transaction.atomic():
+        tallies = _locked_tallies(roster)
+        ledger = Ledger(_standings(UUID(event.order_id) for event in events))
+        rows: dict[Key, Observation] = {}
+        ends: list[Event] = []
+        for event in events:
+            key = (UUID(event.order_id), event.version)
+            kind = ledger.take(*key, Standing(State(event.kind), event.handling_ms))
+            if kind in (Change.REPEATED, Change.STALE):
+                continue
+            rows[key] = _observation(roster, event, late=kind is Change.MENDED)
+            if event.kind is not EventKind.RECEIVED:
+                ends.append(event)
+        _write_observations(rows.values(), _OBSERVED)
+        _write_pairs(roster, ledger, now)
+        _add_times(roster, tallies, ends, now)
+        _add_counts(tallies, ledger.counts, events, now)
+
+
+def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) -> int:
+    """Mark as missing what nobody answered in time, in one transaction; says how many it marked."""
+    with transaction.atomic():
+        tallies = _locked_tallies(roster)
+        ledger = Ledger(_standings(silence.order for silence in silences))
+        rows = [
+            _missing(roster, silence)
+            for silence in silences
+            if ledger.take(silence.order, silence.version, Standing(State.MISSING))
+            in (Change.NEW, Change.ENDED)
+        ]
+        _write_observations(rows, ("state",))
+        _write_pairs(roster, ledger, now)
+        _add_counts(tallies, ledger.counts, (), now)
+        return len(rows)
+
+
+def _locked_tallies(roster: Roster) -> dict[str, Tally]:
+    """The launch's tallies by version, made where there is none, locked until the commit."""
+    Tally.objects.bulk_create(
+        [
+            Tally(launch=roster.launch, version=version, role=role)
+            for version, role in roster.roles.items()
+        ],
+        ignore_conflicts=True,
+    )
+    locked = Tally.objects.select_for_update().filter(launch=roster.launch).order_by("id")
+    return {tally.version: tally for tally in locked}
+
+
+def _standings(orders: Iterable[UUID]) -> dict[Key, Standing]:
+    known = Observation.objects.filter(order__in=set(orders))
+    return {
+        (order, version): Standing(State(state), handling_ms)
+        for order, version, state, handling_ms in known.values_list(
+            "order", "version", "state", "handling_ms"
+        )
+    }
+
+
+def _observation(roster: Roster, event: Event, *, late: bool) -> Observation:
+    result = msgspec.json.encode(event.result).decode() if event.result is not None else ""
+    return Observation(
+        launch=roster.launch,
+        order=UUID(event.order_id),
+        version=event.version,
+        role=event.role,
+        state=State(event.kind),
+        late=late,
+        build=_storable(event.build),
+        worker=_storable(event.worker),
+        delivery=event.delivery,
+        placed_at=event.placed_at,
+        received_at=event.received_at,
+        finished_at=event.finished_at,
+        queue_ms=event.queue_ms,
+        handling_ms=event.handling_ms,
+        result=result,
+        error_type=_storable(event.error.type) if event.error else "",
+        error_message=_storable(event.error.message) if event.error else "",
+    )
+
+
+def _missing(roster: Roster, silence: Silence) -> Observation:
+    return Observation(
+        launch=roster.launch,
+        order=silence.order,
+        version=silence.version,
+        role=roster.roles[silence.version],
+        state=State.MISSING,
+        placed_at=silence.placed_at,
+    )
+
+
+_KEY = ("order", "version")
+_OBSERVED = (
+    "state", "late", "build", "worker", "delivery", "placed_at", "received_at", "finished_at",
+    "queue_ms", "handling_ms", "result", "error_type", "error_message",
+)  # fmt: skip
+_COMPARED = ("outcome", "control_ms", "version_ms", "slower", "compared_at")
+
+
+def _write_observations(rows: Iterable[Observation], fields: Sequence[str]) -> None:
+    """Write observations; of those that are stored already, these fields alone."""
+    Observation.objects.bulk_create(
+        rows,
+        batch_size=_BULK,
+        update_conflicts=True,
+        unique_fields=_KEY,
+        update_fields=fields,
+    )
+
+
+def _write_pairs(roster: Roster, ledger: Ledger, now: datetime) -> None:
+    others = [version for version in roster.roles if version != roster.control]
+    Comparison.objects.bulk_create(
+        [_comparison(roster, pair, now) for pair in ledger.pairs(roster.control, others)],
+        batch_size=_BULK,
+        update_conflicts=True,
+        unique_fields=_KEY,
+        update_fields=_COMPARED,
+    )
+
+
+def _comparison(roster: Roster, pair: Pair, now: datetime) -> Comparison:
+    return Comparison(
+        launch=roster.launch,
+        order=pair.order,
+        version=pair.version,
+        outcome=pair.outcome,
+        control_ms=pair.control_ms,
+        version_ms=pair.version_ms,
+        slower=pair.slower,
+        compared_at=now,
+    )
+
+
+def _add_counts(
+    tallies: Mapping[str, Tally],
+    counts: Mapping[str, Counts],
+    events: Sequence[Event],
+    now: datetime,
+) -> None:
+    """Add to the tallies and save them; the newest event gives a version's age and build.
+
+    No event is newer than now, whatever its kitchen's clock says.
+    """
+    for event in events:
+        tally = tallies[event.version]
+        newest = min(event.finished_at or event.received_at, now)
+        if tally.newest_at is None or newest > tally.newest_at:
+            tally.newest_at = newest
+            tally.build = _storable(event.build)
+    for version, added in counts.items():
+        for name, number in asdict(added).items():
+            setattr(tallies[version], name, getattr(tallies[version], name) + number)
+    fields = [*asdict(Counts()), "sketch", "newest_at", "build"]
+    Tally.objects.bulk_update([tallies[version] for version in counts], fields)
+
+
+def _add_times(
+    roster: Roster, tallies: Mapping[str, Tally], ends: Sequence[Event], now: datetime
+) -> None:
+    """Add the handling times of handled orders to the tallies' sketches and to the time slices."""
+    handled: defaultdict[tuple[str, int], LogHistogram] = defaultdict(LogHistogram)
+    failed: defaultdict[tuple[str, int], int] = defaultdict(int)
+    for event in ends:
+        where = (event.version, _slice_start(event, now))
+        if event.kind is EventKind.HANDLED and event.handling_ms is not None:
+            handled[where].add(event.handling_ms)
+        else:
+            failed[where] += 1
+    for (version, _), times in handled.items():
+        whole = LogHistogram.from_json(tallies[version].sketch)
+        whole.merge(times)
+        tallies[version].sketch = whole.to_json()
+    _write_slices(roster, handled, failed)
+
+
+def _write_slices(
+    roster: Roster,
+    handled: Mapping[tuple[str, int], LogHistogram],
+    failed: Mapping[tuple[str, int], int],
+) -> None:
+    touched = {*handled, *failed}
+    stored = TimeSlice.objects.filter(
+        launch=roster.launch, start__in={start for _, start in touched}
+    )
+    slices = {(one.version, one.start): one for one in stored}
+    for version, start in touched:
+        one = slices.setdefault(
+            (version, start), TimeSlice(launch=roster.launch, version=version, start=start)
+        )
+        times = LogHistogram.from_json(one.sketch)
+        new = handled.get((version, start), LogHistogram())
+        times.merge(new)
+        one.sketch = times.to_json()
+        one.handled += sum(new.counts.values())
+        one.failed += failed.get((version, start), 0)
+        one.p50, one.p95, one.p99 = times.quantiles(0.5, 0.95, 0.99)
+    TimeSlice.objects.bulk_create(
+        [slices[where] for where in touched],
+        update_conflicts=True,
+        unique_fields=("launch", "start", "version"),
+        update_fields=("handled", "failed", "p50", "p95", "p99", "sketch"),
+    )
+
+
+def _slice_start(event: Event, now: datetime) -> int:
+    finished = event.finished_at or now
+    if abs((finished - now).total_seconds()) > _MAX_CLOCK_ERROR_S:
+        finished = now
+    return int(finished.timestamp()) // SLICE_S * SLICE_S
+
+
+def _storable(text: str) -> str:
+    """Text without NUL, which PostgreSQL cannot keep."""
+    return text.replace("\x00", "\ufffd")

@@ -1,0 +1,198 @@
+"""The observer's loop on a broker in memory and a real database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import msgspec
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import OperationalError
+
+from dashboard import observer as observing
+from dashboard import recording
+from dashboard.models import DeadLetter, DeadLetterTally, Observation
+from dashboard.observer import Observer
+from dashboard.tests.factories import a_launch, an_event
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.health import Health
+from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.messages import Event, Role, encode_event, join_events
+from kitchen_worker.contract.shutdown import Shutdown
+from kitchen_worker.contract.wire import Outgoing
+from restaurant.models import DarkVersion, Launch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIMITS = topology.Limits()
+
+
+def said(*events: Event, key: str = "") -> Outgoing:
+    key = key or topology.events_key(events[0].role, events[0].version)
+    body = join_events([encode_event(event) for event in events])
+    return Outgoing(exchange=topology.KITCHEN_EVENTS, routing_key=key, body=body)
+
+
+@asynccontextmanager
+async def observed(broker: MemoryBroker) -> AsyncIterator[Observer]:
+    """An observer at work, stopped in good order at the end."""
+    shutdown = Shutdown()
+    observer = Observer(
+        limits=LIMITS, deadline=timedelta(seconds=30), shutdown=shutdown, health=Health()
+    )
+    running = asyncio.ensure_future(observer.session(broker))
+    await until(lambda: topology.DEAD_LETTERS_QUEUE in broker.queues)
+    try:
+        yield observer
+    finally:
+        shutdown.request()
+        async with asyncio.timeout(10):
+            await running
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def until_stored(condition: Callable[[], bool]) -> None:
+    """Wait for a condition on the database, ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not await sync_to_async(condition)():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def launch() -> Launch:
+    return a_launch()
+
+
+async def test_gathered_events_are_recorded_acked_and_announced(launch: Launch) -> None:
+    broker, order = MemoryBroker(), uuid4()
+    async with observed(broker):
+        await broker.publish([said(*(an_event(launch, uuid4()) for _ in range(3)))])
+        await broker.publish([said(an_event(launch, order, "vlatest"))])
+        await until_stored(lambda: Observation.objects.count() == 4)
+        await until(lambda: any(m.exchange == topology.ANNOUNCEMENTS for m in broker.published))
+    assert not broker.bodies(topology.OBSERVER_QUEUE)
+    assert not broker.dead_letters
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"launch": str(uuid4())}, "unknown launch"),
+        ({"version": "vmystery"}, "version vmystery has no part in launch"),
+        ({"role": Role.CONTROL}, "version vnext is the candidate, and speaks as control"),
+    ],
+)
+async def test_an_event_of_nobody_is_dead_lettered_with_its_reason(
+    launch: Launch, change: dict[str, object], reason: str
+) -> None:
+    broker = MemoryBroker()
+    fine = an_event(launch, uuid4())
+    async with observed(broker):
+        wrong = msgspec.structs.replace(an_event(launch, uuid4()), **change)
+        key = topology.events_key(wrong.role, wrong.version)
+        await broker.publish([said(wrong, key=key), said(fine)])
+        await until_stored(lambda: DeadLetter.objects.count() == 1)
+        await until_stored(lambda: Observation.objects.count() == 1)
+    letter = await sync_to_async(DeadLetter.objects.get)()
+    assert reason in letter.reason
+    assert letter.queue == topology.OBSERVER_QUEUE
+
+
+async def test_a_dark_kitchen_cannot_speak_as_the_control(launch: Launch) -> None:
+    broker = MemoryBroker()
+    async with observed(broker):
+        await broker.publish([said(an_event(launch, uuid4(), "vlatest"), key="candidate.vnext")])
+        await until_stored(lambda: DeadLetter.objects.count() == 1)
+    assert await sync_to_async(Observation.objects.count)() == 0
+    letter = await sync_to_async(DeadLetter.objects.get)()
+    assert "does not speak under the routing key 'candidate.vnext'" in letter.reason
+
+
+async def test_bytes_that_nobody_can_read_are_counted_and_do_not_stop_the_rest(
+    launch: Launch,
+) -> None:
+    broker = MemoryBroker()
+    async with observed(broker):
+        for body in (b"", b"{", b"\xff\x00", b"[]", b'{"kind":"handled"}', b"[" * 5000):
+            await broker.publish(
+                [
+                    Outgoing(
+                        exchange=topology.KITCHEN_EVENTS, routing_key="candidate.vnext", body=body
+                    )
+                ]
+            )
+        await broker.publish([said(an_event(launch, uuid4()))])
+        await until_stored(lambda: Observation.objects.count() == 1)
+        await until_stored(
+            lambda: DeadLetterTally.objects.filter(queue=topology.OBSERVER_QUEUE, count=6).exists()
+        )
+
+
+async def test_a_version_that_joins_a_running_launch_is_heard(launch: Launch) -> None:
+    broker = MemoryBroker()
+    async with observed(broker):
+        await broker.publish([said(an_event(launch, uuid4()))])
+        await until_stored(lambda: Observation.objects.count() == 1)
+        await sync_to_async(DarkVersion.objects.create)(
+            launch=launch, version="vshell", role="candidate", percent=100
+        )
+        await broker.publish([said(an_event(launch, uuid4(), "vshell"))])
+        await until_stored(lambda: Observation.objects.filter(version="vshell").count() == 1)
+    assert not broker.dead_letters
+
+
+async def test_an_order_outside_any_launch_is_let_pass(launch: Launch) -> None:
+    broker = MemoryBroker()
+    async with observed(broker):
+        await broker.publish([said(an_event(None, uuid4(), "vlatest"))])
+        await broker.publish([said(an_event(launch, uuid4()))])
+        await until_stored(lambda: Observation.objects.count() == 1)
+    assert not broker.dead_letters
+
+
+async def test_while_the_database_is_away_nothing_is_acked_or_lost(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, real, tries = MemoryBroker(), recording.record_events, []
+
+    def away_twice(*args: object) -> None:
+        tries.append(args)
+        if len(tries) <= 2:
+            raise OperationalError("the database is away")
+        real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(observing, "record_events", away_twice)
+    async with observed(broker):
+        await broker.publish([said(an_event(launch, uuid4()))])
+        await until_stored(lambda: Observation.objects.count() == 1)
+    assert len(tries) == 3
+
+
+async def test_one_event_that_the_database_refuses_costs_itself_alone(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, real = MemoryBroker(), recording.record_events
+    events = [an_event(launch, uuid4()) for _ in range(9)]
+
+    def picky(roster: object, batch: list[Event], now: object) -> None:
+        if events[4] in batch:
+            raise ValueError("cannot be kept")
+        real(roster, batch, now)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(observing, "record_events", picky)
+    async with observed(broker):
+        await broker.publish([said(*events)])
+        await until_stored(lambda: Observation.objects.count() == 8)
+        await until_stored(lambda: DeadLetter.objects.count() == 1)
+    letter = await sync_to_async(DeadLetter.objects.get)()
+    assert letter.reason == "the database does not take it: cannot be kept"

@@ -1,0 +1,162 @@
+"""Batches of events and silences, recorded in a real database."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection
+
+from dashboard.domain.outcome import Outcome, State
+from dashboard.models import Comparison, Observation, Tally, TimeSlice
+from dashboard.recording import Silence, record_events, record_silences
+from dashboard.rosters import Roster, read_roster
+from dashboard.tests.factories import START, a_launch, an_event
+from kitchen_worker.contract.messages import EventKind
+
+pytestmark = pytest.mark.django_db
+
+NOW = START + timedelta(seconds=1)
+
+
+@pytest.fixture
+def roster() -> Roster:
+    return read_roster(a_launch())
+
+
+def counts(roster: Roster, version: str) -> dict[str, int]:
+    fields = ("orders", "handled", "failed", "missing", "late", "repeats", "pairs")
+    return {
+        name: number
+        for name, number in Tally.objects.filter(launch=roster.launch, version=version)
+        .values(*fields)
+        .get()
+        .items()
+        if number
+    }
+
+
+def say(roster: Roster, order: UUID, version: str, kind: EventKind, **fields: object) -> None:
+    event = an_event(roster.launch, order, version, kind, **fields)
+    record_events(roster, [event], NOW)
+
+
+def test_two_ends_make_two_observations_and_one_pair(roster: Roster) -> None:
+    order = uuid4()
+    say(roster, order, "vlatest", EventKind.HANDLED, handling_ms=200.0)
+    say(roster, order, "vnext", EventKind.HANDLED, handling_ms=150.0)
+    assert Observation.objects.count() == 2
+    pair = Comparison.objects.get()
+    assert (pair.version, pair.outcome) == ("vnext", Outcome.HANDLED)
+    assert (pair.control_ms, pair.version_ms, pair.slower) == (200.0, 150.0, False)
+    assert counts(roster, "vlatest") == {"orders": 1, "handled": 1}
+    assert counts(roster, "vnext") == {"orders": 1, "handled": 1, "pairs": 1}
+
+
+def test_a_received_order_becomes_handled_and_keeps_one_row(roster: Roster) -> None:
+    order = uuid4()
+    say(roster, order, "vnext", EventKind.RECEIVED)
+    assert Observation.objects.get().state == State.RECEIVED
+    say(roster, order, "vnext", EventKind.HANDLED)
+    observation = Observation.objects.get()
+    assert observation.state == State.HANDLED
+    assert observation.result == '{"total_price":"7.00"}'
+    assert counts(roster, "vnext") == {"orders": 1, "handled": 1}
+
+
+def test_a_repeat_is_counted_and_the_first_answer_stays(roster: Roster) -> None:
+    order = uuid4()
+    say(roster, order, "vnext", EventKind.HANDLED, handling_ms=150.0)
+    say(roster, order, "vnext", EventKind.HANDLED, handling_ms=9.0)
+    assert Observation.objects.get().handling_ms == 150.0
+    assert counts(roster, "vnext") == {"orders": 1, "handled": 1, "repeats": 1}
+
+
+def test_a_failure_is_data_with_its_type_and_message(roster: Roster) -> None:
+    order = uuid4()
+    say(roster, order, "vlatest", EventKind.HANDLED)
+    say(roster, order, "vnext", EventKind.FAILED)
+    observation = Observation.objects.get(version="vnext")
+    assert (observation.error_type, observation.error_message) == ("TooMany", "too many")
+    assert Comparison.objects.get().outcome == Outcome.CANDIDATE_FAILED
+
+
+def test_text_that_the_database_cannot_keep_is_kept_without_it(roster: Roster) -> None:
+    order = uuid4()
+    say(roster, order, "vnext", EventKind.HANDLED, build="git\x00", result={"a": "\x00 \U0001f354"})
+    observation = Observation.objects.get()
+    assert observation.build == "git\ufffd"
+    assert observation.result == '{"a":"\\u0000 \U0001f354"}'
+
+
+def test_silence_is_missing_and_a_late_answer_mends_it(roster: Roster) -> None:
+    order = uuid4()
+    say(roster, order, "vlatest", EventKind.HANDLED)
+    say(roster, order, "vnext", EventKind.RECEIVED, worker="host-9")
+    assert record_silences(roster, [Silence(order, "vnext", START)], NOW) == 1
+    observation = Observation.objects.get(version="vnext")
+    assert (observation.state, observation.worker) == (State.MISSING, "host-9")
+    assert Comparison.objects.get().outcome == Outcome.MISSING
+    assert counts(roster, "vnext") == {"orders": 1, "missing": 1}
+    say(roster, order, "vnext", EventKind.HANDLED)
+    observation = Observation.objects.get(version="vnext")
+    assert (observation.state, observation.late) == (State.HANDLED, True)
+    assert Comparison.objects.get().outcome == Outcome.HANDLED
+    assert counts(roster, "vnext") == {"orders": 1, "handled": 1, "late": 1, "pairs": 1}
+
+
+def test_silence_of_a_version_that_has_answered_changes_nothing(roster: Roster) -> None:
+    order = uuid4()
+    say(roster, order, "vnext", EventKind.HANDLED)
+    assert record_silences(roster, [Silence(order, "vnext", START)], NOW) == 0
+    assert Observation.objects.get().state == State.HANDLED
+
+
+def test_handling_times_go_to_the_sketch_and_to_their_slice(roster: Roster) -> None:
+    for milliseconds in (100.0, 200.0, 300.0):
+        say(roster, uuid4(), "vnext", EventKind.HANDLED, handling_ms=milliseconds)
+    say(roster, uuid4(), "vnext", EventKind.FAILED)
+    (one,) = TimeSlice.objects.all()
+    assert (one.version, one.handled, one.failed) == ("vnext", 3, 1)
+    assert one.start == int(START.timestamp()) // 2 * 2
+    assert one.p50 == pytest.approx(200, rel=0.01)
+    assert sum(Tally.objects.get(version="vnext").sketch.values()) == 3
+
+
+def test_a_kitchen_with_a_wrong_clock_makes_no_slice_of_its_own(roster: Roster) -> None:
+    say(roster, uuid4(), "vnext", EventKind.HANDLED, finished_at=START + timedelta(days=9000))
+    assert TimeSlice.objects.get().start == int(NOW.timestamp()) // 2 * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_observers_at_once_lose_nothing_and_count_nothing_twice() -> None:
+    roster = read_roster(a_launch())
+    orders = [uuid4() for _ in range(60)]
+    events = [
+        an_event(roster.launch, order, version)
+        for order in orders
+        for version in ("vlatest", "vnext")
+    ]
+
+    def observe(mine: list[int]) -> None:
+        try:
+            for start in mine:
+                record_events(roster, events[start : start + 10], NOW)
+        finally:
+            connection.close()
+
+    starts = list(range(0, len(events), 10))
+    threads = [
+        threading.Thread(target=observe, args=(starts[half::2] + starts[:3],)) for half in (0, 1)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert Observation.objects.count() == 120
+    assert Comparison.objects.count() == 60
+    assert counts(roster, "vnext")["pairs"] == 60
+    total_repeats = sum(counts(roster, version)["repeats"] for version in ("vlatest", "vnext"))
+    assert total_repeats == (len(starts) + 6) * 10 - 120

@@ -1,0 +1,61 @@
+"""Orders that nobody answered in time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from dashboard import sweep as sweeping
+from dashboard.domain.outcome import State
+from dashboard.models import Observation
+from dashboard.recording import record_events
+from dashboard.rosters import read_roster
+from dashboard.sweep import sweep
+from dashboard.tests.factories import START, a_launch, an_event, an_order
+
+pytestmark = pytest.mark.django_db
+
+DEADLINE = timedelta(seconds=30)
+
+
+def missing() -> set[tuple[str, str]]:
+    return {
+        (str(order), version)
+        for order, version in Observation.objects.filter(state=State.MISSING).values_list(
+            "order", "version"
+        )
+    }
+
+
+def test_before_the_deadline_nothing_is_missing() -> None:
+    an_order(a_launch(), sent_at=START + timedelta(seconds=1))
+    assert sweep(START + DEADLINE, DEADLINE) == 0
+    assert missing() == set()
+
+
+def test_after_the_deadline_every_version_that_owes_an_answer_is_missing() -> None:
+    launch = a_launch()
+    order = an_order(launch, sample=("vnext",), sent_at=START + timedelta(seconds=1))
+    record_events(read_roster(launch), [an_event(launch, order.uuid, "vlatest")], START + DEADLINE)
+    assert sweep(START + DEADLINE + timedelta(seconds=2), DEADLINE) == 1
+    assert missing() == {(str(order.uuid), "vnext")}
+
+
+def test_an_order_that_was_never_sent_is_not_missing() -> None:
+    an_order(a_launch(), sent_at=None)
+    assert sweep(START + timedelta(days=1), DEADLINE) == 0
+
+
+def test_a_second_sweep_finds_nothing_new() -> None:
+    an_order(a_launch(), sent_at=START + timedelta(seconds=1))
+    assert sweep(START + timedelta(minutes=5), DEADLINE) == 2
+    assert sweep(START + timedelta(minutes=6), DEADLINE) == 0
+
+
+def test_a_long_backlog_is_swept_in_steps_and_wholly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "STEP", 3)
+    launch = a_launch()
+    orders = [an_order(launch, sent_at=START + timedelta(seconds=1 + n // 4)) for n in range(14)]
+    assert sweep(START + timedelta(minutes=5), DEADLINE) == 28
+    assert len({order for order, _ in missing()}) == len(orders)

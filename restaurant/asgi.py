@@ -1,0 +1,27 @@
+"""The ASGI application: HTTP to Django, WebSockets to the board."""
+
+from __future__ import annotations
+
+import os
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.urls import path
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "restaurant.settings")
+# Django must stand before the consumers, which use its models, can be imported.
+http = get_asgi_application()
+
+from dashboard.consumers import BoardConsumer  # noqa: E402
+from dashboard.live import Hub  # noqa: E402
+
+board = BoardConsumer.as_asgi(hub=Hub(settings.ENVIRONMENT.amqp_url))
+# A path is typed for views; Channels gives it an application.
+routes = URLRouter([path("dashboard/live/", board)])  # type: ignore[list-item,arg-type]
+
+application = ProtocolTypeRouter(
+    {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(routes))}
+)
