@@ -1,0 +1,183 @@
+"""Frames: what a board shows is what is stored, at a cost that does not grow."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from dashboard import board
+from dashboard.board import Lens, build_frame, find_rows, newest_launch, order_story
+from dashboard.dead_letters import record_dead_letters
+from dashboard.models import TimeSlice
+from dashboard.recording import Silence, record_events, record_silences
+from dashboard.rosters import read_roster
+from dashboard.tests.factories import START, a_launch, an_event, an_order
+from kitchen_worker.contract.messages import EventKind
+from kitchen_worker.contract.topology import OBSERVER_QUEUE
+from kitchen_worker.contract.wire import Delivery
+from restaurant.models import Launch, Order
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def launch() -> Launch:
+    return a_launch()
+
+
+def say(
+    launch: Launch, order: Order, version: str, kind: EventKind = EventKind.HANDLED, **f: object
+) -> None:
+    event = an_event(launch, order.uuid, version, kind, **f)
+    record_events(read_roster(launch), [event], timezone.now())
+
+
+def frame(launch: Launch, lens: Lens = Lens.ALL) -> board.Json:
+    built = build_frame(launch, lens, with_series=True)
+    return json.loads(json.dumps(built, allow_nan=False))  # type: ignore[no-any-return]
+
+
+def test_without_a_launch_there_is_no_newest_one() -> None:
+    assert newest_launch() is None
+
+
+def test_the_open_launch_is_the_newest_even_if_an_ended_one_began_later(launch: Launch) -> None:
+    later = START + timedelta(days=1)
+    a_launch(name="over", started_at=later, ended_at=later)
+    assert newest_launch() == launch
+
+
+def test_an_idle_board_is_whole() -> None:
+    built = frame(a_launch())
+    assert built["feed"]["state"] == "idle"
+    assert built["feed"]["age_s"] is None
+    assert [one["name"] for one in built["versions"]] == ["vlatest", "vnext", "vlatest-b"]
+    assert [one["percent"] for one in built["versions"]] == [None, 100.0, 20.0]
+    assert built["rows"] == []
+    assert len(built["series"]["t"]) == board.POINTS
+
+
+def test_a_row_shows_every_version_aligned_by_order(launch: Launch) -> None:
+    order = an_order(launch, sample=("vnext",))
+    say(launch, order, "vlatest", handling_ms=214.2)
+    (row,) = frame(launch)["rows"]
+    assert (row["number"], row["items"]) == (order.pk, "2 burger")
+    assert row["cells"]["vlatest"] == {
+        "state": "handled",
+        "ms": 214.2,
+        "error": None,
+        "late": False,
+    }
+    assert row["cells"]["vnext"]["state"] == "waiting"
+    assert row["cells"]["vlatest-b"]["state"] == "unsampled"
+
+
+def test_the_newest_rows_come_first_and_no_more_than_fit(launch: Launch) -> None:
+    orders = [an_order(launch) for _ in range(board.ROWS + 5)]
+    numbers = [row["number"] for row in frame(launch)["rows"]]
+    assert numbers == [order.pk for order in reversed(orders[5:])]
+
+
+def test_lenses_let_through_what_they_say(launch: Launch) -> None:
+    failed, missing, slower, fine = (an_order(launch) for _ in range(4))
+    for order in (failed, missing, slower, fine):
+        say(launch, order, "vlatest", handling_ms=100.0)
+    say(launch, failed, "vnext", EventKind.FAILED)
+    record_silences(read_roster(launch), [Silence(missing.uuid, "vnext", START)], timezone.now())
+    say(launch, slower, "vnext", handling_ms=150.0)
+    say(launch, fine, "vnext", handling_ms=50.0)
+    shown = {lens: [row["number"] for row in frame(launch, lens)["rows"]] for lens in Lens}
+    assert shown == {
+        Lens.ALL: [fine.pk, slower.pk, missing.pk, failed.pk],
+        Lens.FAILED: [failed.pk],
+        Lens.MISSING: [missing.pk],
+        Lens.SLOWER: [slower.pk],
+    }
+    assert frame(launch, Lens.FAILED)["rows"][0]["cells"]["vnext"]["error"] == "too many"
+
+
+def test_counters_are_those_of_the_database(launch: Launch) -> None:
+    for number in range(7):
+        order = an_order(launch)
+        say(launch, order, "vlatest")
+        say(launch, order, "vnext", EventKind.FAILED if number == 3 else EventKind.HANDLED)
+    built = frame(launch)
+    control, candidate, _ = built["versions"]
+    assert built["orders"] == control["orders"] == 7
+    assert (candidate["handled"], candidate["failed"], candidate["pairs"]) == (6, 1, 7)
+    assert candidate["p50"] == pytest.approx(150, rel=0.011)
+
+
+def test_silence_while_orders_wait_is_stale_and_without_any_it_is_idle(launch: Launch) -> None:
+    order = an_order(launch)
+    say(launch, order, "vlatest")
+    assert frame(launch)["feed"]["state"] == "idle"
+    an_order(launch, sent_at=None)
+    feed = frame(launch)["feed"]
+    assert (feed["unsent"], feed["state"]) == (1, "stale")
+    say(launch, an_order(launch), "vlatest", finished_at=timezone.now())
+    assert frame(launch)["feed"]["state"] == "fresh"
+
+
+def test_dead_letters_are_counted_and_the_newest_say_why(launch: Launch) -> None:
+    letters = [
+        Delivery(
+            tag=n, queue="dashboard.dead", routing_key=OBSERVER_QUEUE, body=b"?",
+            headers={"x-reason": f"reason {n}"},
+        )
+        for n in range(5)
+    ]  # fmt: skip
+    record_dead_letters(letters, timezone.now())
+    feed = frame(launch)["feed"]
+    assert feed["dead_letters"] == 5
+    assert [one["reason"] for one in feed["dead_reasons"]] == ["reason 4", "reason 3", "reason 2"]
+
+
+def test_the_rate_is_that_of_the_last_whole_seconds(launch: Launch) -> None:
+    now = int(timezone.now().timestamp()) // 2 * 2
+    for start in (now - 10, now - 8, now - 6, now - 4, now - 2):
+        TimeSlice.objects.create(
+            launch=launch.id, version="vlatest", start=start, handled=200, p50=1.0
+        )
+    built = frame(launch)
+    assert built["rate"] == pytest.approx(100, abs=21)  # the clock may turn meanwhile
+    series = built["series"]["versions"]["vlatest"]
+    assert series["handled"][-1] in (100.0, 0.0)
+
+
+def test_orders_are_found_by_number_and_by_the_start_of_their_id(launch: Launch) -> None:
+    order, other = an_order(launch), an_order(launch)
+    assert [row["id"] for row in find_rows(launch, f"#{order.pk}")] == [str(order.uuid)]
+    assert [row["id"] for row in find_rows(launch, str(other.uuid)[:13])] == [str(other.uuid)]
+    for nothing in ("", "x", "zz%", "99999999", "9" * 30, "\x00", "--------"):
+        assert find_rows(launch, nothing) == []
+
+
+def test_the_story_of_an_order_has_the_control_first(launch: Launch) -> None:
+    order = an_order(launch)
+    say(launch, order, "vnext")
+    say(launch, order, "vlatest")
+    story = order_story(order.uuid)
+    assert story is not None
+    assert [one.version for one in story["observations"]] == ["vlatest", "vnext"]
+    assert order_story(uuid4()) is None
+
+
+def test_a_frame_takes_as_many_queries_at_fifty_orders_as_at_five(launch: Launch) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            build_frame(newest_launch() or launch, Lens.ALL, with_series=True)
+        return len(captured)
+
+    for _ in range(5):
+        say(launch, an_order(launch), "vlatest")
+    few = queries()
+    for _ in range(45):
+        say(launch, an_order(launch), "vlatest")
+    assert queries() == few <= 15

@@ -1,0 +1,212 @@
+"""The hub, and the socket in front of it: frames by acknowledgement, permission as for pages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.security.websocket import AllowedHostsOriginValidator
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import AnonymousUser, User
+from pytest_django.fixtures import Settings
+
+from dashboard import board, live
+from dashboard.board import Lens
+from dashboard.consumers import DENIED, NOT_UNDERSTOOD, BoardConsumer
+from dashboard.live import Hub, View
+from dashboard.tests.factories import a_launch, an_order
+from restaurant.models import Launch
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: A port on which nobody listens: the board lives without a broker, on its heartbeat.
+NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
+
+
+class FakeSocket:
+    """A socket that keeps what it is sent."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.frames: list[dict[str, Any]] = []
+        self.closed = False
+
+    async def send_text(self, text: str) -> None:
+        self.frames.append(json.loads(text))
+
+    async def close_slow(self) -> None:
+        self.closed = True
+
+    async def gets(self, number: int) -> dict[str, Any]:
+        async with asyncio.timeout(10):
+            while len(self.frames) < number:
+                await asyncio.sleep(0.01)
+        return self.frames[number - 1]
+
+
+@asynccontextmanager
+async def watched(*sockets: FakeSocket) -> AsyncIterator[Hub]:
+    hub = Hub(NO_BROKER)
+    for socket in sockets:
+        hub.join(socket)
+    try:
+        yield hub
+    finally:
+        for socket in sockets:
+            hub.leave(socket)
+        await hub.close()
+
+
+@pytest.fixture
+def launch() -> Launch:
+    return a_launch()
+
+
+NEWEST = View(None, Lens.ALL)
+
+
+async def test_the_first_frame_has_the_charts_and_the_next_comes_after_the_ack(
+    launch: Launch,
+) -> None:
+    reader, idler = FakeSocket(NEWEST), FakeSocket(NEWEST)
+    async with watched(reader, idler) as hub:
+        first = await reader.gets(1)
+        assert first["type"] == "board"
+        assert "series" in first
+        for number in range(1, 4):
+            frame = await reader.gets(number)
+            await hub.acknowledged(reader, frame["n"])
+        await reader.gets(4)
+        assert len(idler.frames) == 1
+
+
+async def test_a_wrong_acknowledgement_gets_nothing(launch: Launch) -> None:
+    socket, other = FakeSocket(NEWEST), FakeSocket(NEWEST)
+    async with watched(socket, other) as hub:
+        await hub.acknowledged(socket, (await socket.gets(1))["n"] + 7)
+        for number in range(1, 3):
+            await hub.acknowledged(other, (await other.gets(number))["n"])
+        assert len(socket.frames) == 1
+
+
+async def test_two_sockets_with_one_view_share_one_frame(launch: Launch) -> None:
+    first, second = FakeSocket(NEWEST), FakeSocket(NEWEST)
+    async with watched(first, second):
+        assert await first.gets(1) == await second.gets(1)
+
+
+async def test_another_lens_is_another_view(launch: Launch) -> None:
+    await sync_to_async(an_order)(launch)
+    socket = FakeSocket(NEWEST)
+    async with watched(socket) as hub:
+        frame = await socket.gets(1)
+        assert len(frame["rows"]) == 1
+        await hub.look(socket, View(launch.id, Lens.FAILED))
+        await hub.acknowledged(socket, frame["n"])
+        second = await socket.gets(2)
+        assert (second["lens"], second["rows"]) == ("failed", [])
+        assert "series" in second
+
+
+async def test_without_a_launch_the_board_says_so() -> None:
+    socket = FakeSocket(NEWEST)
+    async with watched(socket):
+        assert (await socket.gets(1))["type"] == "none"
+
+
+async def test_a_socket_that_never_reads_is_closed(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "PATIENCE_S", 0.3)
+    socket = FakeSocket(NEWEST)
+    async with watched(socket) as hub:
+        await socket.gets(1)
+        async with asyncio.timeout(10):
+            while not socket.closed:
+                await asyncio.sleep(0.01)
+        assert socket not in hub.seats
+
+
+async def test_the_hub_survives_a_frame_that_cannot_be_built(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = board.build_frame, iter([True, True])
+
+    def fails_twice(*args: Any, **options: Any) -> Any:
+        if next(failures, False):
+            raise RuntimeError("cannot be built")
+        return real(*args, **options)
+
+    monkeypatch.setattr(live, "build_frame", fails_twice)
+    socket = FakeSocket(NEWEST)
+    async with watched(socket):
+        assert (await socket.gets(1))["type"] == "board"
+
+
+@asynccontextmanager
+async def connected(
+    hub: Hub, user: Any, *, query: str = "", origin: str = "http://testserver"
+) -> AsyncIterator[tuple[WebsocketCommunicator, bool]]:
+    consumer: Any = BoardConsumer.as_asgi(hub=hub)
+
+    async def logged_in(scope: Any, receive: Any, send: Any) -> None:
+        await consumer({**scope, "user": user}, receive, send)
+
+    communicator = WebsocketCommunicator(
+        AllowedHostsOriginValidator(logged_in),
+        f"/dashboard/live/{query}",
+        headers=[(b"origin", origin.encode())],
+    )
+    accepted, _ = await communicator.connect()
+    try:
+        yield communicator, accepted
+    finally:
+        await communicator.disconnect()
+        await hub.close()
+
+
+async def test_a_page_of_another_site_gets_no_socket(launch: Launch) -> None:
+    async with connected(Hub(NO_BROKER), AnonymousUser(), origin="http://evil.example") as (_, ok):
+        assert not ok
+
+
+async def test_who_may_not_watch_is_told_and_closed(launch: Launch, settings: Settings) -> None:
+    settings.BOARD_PUBLIC = False
+    async with connected(Hub(NO_BROKER), AnonymousUser()) as (communicator, _):
+        assert json.loads(await communicator.receive_from()) == {"type": "denied"}
+        assert (await communicator.receive_output())["code"] == DENIED
+
+
+async def test_who_is_logged_in_watches(launch: Launch, settings: Settings) -> None:
+    settings.BOARD_PUBLIC = False
+    user = await sync_to_async(User.objects.create_user)("ada")
+    query = f"?launch={launch.id}&lens=failed"
+    async with connected(Hub(NO_BROKER), user, query=query) as (communicator, _):
+        frame = json.loads(await communicator.receive_from(timeout=10))
+        assert (frame["launch"], frame["lens"]) == (str(launch.id), "failed")
+        await communicator.send_to(json.dumps({"ack": frame["n"]}))
+        again = json.loads(await communicator.receive_from(timeout=10))
+        assert again["n"] > frame["n"]
+
+
+async def test_a_launch_that_is_not_there_is_none(launch: Launch, settings: Settings) -> None:
+    settings.BOARD_PUBLIC = True
+    async with connected(Hub(NO_BROKER), AnonymousUser(), query=f"?launch={uuid4()}") as (c, _):
+        assert json.loads(await c.receive_from(timeout=10))["type"] == "none"
+
+
+@pytest.mark.parametrize("nonsense", ["x", "[]", "3", "[" * 900, "x" * 5000, '{"ack": NaN'])
+async def test_a_socket_that_talks_nonsense_is_closed(
+    launch: Launch, settings: Settings, nonsense: str
+) -> None:
+    settings.BOARD_PUBLIC = True
+    async with connected(Hub(NO_BROKER), AnonymousUser()) as (communicator, _):
+        await communicator.receive_from(timeout=10)
+        await communicator.send_to(nonsense)
+        assert (await communicator.receive_output(timeout=10))["code"] == NOT_UNDERSTOOD
