@@ -1,1 +1,1 @@
-"""What the site, the kitchens and the observer agree on: messages, topology, and the way to the broker."""
+"""What site, kitchens and observer agree on: messages, topology, and the way to the broker."""

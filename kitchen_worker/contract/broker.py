@@ -23,7 +23,10 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.topology import Exchange, Queue, Topology
+from kitchen_worker.contract.wild_properties import survive_wild_properties
 from kitchen_worker.contract.wire import Broker, BrokerLost, Delivery, Outgoing, PublishFailed
+
+survive_wild_properties()
 
 logger = logging.getLogger(__name__)
 
@@ -256,7 +259,7 @@ async def _run(
     within DRAIN_S of the shutdown: what it held will be delivered again."""
     running = asyncio.ensure_future(session(broker))
     stopping = asyncio.ensure_future(shutdown.wait())
-    ends = {running, broker.lost}
+    ends: set[asyncio.Future[Any]] = {running, broker.lost}
     try:
         await asyncio.wait({*ends, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stopping.done():

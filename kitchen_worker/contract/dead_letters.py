@@ -30,9 +30,12 @@ async def put_aside(broker: Broker, delivery: Delivery, body: bytes, reason: str
 
 
 def _plain(delivery: Delivery) -> dict[str, object]:
-    """The headers without those that the broker reads: they would steer the dead letter."""
+    """The headers of text and numbers, without those that the broker reads.
+
+    Others would steer the dead letter; or, sent by who knows whom, could not be written again.
+    """
     return {
         name: value
         for name, value in delivery.headers.items()
-        if not name.startswith("x-") and name not in ("CC", "BCC")
+        if isinstance(value, str | int) and not name.startswith("x-") and name not in ("CC", "BCC")
     }

@@ -55,7 +55,7 @@ async def serve_health(port: int | None, health: Health) -> AsyncIterator[int | 
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, "0.0.0.0", port, limit=4096)
+    server = await asyncio.start_server(answer, "0.0.0.0", port, limit=4096)  # noqa: S104
     try:
         yield port
     finally:

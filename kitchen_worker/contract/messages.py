@@ -55,7 +55,7 @@ class Role(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What a kitchen says of an order: one ``received`` at the start, one of the others at the end."""
+    """What a kitchen says of an order: ``received`` at the start, one of the others at the end."""
 
     RECEIVED = "received"
     HANDLED = "handled"

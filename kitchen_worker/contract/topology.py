@@ -145,9 +145,7 @@ def observer(limits: Limits) -> Topology:
                 arguments={**_kept(limits), **_bounded(limits.dead_queue_length)},
             ),
         ),
-        bindings=(
-            Binding(source=ORDERS_DEAD, destination=DEAD_LETTERS_QUEUE, routing_key="#"),
-        ),
+        bindings=(Binding(source=ORDERS_DEAD, destination=DEAD_LETTERS_QUEUE, routing_key="#"),),
     )
     events = _kept_queue(
         OBSERVER_QUEUE, source=KITCHEN_EVENTS, key="#", limits=limits, arguments=bound

@@ -78,7 +78,7 @@ class Broker(Protocol):
     """A connected broker."""
 
     async def declare(self, topology: Topology) -> None:
-        """Make all of a topology exist; raises BrokerLost, also when it stands otherwise already."""
+        """Make all of a topology exist; raises BrokerLost, also when it stands otherwise."""
         ...
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:

@@ -17,8 +17,6 @@ from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, take
 from kitchen_worker.contract.topology import Limits, Topology, dead_queue, kitchen_queue
 from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
 
-pytestmark = pytest.mark.asyncio
-
 LIMITS = Limits(dark_queue_length=3)
 CONTROL = topology.kitchen("vlatest", Role.CONTROL, LIMITS)
 CANDIDATE = topology.kitchen("vnext", Role.CANDIDATE, LIMITS)

@@ -12,8 +12,6 @@ import pytest
 from kitchen_worker.contract import health as health_module
 from kitchen_worker.contract.health import Health, serve_health
 
-pytestmark = pytest.mark.asyncio
-
 
 def _free_port() -> int:
     with socket.socket() as probe:

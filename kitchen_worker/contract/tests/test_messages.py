@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -88,7 +89,7 @@ def test_events_that_were_written_read_the_same_alone_and_together(told: list[An
     assert list(decode_events(join_events([encode_event(event) for event in told]))) == told
 
 
-def _broken(document: Any, draw: st.DrawFn) -> Any:
+def _broken(document: Any, draw: Callable[..., Any]) -> Any:
     """The document with one of its fields gone, or something else."""
     changed = json.loads(json.dumps(document))
     key = draw(st.sampled_from(sorted(changed)))
@@ -101,6 +102,14 @@ def _broken(document: Any, draw: st.DrawFn) -> Any:
     return changed
 
 
+def _refusal(read: Callable[[bytes], object], raw: bytes) -> MessageError | None:
+    try:
+        read(raw)
+    except MessageError as refused:
+        return refused
+    return None
+
+
 @given(st.data())
 def test_a_document_with_a_wild_field_reads_or_is_a_message_error(data: st.DataObject) -> None:
     for written, read in (
@@ -108,11 +117,8 @@ def test_a_document_with_a_wild_field_reads_or_is_a_message_error(data: st.DataO
         (encode_event(an_event()), decode_events),
     ):
         raw = json.dumps(_broken(json.loads(written), data.draw)).encode()
-        try:
-            read(raw)
-        except MessageError as error:
-            assert error.raw == raw
-            assert error.reason
+        refused = _refusal(read, raw)
+        assert refused is None or (refused.raw == raw and refused.reason)
 
 
 @given(st.binary(max_size=300) | st.text(max_size=100).map(lambda text: json.dumps(text).encode()))
@@ -154,7 +160,7 @@ BAD_ORDERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("what", BAD_ORDERS)
 def test_a_bad_order_is_unreadable_and_says_why(what: str) -> None:
-    with pytest.raises(UnreadableMessage, match="not an order: .+"):
+    with pytest.raises(UnreadableMessage, match=r"not an order: .+"):
         decode_order(json.dumps(BAD_ORDERS[what]).encode())
 
 
@@ -188,7 +194,7 @@ BAD_EVENTS: dict[str, Any] = {
 @pytest.mark.parametrize("what", BAD_EVENTS)
 def test_a_bad_event_is_unreadable_alone_and_among_good_ones(what: str) -> None:
     for document in (BAD_EVENTS[what], [EVENT, BAD_EVENTS[what]]):
-        with pytest.raises(UnreadableMessage, match="not an event: .+"):
+        with pytest.raises(UnreadableMessage, match=r"not an event: .+"):
             decode_events(json.dumps(document).encode())
 
 

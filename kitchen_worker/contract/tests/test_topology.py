@@ -44,9 +44,7 @@ def test_every_queue_but_those_of_production_is_bounded(
 ) -> None:
     production = {kitchen_queue("vlatest"), topology.ANSWERS_QUEUE}
     assert ("x-max-length" in queue.arguments) == (queue.name not in production)
-    assert ("x-max-length" in queue.arguments) == (
-        queue.arguments.get("x-overflow") == "drop-head"
-    )
+    assert ("x-max-length" in queue.arguments) == (queue.arguments.get("x-overflow") == "drop-head")
 
 
 def test_processes_agree_on_every_queue_that_they_share() -> None:
@@ -63,7 +61,6 @@ async def _standing() -> MemoryBroker:
     return broker
 
 
-@pytest.mark.asyncio
 async def test_an_order_reaches_the_control_and_the_sampled_versions_alone() -> None:
     broker = await _standing()
     order = an_order()
@@ -75,14 +72,11 @@ async def test_an_order_reaches_the_control_and_the_sampled_versions_alone() -> 
     }
 
 
-@pytest.mark.asyncio
 @pytest.mark.parametrize("role", Role)
 async def test_only_the_controls_events_reach_the_restaurant(role: Role) -> None:
     broker = await _standing()
     key = topology.events_key(role, "vnext")
-    await broker.publish(
-        [Outgoing(exchange=topology.KITCHEN_EVENTS, routing_key=key, body=b"{}")]
-    )
+    await broker.publish([Outgoing(exchange=topology.KITCHEN_EVENTS, routing_key=key, body=b"{}")])
     assert len(broker.bodies(topology.ANSWERS_QUEUE)) == (role is Role.CONTROL)
     assert len(broker.bodies(topology.OBSERVER_QUEUE)) == 1
 

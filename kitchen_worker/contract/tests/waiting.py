@@ -27,9 +27,7 @@ async def taken(broker: Broker, queue: str, count: int) -> list[Delivery]:
     deliveries = await broker.consume(queue, prefetch=count)
     found: list[Delivery] = []
     while len(found) < count:
-        batch = await deliveries.batch(
-            at_most=count - len(found), gather_s=0.01, wait_s=DEADLINE_S
-        )
+        batch = await deliveries.batch(at_most=count - len(found), gather_s=0.01, wait_s=DEADLINE_S)
         assert batch, f"{queue} gave {len(found)} messages, not {count}"
         await deliveries.ack(batch)
         found += batch

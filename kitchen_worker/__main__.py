@@ -1,0 +1,59 @@
+"""The command of one kitchen process: ``python -m kitchen_worker``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kitchen_worker.config import ConfigError, WorkerConfig
+from kitchen_worker.contract.broker import keep_connected
+from kitchen_worker.contract.health import Health, serve_health
+from kitchen_worker.contract.shutdown import shutdown_on_signals
+from kitchen_worker.cooking import Kitchen, kitchen_of
+from kitchen_worker.worker import Worker
+
+logger = logging.getLogger("kitchen_worker")
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run a kitchen until it is asked to stop; the exit status."""
+    try:
+        config = WorkerConfig.read(argv, environ)
+        kitchen = kitchen_of(config)
+    except ConfigError as wrong:
+        print(f"kitchen_worker: {wrong}", file=sys.stderr)
+        return 2
+    _log_in_lines(config.log_level)
+    asyncio.run(_run(config, kitchen))
+    return 0
+
+
+async def _run(config: WorkerConfig, kitchen: Kitchen) -> None:
+    health = Health()
+    async with shutdown_on_signals() as shutdown, serve_health(config.health_port, health):
+        worker = Worker(config=config, kitchen=kitchen, shutdown=shutdown, health=health)
+        logger.info("%s opens as %s", config.version, config.role, extra={"action": "opened"})
+        await keep_connected(
+            url=config.amqp_url,
+            name=f"kitchen {config.version}",
+            shutdown=shutdown,
+            session=worker.session,
+            on_state=health.set_connected,
+        )
+    logger.info("%s is closed", config.version, extra={"action": "closed"})
+
+
+def _log_in_lines(level: str) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    # Every connection that ends is told once, by keep_connected; not once a channel, with traces.
+    for name in ("aiormq", "aio_pika"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))  # where a user's own kitchen may be
+    sys.exit(main(sys.argv[1:], os.environ))

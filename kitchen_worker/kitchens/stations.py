@@ -1,0 +1,48 @@
+"""Where in the kitchen a thing is made, by its name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Station(StrEnum):
+    """A place in the kitchen where one cook works."""
+
+    GRILL = "grill"
+    FRYER = "fryer"
+    DRINKS = "drinks"
+    DESSERTS = "desserts"
+
+
+#: What the words of a name say about its station; the first that occurs in the name counts.
+_WORDS: tuple[tuple[str, Station], ...] = (
+    ("burger", Station.GRILL),
+    ("sundae", Station.DESSERTS),
+    ("brownie", Station.DESSERTS),
+    ("cake", Station.DESSERTS),
+    ("ice cream", Station.DESSERTS),
+    ("cookie", Station.DESSERTS),
+    ("fries", Station.FRYER),
+    ("fried", Station.FRYER),
+    ("rings", Station.FRYER),
+    ("nugget", Station.FRYER),
+    ("soda", Station.DRINKS),
+    ("lemonade", Station.DRINKS),
+    ("shake", Station.DRINKS),
+    ("juice", Station.DRINKS),
+    ("water", Station.DRINKS),
+    ("coffee", Station.DRINKS),
+    ("tea", Station.DRINKS),
+    ("beer", Station.DRINKS),
+    ("cola", Station.DRINKS),
+)
+
+
+def station_of(name: str) -> Station:
+    """The station that makes a thing; what no word gives away is made on the grill."""
+    lowered = name.lower().replace("-", " ").replace("_", " ")
+    words = set(lowered.split())
+    for word, station in _WORDS:
+        if word in words or (len(word) > 3 and word in lowered):
+            return station
+    return Station.GRILL

@@ -1,0 +1,221 @@
+"""Kitchen processes and a real RabbitMQ: killed, stopped, and left without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.broker import RabbitBroker, connect
+from kitchen_worker.contract.messages import Event, EventKind, Order, Role, decode_events
+from kitchen_worker.contract.tests.making import an_item, an_order, posted, posted_bytes
+from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
+from kitchen_worker.contract.topology import (
+    OBSERVER_QUEUE,
+    REASON_HEADER,
+    Limits,
+    QueueType,
+    dark_header,
+    dead_queue,
+    kitchen_queue,
+)
+from local.broker_node import BrokerNode
+
+pytestmark = pytest.mark.broker
+
+ROOT = Path(__file__).resolve().parents[2]
+WHOLE = (
+    topology.kitchen("vnext", Role.CANDIDATE, Limits())
+    + topology.kitchen("vlatest", Role.CONTROL, Limits())
+    + topology.observer(Limits())
+)
+QUEUE = kitchen_queue("vnext")
+ENDS = (EventKind.HANDLED, EventKind.FAILED)
+
+
+@contextmanager
+def running(url: str, *options: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A kitchen process of vnext, killed at the end if it is still there."""
+    command = [sys.executable, "-m", "kitchen_worker", "--version", "vnext", *options]
+    environ = {**os.environ, "AMQP_URL": url, "ROLE": "candidate"}
+    with (log or Path(os.devnull)).open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=output)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def observed(broker: RabbitBroker, count: int, *kinds: EventKind) -> list[Event]:
+    """The next events of some kinds that an observer hears."""
+    deliveries = await broker.consume(OBSERVER_QUEUE, prefetch=200)
+    found: list[Event] = []
+    while len(found) < count:
+        batch = await deliveries.batch(at_most=100, gather_s=0, wait_s=DEADLINE_S)
+        assert batch, f"heard {len(found)} events, not {count}"
+        await deliveries.ack(batch)
+        for delivery in batch:
+            found += [one for one in decode_events(delivery.body) if one.kind in kinds]
+    await deliveries.cancel()
+    return found
+
+
+async def sent(broker: RabbitBroker, count: int) -> list[Order]:
+    """Orders of 10 to 12 minutes that were posted for vnext."""
+    orders = [an_order(an_item("burger", 2), an_item("soda", one % 3 + 1)) for one in range(count)]
+    assert not any(await broker.publish([posted(order, "vnext") for order in orders]))
+    return orders
+
+
+async def test_a_kitchen_killed_at_work_loses_no_order(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        orders = await sent(broker, 60)
+        with running(amqp_url, "--minute-ms", "30000", "--concurrency", "20") as process:
+            await observed(broker, 20, EventKind.RECEIVED)
+            process.kill()
+            process.wait()
+        with running(amqp_url, "--minute-ms", "0"):
+            ends = await observed(broker, 60, *ENDS)
+        assert Counter(event.order_id for event in ends) == {order.id: 1 for order in orders}
+        assert {event.kind for event in ends} == {EventKind.HANDLED}
+        assert sum(event.redelivered for event in ends) >= 20
+
+
+async def test_sigterm_finishes_what_is_held_and_exits_0(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        await sent(broker, 60)
+        with running(amqp_url, "--minute-ms", "80", "--concurrency", "20") as process:
+            await observed(broker, 20, EventKind.RECEIVED)
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, DEADLINE_S) == 0
+        ended = await observed(broker, 20, *ENDS)
+        await until_depth(broker, 60 - len(ended))
+        assert await broker.depth(OBSERVER_QUEUE) == 0
+        assert len(ended) < 60
+
+
+async def until_depth(broker: RabbitBroker, depth: int) -> None:
+    """Wait until as many orders wait for vnext."""
+    deadline = asyncio.get_running_loop().time() + DEADLINE_S
+    while (waiting := await broker.depth(QUEUE)) != depth:
+        assert asyncio.get_running_loop().time() < deadline, f"{waiting} wait, not {depth}"
+        await asyncio.sleep(0.02)
+
+
+async def test_sigterm_without_a_broker_exits_0(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with running("amqp://guest:guest@127.0.0.1:9/", log=log) as process:
+        await until(lambda: b"no broker" in log.read_bytes(), "it looked for the broker")
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, DEADLINE_S) == 0
+        assert b"Traceback" not in log.read_bytes()
+        assert b"guest:guest" not in log.read_bytes()
+
+
+async def test_wild_orders_are_dead_lettered_with_their_reason(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        header = {dark_header("vnext"): "1"}
+        wild = [b"", b"\xff", b"[]", b"{}", b" " * 70_000]
+        await broker.publish([posted_bytes(body, header) for body in wild])
+        [order] = await sent(broker, 1)
+        with running(amqp_url, "--minute-ms", "0"):
+            [handled] = await observed(broker, 1, *ENDS)
+            letters = await taken(broker, dead_queue(QUEUE), len(wild))
+        assert handled.order_id == order.id
+        assert sorted(letter.body for letter in letters) == sorted(wild)
+        assert all("order" in letter.headers[REASON_HEADER] for letter in letters)
+
+
+def _publish_wild(url: str, *headers: bytes) -> None:
+    """Publish an order for vnext with headers that our own client cannot write."""
+    wild = [word for header in headers for word in (b"--header", header)]
+    command = [b"amqp-publish", b"--url", url.rstrip("/").encode(), b"--exchange", b"orders"]
+    subprocess.run([*command, b"--header", b"dark.vnext: 1", *wild, b"--body", b"{}"], check=True)
+
+
+async def test_headers_that_are_no_text_stop_nobody(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        for header in (b"na\xffme: x", b"name: \xff\xfe", b"launch: \xff"):
+            _publish_wild(amqp_url, header)
+        [order] = await sent(broker, 1)
+        with running(amqp_url, "--minute-ms", "0"):
+            [handled] = await observed(broker, 1, *ENDS)
+            assert len(await taken(broker, dead_queue(QUEUE), 3)) == 3
+        assert handled.order_id == order.id
+
+
+async def test_a_quorum_queue_counts_the_deliveries(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUEUE_TYPE", "quorum")
+    limits = Limits(queue_type=QueueType.QUORUM)
+    whole = topology.kitchen("vnext", Role.CANDIDATE, limits)
+    async with fresh_rabbit(amqp_url, WHOLE, whole) as broker:
+        await broker.declare(whole)
+        [order] = await sent(broker, 1)
+        for _ in range(2):
+            with running(amqp_url, "--minute-ms", "30000"):
+                await observed(broker, 1, EventKind.RECEIVED)
+        with running(amqp_url, "--minute-ms", "0"):
+            [handled] = await observed(broker, 1, *ENDS)
+        assert (handled.order_id, handled.delivery) == (order.id, 3)
+
+
+async def test_a_users_own_kitchen_is_found_and_cooks(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        await sent(broker, 1)
+        with running(amqp_url, "--kitchen", "kitchen_worker.tests.own_kitchen:cook"):
+            [handled] = await observed(broker, 1, *ENDS)
+        assert handled.result == {"portions": 3}
+
+
+@asynccontextmanager
+async def own_node(directory: Path) -> AsyncIterator[BrokerNode]:
+    """A broker that this test may stop."""
+    node = BrokerNode(directory)
+    await asyncio.to_thread(node.start)
+    try:
+        yield node
+    finally:
+        await asyncio.to_thread(node.stop)
+
+
+async def drained(url: str, orders: Sequence[Order]) -> list[Event]:
+    """All ends of all these orders, repeats among them."""
+    ends: list[Event] = []
+    async with connect(url, "test") as broker:
+        while missing := {order.id for order in orders} - {event.order_id for event in ends}:
+            ends += await observed(broker, len(missing), *ENDS)
+    return ends
+
+
+async def test_a_broker_that_stops_and_comes_back_loses_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with own_node(tmp_path / "node") as node:
+        async with connect(node.url, "test") as broker:
+            await broker.declare(WHOLE)
+            orders = await sent(broker, 300)
+            with running(node.url, "--minute-ms", "20", "--concurrency", "20", log=log) as kitchen:
+                first = await observed(broker, 30, *ENDS)
+                await asyncio.to_thread(node.stop)
+                await until(lambda: b"no broker" in log.read_bytes(), "it misses the broker")
+                await asyncio.to_thread(node.start)
+                rest = [order for order in orders if order.id not in {e.order_id for e in first}]
+                ends = await asyncio.wait_for(drained(node.url, rest), 3 * DEADLINE_S)
+                assert kitchen.poll() is None
+        assert {event.order_id for event in first + ends} == {order.id for order in orders}
+        assert b"Traceback" not in log.read_bytes()

@@ -1,0 +1,471 @@
+"""The worker on a broker in memory: what it says of orders, what it holds, what it never loses."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from kitchen_worker.config import WorkerConfig
+from kitchen_worker.contract.health import Health
+from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.messages import (
+    MAX_EVENT_BYTES,
+    Event,
+    EventKind,
+    Order,
+    Role,
+    decode_events,
+    utc_now,
+)
+from kitchen_worker.contract.shutdown import Shutdown
+from kitchen_worker.contract.tests.making import LAUNCH, an_item, an_order, posted, posted_bytes
+from kitchen_worker.contract.tests.waiting import DEADLINE_S, until
+from kitchen_worker.contract.topology import (
+    KITCHEN_EVENTS,
+    ORDERS_DEAD,
+    REASON_HEADER,
+    dark_header,
+    kitchen,
+    kitchen_queue,
+)
+from kitchen_worker.contract.wire import BrokerError, BrokerLost, Outgoing, PublishFailed
+from kitchen_worker.cooking import kitchen_of
+from kitchen_worker.worker import Worker
+
+CONFIG = WorkerConfig(version="vnext", role=Role.CANDIDATE, minute_ms=0, build="git:1a2b3c")
+QUEUE = kitchen_queue("vnext")
+Work = Callable[[Order], Any]
+
+
+class Kitchens:
+    """What users bring: callables of every kind, here as attributes that tests set."""
+
+    work: Work
+
+
+def served(order: Order) -> Any:
+    """The kitchen of the test that runs now."""
+    return Kitchens.work(order)
+
+
+async def served_async(order: Order) -> Any:
+    """The same as something to await."""
+    return await Kitchens.work(order)
+
+
+SYNC = replace(CONFIG, kitchen=f"{__name__}:served")
+ASYNC = replace(CONFIG, kitchen=f"{__name__}:served_async")
+
+
+def begun(
+    broker: MemoryBroker, config: WorkerConfig, shutdown: Shutdown, drain_s: float = 9.0
+) -> asyncio.Task[None]:
+    """A worker's session, begun."""
+    worker = Worker(
+        config=config,
+        kitchen=kitchen_of(config),
+        shutdown=shutdown,
+        health=Health(),
+        drain_s=drain_s,
+    )
+    return asyncio.create_task(worker.session(broker))
+
+
+@asynccontextmanager
+async def working(
+    broker: MemoryBroker, config: WorkerConfig = CONFIG, drain_s: float = 9.0
+) -> AsyncIterator[Shutdown]:
+    """A worker's session, asked to stop at the end."""
+    shutdown = Shutdown()
+    session = begun(broker, config, shutdown, drain_s)
+    try:
+        yield shutdown
+    finally:
+        shutdown.request()
+        await asyncio.wait_for(session, 20)
+
+
+async def opened() -> MemoryBroker:
+    """A broker on which vnext's queue stands already."""
+    broker = MemoryBroker()
+    await broker.declare(kitchen(CONFIG.version, CONFIG.role, CONFIG.limits))
+    return broker
+
+
+def told(broker: MemoryBroker, *kinds: EventKind) -> list[Event]:
+    """All events that were published, or those of some kinds."""
+    return [
+        event
+        for message in broker.published
+        if message.exchange == KITCHEN_EVENTS
+        for event in decode_events(message.body)
+        if not kinds or event.kind in kinds
+    ]
+
+
+ENDS = (EventKind.HANDLED, EventKind.FAILED)
+
+
+async def ended(broker: MemoryBroker, count: int) -> list[Event]:
+    """The first ``count`` events that end an order."""
+    await until(lambda: len(told(broker, *ENDS)) >= count, f"{count} orders ended")
+    return told(broker, *ENDS)
+
+
+async def test_an_order_is_received_then_handled_and_gone() -> None:
+    broker = await opened()
+    order = an_order(placed_at=utc_now() - timedelta(seconds=2))
+    await broker.publish([posted(order, "vnext")])
+    async with working(broker):
+        [handled] = await ended(broker, 1)
+        [received] = told(broker, EventKind.RECEIVED)
+    assert (handled.kind, handled.order_id) == (EventKind.HANDLED, order.id)
+    assert received.order_id == order.id
+    assert received.event_id != handled.event_id
+    for event in (received, handled):
+        assert (event.version, event.role, event.build) == (
+            "vnext",
+            Role.CANDIDATE,
+            "git:1a2b3c",
+        )
+        assert (event.launch, event.delivery, event.redelivered) == (LAUNCH, 1, False)
+        assert event.placed_at == order.placed_at
+    assert handled.result is not None
+    assert handled.result["total_price"] == "3.50"
+    assert handled.queue_ms is not None
+    assert 2000 <= handled.queue_ms < 30_000
+    assert handled.handling_ms is not None
+    assert handled.handling_ms >= 0
+    assert broker.bodies(QUEUE) == []
+
+
+async def test_an_order_of_no_launch_is_told_without_one() -> None:
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext", launch=None)])
+    async with working(broker):
+        [handled] = await ended(broker, 1)
+    assert handled.launch is None
+
+
+@pytest.mark.parametrize("shift", [timedelta(days=1), timedelta(days=-365 * 300)])
+async def test_a_clock_that_is_wrong_makes_no_event_unreadable(shift: timedelta) -> None:
+    broker = await opened()
+    await broker.publish([posted(an_order(placed_at=utc_now() + shift), "vnext")])
+    async with working(broker):
+        [handled] = await ended(broker, 1)
+    assert handled.queue_ms == (0.0 if shift > timedelta() else 1e12)
+
+
+async def test_a_kitchen_that_raises_is_told_as_failed() -> None:
+    broker = await opened()
+    await broker.publish([posted(an_order(an_item("fries", 21)), "vnext")])
+    async with working(broker):
+        [failed] = await ended(broker, 1)
+    assert failed.kind is EventKind.FAILED
+    assert failed.error is not None
+    assert failed.error.type == "TooManyPortions"
+    assert "21 of fries" in failed.error.message
+    assert broker.bodies(QUEUE) == []
+    assert broker.dead_letters == []
+
+
+class _Wordless(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+class _Final(BaseException):
+    pass
+
+
+ERRORS: list[tuple[BaseException, str, str]] = [
+    (ValueError("x" * 10_000), "ValueError", "x" * 4000),
+    (KeyError("\ud800\0 é 鍋"), "KeyError", "'\\ud800\\x00 é 鍋'"),
+    (ValueError("\ud800\0 é 鍋"), "ValueError", "?\ufffd é 鍋"),
+    (_Wordless(), "_Wordless", "(its message cannot be read)"),
+    (_Final("end"), "_Final", "end"),
+    (SystemExit(3), "SystemExit", "3"),
+    (KeyboardInterrupt(), "KeyboardInterrupt", ""),
+    (StopIteration(1), "StopIteration", "1"),
+    (asyncio.CancelledError(), "CancelledError", ""),
+    (GeneratorExit(), "GeneratorExit", ""),
+    (type("L" * 300, (Exception,), {})("long"), "L" * 200, "long"),
+]
+
+
+@pytest.mark.parametrize(
+    "error", [case[0] for case in ERRORS], ids=lambda error: type(error).__name__
+)
+async def test_whatever_a_kitchen_raises_is_data_and_work_goes_on(error: BaseException) -> None:
+    def work(order: Order) -> Any:
+        if order.note == "raise":
+            raise error
+        return {"fine": True}
+
+    async def work_async(order: Order) -> Any:
+        return work(order)
+
+    kinds: list[tuple[WorkerConfig, Work]] = [(SYNC, work), (ASYNC, work_async)]
+    for config, kitchen_work in kinds:
+        Kitchens.work = kitchen_work
+        broker = await opened()
+        async with working(broker, config):
+            await broker.publish([posted(an_order(note="raise"), "vnext")])
+            [failed] = await ended(broker, 1)
+            await broker.publish([posted(an_order(), "vnext")])
+            _, handled = await ended(broker, 2)
+        _, name, message = next(case for case in ERRORS if case[0] is error)
+        assert failed.error is not None
+        if not (config is ASYNC and isinstance(error, StopIteration)):  # Python's own rule
+            assert (failed.error.type, failed.error.message) == (name, message)
+        assert handled.result == {"fine": True}
+
+
+def _cyclic() -> dict[str, Any]:
+    endless: dict[str, Any] = {}
+    endless["again"] = endless
+    return endless
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (None, "a NoneType, not a JSON object"),
+        ([1], "a list, not a JSON object"),
+        ("soup", "a str, not a JSON object"),
+        ({"soup": object()}, "not JSON"),
+        ({"soup": "\ud800"}, "not JSON"),
+        (_cyclic(), "not JSON"),
+        ({"soup": "x" * MAX_EVENT_BYTES}, "too large"),
+    ],
+    ids=["none", "list", "text", "object", "surrogate", "cycle", "large"],
+)
+async def test_a_result_that_cannot_be_told_is_a_failure_that_says_so(
+    result: Any, said: str
+) -> None:
+    Kitchens.work = lambda order: result
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext")])
+    async with working(broker, SYNC):
+        [failed] = await ended(broker, 1)
+    assert failed.error is not None
+    assert failed.error.type == "BadResult"
+    assert said in failed.error.message
+    assert broker.bodies(QUEUE) == []
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"[]", b"{}", b'"order"', b" " * 70_000])
+async def test_an_unreadable_order_is_dead_lettered_with_its_reason_and_work_goes_on(
+    body: bytes,
+) -> None:
+    broker = await opened()
+    order = an_order()
+    wild = posted_bytes(body, {dark_header("vnext"): "1"})
+    await broker.publish([wild, posted(order, "vnext"), wild])
+    async with working(broker):
+        [handled] = await ended(broker, 1)
+        await until(lambda: len(broker.dead_letters) == 2, "both are dead-lettered")
+    assert handled.order_id == order.id
+    for letter in broker.dead_letters:
+        assert (letter.exchange, letter.routing_key, letter.body) == (ORDERS_DEAD, QUEUE, body)
+        assert "order" in letter.headers[REASON_HEADER]
+
+
+@pytest.mark.parametrize("launch", ["first", "", 7, [LAUNCH], LAUNCH + "\n"])
+async def test_an_order_of_a_launch_that_is_no_id_is_dead_lettered(launch: Any) -> None:
+    broker = await opened()
+    wild = posted(an_order(), "vnext")
+    await broker.publish([replace(wild, headers={**wild.headers, "launch": launch})])
+    async with working(broker):
+        await until(lambda: len(broker.dead_letters) == 1, "it is dead-lettered")
+    assert "launch" in broker.dead_letters[0].headers[REASON_HEADER]
+    assert told(broker) == []
+
+
+async def test_events_are_gathered_and_every_order_ends_once() -> None:
+    broker = await opened()
+    orders = [an_order(number=number) for number in range(500)]
+    await broker.publish([posted(order, "vnext") for order in orders])
+    async with working(broker):
+        handled = await ended(broker, 500)
+    messages = [message for message in broker.published if message.exchange == KITCHEN_EVENTS]
+    assert Counter(event.order_id for event in handled) == {order.id: 1 for order in orders}
+    assert len(messages) < 100
+    assert all(message.routing_key == "candidate.vnext" for message in messages)
+    for message in messages:
+        events = decode_events(message.body)
+        assert len(events) <= 100
+        assert (message.type == "order.events") == (len(events) > 1)
+        assert message.persistent == any(event.kind in ENDS for event in events)
+
+
+async def test_large_events_never_make_a_message_too_large() -> None:
+    Kitchens.work = lambda order: {"soup": "x" * (MAX_EVENT_BYTES - 1000)}
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext") for _ in range(12)])
+    async with working(broker, SYNC):
+        handled = await ended(broker, 12)
+    assert {event.kind for event in handled} == {EventKind.HANDLED}
+
+
+async def test_an_order_is_said_to_be_received_while_it_cooks() -> None:
+    release = asyncio.Event()
+
+    async def work(order: Order) -> Any:
+        await release.wait()
+        return {}
+
+    Kitchens.work = work
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext")])
+    async with working(broker, ASYNC):
+        await until(lambda: len(told(broker)) == 1, "the order is received")
+        [message] = [one for one in broker.published if one.exchange == KITCHEN_EVENTS]
+        assert (message.type, message.persistent) == ("order.received", False)
+        release.set()
+        await ended(broker, 1)
+    assert broker.published[-1].type == "order.handled"
+
+
+async def test_no_more_orders_than_the_concurrency_cook_at_once_in_threads_too() -> None:
+    lock, now, most = threading.Lock(), 0, 0
+
+    def work(order: Order) -> Any:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.01)
+        with lock:
+            now -= 1
+        return {}
+
+    Kitchens.work = work
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext") for _ in range(30)])
+    async with working(broker, replace(SYNC, concurrency=3)):
+        await ended(broker, 30)
+    assert most == 3
+
+
+async def test_handling_time_is_the_kitchens_work_alone() -> None:
+    def work(order: Order) -> Any:
+        time.sleep(0.03)
+        return {}
+
+    Kitchens.work = work
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext") for _ in range(4)])
+    async with working(broker, replace(SYNC, concurrency=1)):
+        handled = await ended(broker, 4)
+    assert all(30 <= (event.handling_ms or 0) < 110 for event in handled)
+
+
+async def test_simulated_time_follows_the_minutes() -> None:
+    broker = await opened()
+    order = an_order(an_item("burger", 4))
+    await broker.publish([posted(order, "vnext")])
+    async with working(broker, replace(CONFIG, minute_ms=2, seed=1)):
+        [handled] = await ended(broker, 1)
+    assert handled.handling_ms is not None
+    assert 25 < handled.handling_ms < 200
+
+
+async def test_asked_to_stop_it_finishes_what_it_holds_and_takes_no_more() -> None:
+    release = asyncio.Event()
+
+    async def work(order: Order) -> Any:
+        await release.wait()
+        return {}
+
+    Kitchens.work = work
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext") for _ in range(5)])
+    async with working(broker, replace(ASYNC, concurrency=2, prefetch=2)) as shutdown:
+        await until(lambda: len(told(broker)) == 2, "two orders cook")
+        shutdown.request()
+        await asyncio.sleep(0)
+        release.set()
+    assert len(told(broker, EventKind.HANDLED)) == 2
+    assert len(broker.bodies(QUEUE)) == 3
+
+
+async def test_what_does_not_finish_in_time_is_left_to_the_next() -> None:
+    async def work(order: Order) -> Any:
+        await asyncio.Event().wait()
+
+    Kitchens.work = work
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext")])
+    async with working(broker, ASYNC, drain_s=0.05):
+        await until(lambda: len(told(broker)) == 1, "the order cooks")
+    assert told(broker, *ENDS) == []
+    broker.lose()
+    assert len(broker.bodies(QUEUE)) == 1
+
+
+async def test_a_broker_that_is_lost_ends_the_session_and_the_next_one_does_all() -> None:
+    hold, cooked = asyncio.Event(), 0
+
+    async def work(order: Order) -> Any:
+        nonlocal cooked
+        cooked += 1
+        await hold.wait()
+        return {}
+
+    Kitchens.work = work
+    broker = await opened()
+    orders = [an_order() for _ in range(20)]
+    await broker.publish([posted(order, "vnext") for order in orders])
+    session = begun(broker, replace(ASYNC, concurrency=7), Shutdown())
+    await until(lambda: cooked == 7, "seven orders cook")
+    broker.lose("pulled the plug")
+    with pytest.raises(BrokerError, match="plug"):
+        await asyncio.wait_for(session, DEADLINE_S)
+    assert told(broker, *ENDS) == []
+
+    broker.restore()
+    hold.set()
+    async with working(broker, replace(ASYNC, concurrency=7)):
+        handled = await ended(broker, 20)
+    assert {event.order_id for event in handled} == {order.id for order in orders}
+    again = [event for event in handled if event.redelivered]
+    assert len(again) >= 7
+    assert all(event.delivery == 2 for event in again)
+
+
+class _Deaf(MemoryBroker):
+    """A broker that takes orders and no events."""
+
+    async def publish(self, messages: Any) -> Any:
+        if any(message.exchange == KITCHEN_EVENTS for message in messages):
+            return await super().publish([Outgoing(exchange="nowhere", body=b"")])
+        return await super().publish(messages)
+
+
+async def test_an_order_whose_event_is_not_confirmed_is_not_acknowledged() -> None:
+    broker = _Deaf()
+    await broker.declare(kitchen(CONFIG.version, CONFIG.role, CONFIG.limits))
+    await broker.publish([posted(an_order(), "vnext")])
+    with pytest.raises(PublishFailed, match="no such exchange"):
+        await asyncio.wait_for(begun(broker, CONFIG, Shutdown()), DEADLINE_S)
+    broker.lose()
+    assert len(broker.bodies(QUEUE)) == 1
+
+
+async def test_the_worker_declares_what_it_needs_and_nothing_that_stands_otherwise() -> None:
+    broker = MemoryBroker()
+    async with working(broker):
+        await until(lambda: QUEUE in broker.queues, "the queue stands")
+    other = kitchen("vnext", Role.CANDIDATE, replace(CONFIG.limits, dark_queue_length=1))
+    with pytest.raises(BrokerLost):
+        await broker.declare(other)
