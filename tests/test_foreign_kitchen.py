@@ -1,0 +1,70 @@
+"""A kitchen that nobody wrote in Python joins by docs/asyncapi.yaml alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.messages import EventKind, Role, decode_events
+from kitchen_worker.contract.tests.making import LAUNCH, an_item, an_order, posted, posted_bytes
+from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
+from kitchen_worker.contract.topology import (
+    OBSERVER_QUEUE,
+    REASON_HEADER,
+    Limits,
+    dark_header,
+    dead_queue,
+    kitchen_queue,
+)
+
+pytestmark = pytest.mark.broker
+
+SCRIPT = Path(__file__).parents[1] / "docs" / "examples" / "kitchen.sh"
+#: What stands once vshell is a version of the launch: the relay declares its queue.
+WHOLE = topology.relay("vlatest", ["vshell"], Limits()) + topology.observer(Limits())
+
+
+@contextmanager
+def _shell_kitchen(url: str) -> Iterator[None]:
+    environ = {**os.environ, "AMQP_URL": url, "LAUNCH": LAUNCH}
+    process = subprocess.Popen([str(SCRIPT)], env=environ, start_new_session=True)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def test_a_shell_script_handles_orders_as_a_fourth_version(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        order = an_order(an_item("burger", 2), an_item("crêpe «été»"), note="no 'onions' \\ $HOME")
+        unreadable = posted_bytes(b"no order", {dark_header("vshell"): "1"})
+        assert not any(await broker.publish([unreadable, posted(order, "vshell")]))
+        with _shell_kitchen(amqp_url):
+            [told] = await taken(broker, OBSERVER_QUEUE, 1)
+            [letter] = await taken(broker, dead_queue(kitchen_queue("vshell")), 1)
+            await broker.publish([posted(an_order(), "vshell")])
+            await taken(broker, OBSERVER_QUEUE, 1)
+        [event] = decode_events(told.body)
+        assert told.routing_key == topology.events_key(Role.CANDIDATE, "vshell")
+        assert (event.kind, event.order_id) == (EventKind.HANDLED, order.id)
+        assert (event.version, event.launch, event.placed_at) == (
+            "vshell",
+            LAUNCH,
+            order.placed_at,
+        )
+        assert event.result is not None
+        assert event.result["note"] == order.note
+        assert event.result["lines"][1]["name"] == "crêpe «été»"
+        assert event.result["total_price"] == str(order.total_price)
+        assert letter.body.rstrip(b"\n") == b"no order"
+        assert letter.headers[REASON_HEADER] == "not an order"
+        # Killed, it may not have acknowledged its last order; those before it are done with.
+        assert await broker.depth(kitchen_queue("vshell")) <= 1
