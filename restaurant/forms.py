@@ -12,17 +12,8 @@ from django.forms.utils import ErrorList
 
 from restaurant.bill import BillLine, bill
 from restaurant.menu import BY_NAME, MAX_QUANTITY, MENU, MenuItem
-from restaurant.orders import (
-    MAX_KEY,
-    MAX_NOTE,
-    Line,
-    OrderRefused,
-    Problem,
-    Quote,
-    Refusal,
-    lines_from_menu,
-    quote,
-)
+from restaurant.orders import MAX_KEY, MAX_NOTE
+from restaurant.pricing import Line, OrderRefused, Problem, Quote, Refusal, lines_from_menu, quote
 
 _CONFLICT = (
     "This page has placed another order already. Place order once more to order this as well."

@@ -17,7 +17,8 @@ from django_htmx.middleware import HtmxDetails
 
 from restaurant.forms import OrderForm
 from restaurant.models import Order
-from restaurant.orders import OrderRefused, place_order
+from restaurant.orders import place_order
+from restaurant.pricing import OrderRefused
 from restaurant.tickets import Ticket
 
 logger = logging.getLogger(__name__)

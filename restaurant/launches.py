@@ -1,0 +1,134 @@
+"""Launches: which one is open, and which of its dark versions handle an order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from kitchen_worker.contract.messages import Role, utc_now
+from restaurant.models import DarkVersion, Launch
+
+#: The control's version until a launch names another.
+FIRST_CONTROL = "vlatest"
+
+#: Sample points are hundredths of a percent.
+_POINTS = 10_000
+
+
+class LaunchRefused(ValueError):
+    """Raised when a launch cannot be started as asked."""
+
+
+class DarkShare(Protocol):
+    """A dark version and its percent of the orders."""
+
+    @property
+    def version(self) -> str:
+        """The version's name."""
+        ...
+
+    @property
+    def percent(self) -> Decimal:
+        """From 0 to 100, in steps of 0.01."""
+        ...
+
+
+class Share(NamedTuple):
+    """A dark version and its percent, as read for the order that is being placed."""
+
+    version: str
+    percent: Decimal
+
+
+class Routing(NamedTuple):
+    """Where orders go at this moment: the open launch, if there is one, and its shares."""
+
+    launch: UUID | None
+    shares: tuple[Share, ...]
+
+
+def sample_point(order_id: UUID) -> int:
+    """The order's point in [0, 10000): the same for every version, spread evenly by a hash."""
+    digest = hashlib.sha256(str(order_id).encode()).digest()
+    return int.from_bytes(digest[:8], "big") * _POINTS >> 64
+
+
+def sample(order_id: UUID, shares: Iterable[DarkShare]) -> list[str]:
+    """The dark versions that handle this order: those whose percent lies above its point."""
+    point = sample_point(order_id)
+    return [share.version for share in shares if share.percent * 100 > point]
+
+
+def routing() -> Routing:
+    """Where orders go now, in one query: to be asked inside the transaction that places them."""
+    rows = list(
+        Launch.objects.filter(ended_at__isnull=True)
+        .order_by("-dark_versions__role", "dark_versions__version")
+        .values_list("id", "dark_versions__version", "dark_versions__percent")
+    )
+    shares = tuple(Share(version, percent) for _, version, percent in rows if version)
+    return Routing(rows[0][0] if rows else None, shares)
+
+
+def open_launch() -> Launch | None:
+    """The launch that is running, or None."""
+    return Launch.objects.filter(ended_at__isnull=True).first()
+
+
+def current_control() -> str:
+    """The version that answers customers: the open launch's control, else the last one's."""
+    newest = Launch.objects.order_by("-started_at").values_list("ended_at", "control")
+    running = newest.filter(ended_at__isnull=True).first()
+    row = running or newest.first()
+    return row[1] if row else FIRST_CONTROL
+
+
+def dark_versions() -> list[str]:
+    """The dark versions of the open launch."""
+    running = DarkVersion.objects.filter(launch__ended_at__isnull=True)
+    return list(running.values_list("version", flat=True))
+
+
+def start_launch(name: str, control: str, dark: Sequence[tuple[str, Role, Decimal]]) -> Launch:
+    """Start a launch with its dark versions; raises LaunchRefused, also while one is open."""
+    if open_launch() is not None:
+        raise LaunchRefused("a launch is open; end it first")
+    launch = Launch(name=name, control=control, started_at=utc_now())
+    versions = [
+        DarkVersion(launch=launch, version=version, role=role.value, percent=percent)
+        for version, role, percent in dark
+    ]
+    check_versions(control, [one.version for one in versions])
+    try:
+        launch.full_clean()
+        with transaction.atomic():
+            launch.save(force_insert=True)
+            for one in versions:
+                one.full_clean()
+                one.save(force_insert=True)
+    except ValidationError as cause:
+        raise LaunchRefused("; ".join(cause.messages)) from cause
+    except IntegrityError as cause:
+        raise LaunchRefused("a launch was opened at the same moment") from cause
+    return launch
+
+
+def end_launch(launch: Launch, *, at: datetime | None = None) -> None:
+    """End a launch: from the next order on nothing is sent in the dark. Ending twice is once."""
+    Launch.objects.filter(pk=launch.pk, ended_at__isnull=True).update(ended_at=at or utc_now())
+    launch.refresh_from_db()
+
+
+def check_versions(control: str, dark: Sequence[str]) -> None:
+    """Each version has one part in a launch; raises LaunchRefused."""
+    if control in dark:
+        raise LaunchRefused(f"{control} is the control and cannot be a dark version as well")
+    if len(set(dark)) != len(dark):
+        raise LaunchRefused("a dark version is named twice")

@@ -1,0 +1,28 @@
+"""``manage.py relay``: posts letters to the broker and takes the control's answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from restaurant.relay import run
+
+
+class Command(BaseCommand):
+    """Runs the relay until SIGTERM or SIGINT."""
+
+    help = "Post orders to the broker and bring the live kitchen's answers to the customers."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until told to stop."""
+        environment = settings.ENVIRONMENT
+        asyncio.run(
+            run(
+                amqp_url=environment.amqp_url,
+                limits=environment.limits,
+                health_port=environment.health_port,
+            )
+        )

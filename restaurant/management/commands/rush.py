@@ -1,0 +1,126 @@
+"""``manage.py rush``: places generated or recorded orders at a pace, and says what came of them."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
+from tqdm import tqdm
+
+from restaurant.models import OrderState
+from restaurant.pacing import (
+    Due,
+    Placed,
+    at_rate,
+    at_recorded_rhythm,
+    count_states,
+    place,
+    wait_for_answers,
+)
+from restaurant.replay import BadLine, recorded, survey
+from restaurant.rush import rush
+
+_DEFAULT_ORDERS = 200
+_DEFAULT_RATE = 20.0
+
+
+class Command(BaseCommand):
+    """Places many orders."""
+
+    help = "Place generated orders at a rate, or recorded ones at their own rhythm."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Say how many, how fast, and from where."""
+        parser.add_argument("--orders", type=_count, help=f"how many ({_DEFAULT_ORDERS})")
+        parser.add_argument("--rate", type=_positive, help=f"orders a second ({_DEFAULT_RATE:g})")
+        parser.add_argument("--seed", type=int, help="the same seed gives the same orders (0)")
+        parser.add_argument("--replay", type=Path, metavar="FILE", help="JSON Lines to place")
+        parser.add_argument("--speed", type=_positive, help="times the recorded rhythm (1)")
+        parser.add_argument("--skip-bad", action="store_true", help="count bad lines, go on")
+        parser.add_argument(
+            "--wait", type=float, default=0.0, metavar="SECONDS", help="for answers, at most"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Place, wait, and sum up."""
+        due, total = _replayed(self, options) if options["replay"] else _generated(options)
+        placed = Placed()
+        with _stop_on_signals() as stop:
+            try:
+                with tqdm(total=total, unit=" orders", disable=None) as bar:
+                    place(due, placed=placed, stop=stop, on_placed=bar.update)
+                wait_for_answers(placed, seconds=options["wait"], stop=stop)
+            except OperationalError as cause:
+                raise CommandError(f"no database after {placed.orders} orders: {cause}") from cause
+            self.stdout.write(_summary(placed))
+
+
+def _generated(options: dict[str, Any]) -> tuple[Iterator[Due], int]:
+    if options["speed"] is not None or options["skip_bad"]:
+        raise CommandError("--speed and --skip-bad go with --replay")
+    orders = options["orders"] if options["orders"] is not None else _DEFAULT_ORDERS
+    rate = options["rate"] or _DEFAULT_RATE
+    return at_rate(rush(options["seed"] or 0), rate=rate, orders=orders), orders
+
+
+def _replayed(command: BaseCommand, options: dict[str, Any]) -> tuple[Iterator[Due], int]:
+    """The file's orders, after the whole of it was read once and found good."""
+    for name in ("orders", "rate", "seed"):
+        if options[name] is not None:
+            raise CommandError(f"--{name} does not go with --replay")
+    path, skip_bad = options["replay"], options["skip_bad"]
+    try:
+        found = survey(path, skip_bad=skip_bad)
+    except (BadLine, OSError) as cause:
+        raise CommandError(f"{path}: {cause}; nothing was placed") from cause
+    if skip_bad:
+        command.stdout.write(f"{path}: {found.orders} orders, {found.bad} bad lines skipped")
+    again = recorded(path, on_bad=lambda cause: None)
+    return at_recorded_rhythm(again, speed=options["speed"] or 1.0), found.orders
+
+
+def _summary(placed: Placed) -> str:
+    states = count_states(placed)
+    waiting = states[OrderState.PLACED] + states[OrderState.IN_KITCHEN]
+    return (
+        f"placed {placed.orders} orders in {placed.seconds:.1f} s: {placed.rate:.1f} orders/s\n"
+        f"answered by the control {states[OrderState.READY]}, "
+        f"failed {states[OrderState.FAILED]}, still waiting {waiting}"
+    )
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; the old handlers come back afterwards."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    try:
+        yield stop
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _count(given: str) -> int:
+    count = int(given)
+    if count < 0:
+        raise argparse.ArgumentTypeError("less than none")
+    return count
+
+
+def _positive(given: str) -> float:
+    number = float(given)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("a number above 0 is needed")
+    return number

@@ -1,0 +1,88 @@
+"""Makes launches, orders and the control's events for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+from asgiref.sync import async_to_sync
+
+from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, encode_event, utc_now
+from kitchen_worker.contract.topology import KITCHEN_EVENTS, events_key
+from kitchen_worker.contract.wire import Outgoing
+from restaurant.launches import start_launch
+from restaurant.models import Launch, Order
+from restaurant.orders import place_orders
+from restaurant.pricing import OrderRequest, lines_from_menu
+
+_Result = TypeVar("_Result")
+
+#: Longest that a test waits for anything.
+DEADLINE_S = 20.0
+
+
+def a_launch(*, candidate: str = "100", baseline: str = "20") -> Launch:
+    """An open launch of vnext and vlatest-b beside vlatest."""
+    return start_launch(
+        "first",
+        "vlatest",
+        [
+            ("vnext", Role.CANDIDATE, Decimal(candidate)),
+            ("vlatest-b", Role.BASELINE, Decimal(baseline)),
+        ],
+    )
+
+
+def some_orders(count: int = 1, *, note: str = "") -> list[Order]:
+    """So many orders of a burger, placed together."""
+    return place_orders([OrderRequest(lines_from_menu({"burger": 1}), note)] * count)
+
+
+def an_event(order: UUID, kind: EventKind = EventKind.HANDLED, **changes: Any) -> Event:
+    """What the control says of an order."""
+    fields: dict[str, Any] = {
+        "event_id": str(uuid4()),
+        "kind": kind,
+        "order_id": str(order),
+        "version": "vlatest",
+        "role": Role.CONTROL,
+        "received_at": utc_now(),
+    }
+    if kind is not EventKind.RECEIVED:
+        fields |= {"finished_at": utc_now(), "handling_ms": 1.5}
+    if kind is EventKind.HANDLED:
+        fields["result"] = {"cook": "Esi"}
+    if kind is EventKind.FAILED:
+        fields["error"] = Failure(type="OvenError", message="too hot")
+    return Event(**{**fields, **changes})
+
+
+def said(event: Event, *, key: str | None = None) -> Outgoing:
+    """An event as its kitchen publishes it."""
+    return said_bytes(encode_event(event), key or events_key(event.role, event.version))
+
+
+def said_bytes(body: bytes, key: str = "control.vlatest") -> Outgoing:
+    """Any bytes where an event is expected."""
+    return Outgoing(exchange=KITCHEN_EVENTS, routing_key=key, body=body)
+
+
+def run(play: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+    """Run a coroutine whose database calls belong to this test's own transaction."""
+
+    async def whole() -> _Result:
+        return await play()
+
+    return async_to_sync(whole)()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait until ``condition`` holds, with a deadline."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + DEADLINE_S
+    while not await condition():
+        assert loop.time() < end, f"waited {DEADLINE_S} s in vain until {what}"
+        await asyncio.sleep(0.01)

@@ -1,0 +1,129 @@
+"""The admin shows facts and changes launches, and never counts a whole table."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from restaurant import admin
+from restaurant.models import DarkVersion, Launch, Order
+from restaurant.tests.making import a_launch, some_orders
+
+pytestmark = pytest.mark.django_db
+
+
+def _form(launch: Launch | None, *dark: tuple[str, str, str], **fields: str) -> dict[str, Any]:
+    """What the launch page sends."""
+    rows = list(launch.dark_versions.all()) if launch else []
+    form: dict[str, Any] = {
+        "name": "first",
+        "control": "vlatest",
+        "dark_versions-TOTAL_FORMS": len(dark),
+        "dark_versions-INITIAL_FORMS": len(rows),
+        **fields,
+    }
+    for number, (version, role, percent) in enumerate(dark):
+        prefix = f"dark_versions-{number}"
+        form |= {f"{prefix}-version": version, f"{prefix}-role": role}
+        form[f"{prefix}-percent"] = percent
+        form[f"{prefix}-launch"] = str(launch.pk) if launch else ""
+        form[f"{prefix}-id"] = str(rows[number].pk) if number < len(rows) else ""
+    return form
+
+
+@pytest.mark.parametrize("page", ["launch", "order", "letter"])
+def test_every_list_and_page_is_shown(admin_client: Client, page: str) -> None:
+    launch = a_launch()
+    [order] = some_orders(note="no onions")
+    key = {"launch": launch.pk, "order": order.pk, "letter": order.letter.pk}[page]
+    assert admin_client.get(f"/admin/restaurant/{page}/").status_code == 200
+    shown = admin_client.get(f"/admin/restaurant/{page}/{key}/change/")
+    assert shown.status_code == 200
+    expected = {"launch": "vlatest-b", "order": "no onions", "letter": "&quot;burger&quot;"}
+    assert expected[page] in shown.content.decode()
+
+
+def test_percent_is_changed_in_the_admin_and_holds_from_the_next_order_on(
+    admin_client: Client,
+) -> None:
+    launch = a_launch(candidate="100", baseline="0")
+    rows = [(one.version, one.role, "0.00") for one in launch.dark_versions.all()]
+    url = f"/admin/restaurant/launch/{launch.pk}/change/"
+    assert admin_client.post(url, _form(launch, *rows)).status_code == 302
+    assert set(DarkVersion.objects.values_list("percent", flat=True)) == {Decimal(0)}
+    [order] = some_orders()
+    assert order.letter.sample == []
+
+
+@pytest.mark.parametrize(
+    ("version", "percent"), [("vlatest", "5"), ("vnext", "101"), ("vnext", "-1"), ("V!", "5")]
+)
+def test_a_wrong_version_or_percent_is_refused(
+    admin_client: Client, version: str, percent: str
+) -> None:
+    form = _form(None, (version, "candidate", percent))
+    response = admin_client.post("/admin/restaurant/launch/add/", form)
+    assert response.status_code == 200
+    assert not Launch.objects.exists()
+
+
+def test_a_launch_is_started_and_ended_in_the_admin_one_at_a_time(admin_client: Client) -> None:
+    form = _form(None, ("vnext", "candidate", "5"))
+    assert admin_client.post("/admin/restaurant/launch/add/", form).status_code == 302
+    again = admin_client.post("/admin/restaurant/launch/add/", form)
+    assert "A launch is open; end it first." in again.content.decode()
+    launch = Launch.objects.get()
+    action = {"action": "end", "_selected_action": str(launch.pk)}
+    admin_client.post("/admin/restaurant/launch/", action)
+    launch.refresh_from_db()
+    assert launch.ended_at is not None
+
+
+@pytest.mark.parametrize("page", ["order", "letter"])
+def test_facts_can_neither_be_added_nor_changed_nor_deleted(
+    admin_client: Client, page: str
+) -> None:
+    [order] = some_orders()
+    key = order.pk if page == "order" else order.letter.pk
+    for act in ("add/", f"{key}/delete/"):
+        assert admin_client.get(f"/admin/restaurant/{page}/{act}").status_code == 403
+    url = f"/admin/restaurant/{page}/{key}/change/"
+    assert admin_client.post(url, {"note": "mine"}).status_code == 403
+    assert Order.objects.get().note == ""
+
+
+@pytest.mark.parametrize("page", ["order", "letter"])
+def test_an_order_is_found_by_number_and_by_id(admin_client: Client, page: str) -> None:
+    first, second = some_orders(2)
+
+    def found(text: str) -> set[int]:
+        response = admin_client.get(f"/admin/restaurant/{page}/", {"q": text})
+        assert response.status_code == 200
+        rows = response.context["cl"].result_list
+        return {row.pk if page == "order" else row.order_id for row in rows}
+
+    for text in (str(first.pk), f"#{first.pk}", str(first.uuid), str(first.uuid).upper()):
+        assert found(text) == {first.pk}
+    assert found("") == {first.pk, second.pk}
+    for text in ("burger", str(uuid4()), "9" * 30, "#", "%"):
+        assert found(text) in (set(), {first.pk, second.pk} if text == "#" else set())
+
+
+@pytest.mark.parametrize("page", ["order", "letter"])
+def test_a_list_costs_a_fixed_number_of_bounded_statements(
+    admin_client: Client, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "_COUNTED", 60)
+    some_orders(70)
+    with CaptureQueriesContext(connection) as queries:
+        response = admin_client.get(f"/admin/restaurant/{page}/")
+    assert response.context["cl"].result_count == 60
+    rows = [one["sql"] for one in queries if f'"restaurant_{page}"' in one["sql"]]
+    assert len(rows) == 2
+    assert all("LIMIT" in sql for sql in rows)

@@ -1,0 +1,202 @@
+"""What the control says becomes the order's state; nobody else has a say."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from uuid import uuid4
+
+import pytest
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.messages import (
+    Event,
+    EventKind,
+    Role,
+    encode_event,
+    join_events,
+)
+from kitchen_worker.contract.tests.waiting import fresh_rabbit
+from kitchen_worker.contract.topology import ANSWERS_QUEUE, REASON_HEADER, Limits, dead_queue
+from kitchen_worker.contract.wire import BrokerLost, Outgoing
+from restaurant import answers
+from restaurant.answers import record
+from restaurant.models import Order, OrderState
+from restaurant.tests.making import an_event, run, said, said_bytes, some_orders
+
+pytestmark = pytest.mark.django_db
+
+LIMITS = Limits()
+TOPOLOGY = topology.answers(LIMITS)
+
+
+def _state(order: Order) -> str:
+    order.refresh_from_db()
+    return order.state
+
+
+def _hear(*messages: Outgoing, steps: int = 1) -> MemoryBroker:
+    """A broker on which these messages were said and taken."""
+    broker = MemoryBroker()
+
+    async def play() -> None:
+        await broker.declare(TOPOLOGY)
+        await broker.publish(messages)
+        deliveries = await broker.consume(ANSWERS_QUEUE, prefetch=500)
+        for _ in range(steps):
+            await answers.step(broker, deliveries, wait_s=0.05)
+        assert deliveries.held == 0
+
+    run(play)
+    return broker
+
+
+def test_an_order_goes_to_the_kitchen_and_is_ready() -> None:
+    [order] = some_orders()
+    _hear(said(an_event(order.uuid, EventKind.RECEIVED)))
+    assert _state(order) == OrderState.IN_KITCHEN
+    assert order.answered_at is None
+    _hear(said(an_event(order.uuid, result={"cook": "Mo", "minutes": 5.5})))
+    assert _state(order) == OrderState.READY
+    assert order.answer == {"cook": "Mo", "minutes": 5.5}
+    assert order.answered_at is not None
+
+
+def test_an_order_that_the_control_cannot_cook_has_failed() -> None:
+    [order] = some_orders()
+    _hear(said(an_event(order.uuid, EventKind.FAILED)))
+    assert _state(order) == OrderState.FAILED
+    assert order.answer == {"error": {"type": "OvenError", "message": "too hot"}}
+
+
+@pytest.mark.parametrize(
+    "kinds", list(itertools.permutations([EventKind.RECEIVED, EventKind.HANDLED] * 2))
+)
+def test_repeats_and_any_order_of_events_leave_the_order_ready(kinds: list[EventKind]) -> None:
+    [order] = some_orders()
+    record([an_event(order.uuid, kind) for kind in kinds])
+    assert _state(order) == OrderState.READY
+    [other] = some_orders()
+    for kind in kinds:
+        record([an_event(other.uuid, kind)])
+    assert _state(other) == OrderState.READY
+
+
+def test_the_first_end_of_an_order_stands() -> None:
+    [order] = some_orders()
+    assert record([an_event(order.uuid, result={"cook": "first"})]) == 1
+    answered_at = Order.objects.get().answered_at
+    later = [
+        an_event(order.uuid, result={"cook": "second"}),
+        an_event(order.uuid, EventKind.FAILED),
+    ]
+    assert record(later) == 0
+    assert _state(order) == OrderState.READY
+    assert (order.answer, order.answered_at) == ({"cook": "first"}, answered_at)
+
+
+def test_a_batch_of_many_orders_is_recorded_each_with_its_own_answer() -> None:
+    orders = some_orders(700)
+    events = [an_event(order.uuid, result={"number": order.pk}) for order in orders]
+    assert record(events) == 700
+    for order in Order.objects.all():
+        assert (order.state, order.answer) == (OrderState.READY, {"number": order.pk})
+
+
+def test_a_message_of_several_events_is_taken_whole() -> None:
+    orders = some_orders(3)
+    body = join_events([encode_event(an_event(order.uuid)) for order in orders])
+    _hear(said_bytes(body))
+    assert all(_state(order) == OrderState.READY for order in orders)
+
+
+def test_an_answer_to_an_order_that_nobody_placed_is_logged_and_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker = _hear(said(an_event(uuid4())))
+    assert broker.dead_letters == []
+    assert "nobody placed" in caplog.text
+
+
+def test_an_unreadable_answer_is_put_aside_and_the_others_go_on() -> None:
+    [order] = some_orders()
+    broker = _hear(said_bytes(b"{nonsense"), said(an_event(order.uuid)))
+    assert _state(order) == OrderState.READY
+    [letter] = broker.dead_letters
+    assert letter.body == b"{nonsense"
+    assert "not an event" in letter.headers[REASON_HEADER]
+    assert broker.bodies(dead_queue(ANSWERS_QUEUE)) == [b"{nonsense"]
+
+
+@pytest.mark.parametrize("role", [Role.CANDIDATE, Role.BASELINE])
+def test_a_dark_version_that_speaks_as_the_control_is_refused(role: Role) -> None:
+    [order] = some_orders()
+    event = an_event(order.uuid, role=role, version="vnext")
+    broker = _hear(said(event, key="control.vnext"))
+    assert _state(order) == OrderState.PLACED
+    assert "cannot answer customers" in broker.dead_letters[0].headers[REASON_HEADER]
+
+
+def test_a_version_that_speaks_under_another_name_is_refused() -> None:
+    [order] = some_orders()
+    broker = _hear(said(an_event(order.uuid, version="vnext"), key="control.vlatest"))
+    assert _state(order) == OrderState.PLACED
+    assert len(broker.dead_letters) == 1
+
+
+def test_what_the_database_cannot_store_is_put_aside_alone() -> None:
+    orders = some_orders(3)
+    strange = an_event(orders[1].uuid, result={"cook": "nul \x00"})
+    broker = _hear(*[said(an_event(order.uuid)) for order in (orders[0], orders[2])], said(strange))
+    assert _state(orders[0]) == _state(orders[2]) == OrderState.READY
+    # SQLite stores what PostgreSQL refuses.
+    refused = len(broker.dead_letters)
+    assert _state(orders[1]) == (OrderState.PLACED if refused else OrderState.READY)
+
+
+def test_answers_that_were_not_recorded_are_delivered_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [order] = some_orders()
+    broker = MemoryBroker()
+
+    def lose_the_broker(events: Sequence[Event]) -> int:
+        broker.lose()
+        return record(events)
+
+    async def play() -> None:
+        await broker.declare(TOPOLOGY)
+        await broker.publish([said(an_event(order.uuid))])
+        deliveries = await broker.consume(ANSWERS_QUEUE, prefetch=500)
+        with monkeypatch.context() as patched:
+            patched.setattr(answers, "record", lose_the_broker)
+            with pytest.raises(BrokerLost):
+                await answers.step(broker, deliveries, wait_s=0)
+        broker.restore()
+        assert await broker.depth(ANSWERS_QUEUE) == 1
+        again = await broker.consume(ANSWERS_QUEUE, prefetch=500)
+        assert await answers.step(broker, again, wait_s=0)
+
+    run(play)
+    assert _state(order) == OrderState.READY
+
+
+@pytest.mark.broker
+def test_answers_come_over_a_real_broker_and_dark_ones_never_do(amqp_url: str) -> None:
+    first, second = some_orders(2)
+
+    async def play() -> None:
+        everything = TOPOLOGY + topology.observer(LIMITS)
+        async with fresh_rabbit(amqp_url, everything) as broker:
+            await broker.declare(everything)
+            dark = an_event(second.uuid, role=Role.CANDIDATE, version="vnext")
+            assert await broker.publish([said(dark), said(an_event(first.uuid))]) == [None, None]
+            deliveries = await broker.consume(ANSWERS_QUEUE, prefetch=10)
+            assert await answers.step(broker, deliveries, wait_s=20)
+            assert not await answers.step(broker, deliveries, wait_s=0.1)
+            assert await broker.depth(ANSWERS_QUEUE) == 0
+
+    run(play)
+    assert _state(first) == OrderState.READY
+    assert _state(second) == OrderState.PLACED

@@ -1,0 +1,201 @@
+"""Letters are posted in order, marked once confirmed, and wait for as long as they must."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
+
+import pytest
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.messages import ORDER_PLACED
+from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
+from kitchen_worker.contract.topology import Limits, kitchen_queue
+from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
+from restaurant import outbox
+from restaurant.launches import end_launch, start_launch
+from restaurant.models import Letter, Order
+from restaurant.outbox import BATCH, Outbox
+from restaurant.tests.making import a_launch, run, some_orders
+
+pytestmark = pytest.mark.django_db
+
+LIMITS = Limits()
+WHOLE = topology.relay("vlatest", ["vnext", "vlatest-b"], LIMITS)
+Opening = Callable[[], AbstractAsyncContextManager[Broker]]
+
+
+class Picky(MemoryBroker):
+    """A broker that refuses the orders it was told to refuse."""
+
+    def __init__(self, refused: Sequence[Order]) -> None:
+        super().__init__()
+        self.refused = {str(order.uuid) for order in refused}
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
+        """See Broker.publish."""
+        outcomes: list[PublishFailed | None] = []
+        for message in messages:
+            if message.message_id in self.refused:
+                outcomes.append(PublishFailed("refused"))
+            else:
+                outcomes += await super().publish([message])
+        return outcomes
+
+
+@pytest.fixture(params=["memory", pytest.param("rabbit", marks=pytest.mark.broker)])
+def opened(request: pytest.FixtureRequest) -> Opening:
+    if request.param == "memory":
+        return lambda: nullcontext(MemoryBroker())
+    url = request.getfixturevalue("amqp_url")
+
+    @asynccontextmanager
+    async def fresh() -> Any:
+        async with fresh_rabbit(url, WHOLE, topology.observer(LIMITS)) as broker:
+            yield broker
+
+    return fresh
+
+
+def _unsent() -> int:
+    return Letter.objects.filter(sent_at__isnull=True).count()
+
+
+def test_every_letter_reaches_the_control_and_the_sampled_ones_the_dark_versions(
+    opened: Opening,
+) -> None:
+    launch = a_launch(candidate="100", baseline="0")
+    orders = some_orders(5)
+
+    async def play() -> None:
+        async with opened() as broker:
+            box = Outbox(LIMITS)
+            await box.prepare(broker)
+            assert await box.step(broker) is False
+            for version in ("vlatest", "vnext"):
+                got = await taken(broker, kitchen_queue(version), 5)
+                assert [one.message_id for one in got] == [str(order.uuid) for order in orders]
+                headers = {"launch": str(launch.pk), "dark.vnext": "1"}
+                assert all(one.headers == headers for one in got)
+            assert await broker.depth(kitchen_queue("vlatest-b")) == 0
+            assert await box.step(broker) is False
+
+    run(play)
+    assert _unsent() == 0
+
+
+def test_a_message_is_what_the_contract_says() -> None:
+    a_launch(candidate="100", baseline="0")
+    [order] = some_orders(note="no onions")
+    broker = MemoryBroker()
+    run(lambda: Outbox(LIMITS).step(broker))
+    [message] = broker.published
+    assert (message.exchange, message.routing_key) == ("orders", "")
+    assert (message.type, message.message_id) == (ORDER_PLACED, str(order.uuid))
+    assert message.mandatory
+    assert message.persistent
+    assert message.body == bytes(Letter.objects.get().body)
+
+
+def test_an_order_without_a_launch_goes_to_the_control_with_no_headers() -> None:
+    some_orders()
+    broker = MemoryBroker()
+    run(lambda: Outbox(LIMITS).step(broker))
+    [message] = broker.published
+    assert message.headers == {}
+    assert len(broker.bodies(kitchen_queue("vlatest"))) == 1
+
+
+def test_a_backlog_is_posted_oldest_first_in_bounded_batches() -> None:
+    orders = some_orders(BATCH + 3)
+    broker = MemoryBroker()
+    box = Outbox(LIMITS)
+    assert run(lambda: box.step(broker)) is True
+    assert len(broker.published) == BATCH
+    assert run(lambda: box.step(broker)) is False
+    posted = [message.message_id for message in broker.published]
+    assert posted == [str(order.uuid) for order in orders]
+
+
+def test_letters_wait_while_the_broker_is_away() -> None:
+    some_orders(3)
+    broker = MemoryBroker()
+    box = Outbox(LIMITS)
+    run(lambda: box.prepare(broker))
+    broker.lose()
+    with pytest.raises(BrokerLost):
+        run(lambda: Outbox(LIMITS).step(broker))
+    assert run(lambda: box.step(broker)) is False
+    assert _unsent() == 3
+    broker.restore()
+    run(lambda: Outbox(LIMITS).step(broker))
+    assert _unsent() == 0
+
+
+def test_a_letter_that_is_refused_stays_and_the_ones_behind_it_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(outbox, "monotonic", lambda: now)
+    refused = some_orders(BATCH)
+    behind = some_orders(2)
+    broker = Picky(refused)
+    box = Outbox(LIMITS)
+    run(lambda: box.step(broker))
+    assert _unsent() == BATCH + 2
+    run(lambda: box.step(broker))
+    assert [one.message_id for one in broker.published] == [str(one.uuid) for one in behind]
+    assert _unsent() == BATCH
+    run(lambda: box.step(broker))
+    assert _unsent() == BATCH
+    broker.refused.clear()
+    now += outbox.RETRY_S
+    run(lambda: box.step(broker))
+    assert _unsent() == 0
+
+
+def test_letters_are_not_posted_twice_once_marked() -> None:
+    some_orders(2)
+    broker = MemoryBroker()
+    box = Outbox(LIMITS)
+    for _ in range(3):
+        run(lambda: box.step(broker))
+    assert len(broker.published) == 2
+
+
+def test_a_version_that_joins_gets_its_queue_before_its_first_order() -> None:
+    end_launch(a_launch())
+    broker = MemoryBroker()
+    box = Outbox(LIMITS)
+    run(lambda: box.prepare(broker))
+    assert kitchen_queue("vnext") not in broker.queues
+    launch = start_launch("second", "vlatest", [])
+    launch.dark_versions.create(version="vother", role="candidate", percent=100)
+    some_orders()
+    run(lambda: box.step(broker))
+    assert len(broker.bodies(kitchen_queue("vother"))) == 1
+
+
+def test_a_queue_that_was_deleted_is_declared_again() -> None:
+    some_orders()
+    broker = MemoryBroker()
+    box = Outbox(LIMITS)
+    run(lambda: box.prepare(broker))
+    broker.queues.clear()
+    broker._bindings.clear()
+    run(lambda: box.step(broker))
+    assert _unsent() == 1
+    box._retry_at = 0.0
+    run(lambda: box.step(broker))
+    assert _unsent() == 0
+    assert len(broker.bodies(kitchen_queue("vlatest"))) == 1
+
+
+def test_a_session_prepares_the_queues_of_the_open_launch() -> None:
+    a_launch(candidate="0", baseline="0")
+    broker = MemoryBroker()
+    run(lambda: Outbox(LIMITS).prepare(broker))
+    wanted = {kitchen_queue(name) for name in ("vlatest", "vnext", "vlatest-b")}
+    assert wanted < set(broker.queues)
