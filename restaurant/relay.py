@@ -16,9 +16,6 @@ from restaurant.outbox import IDLE_S, Outbox
 
 logger = logging.getLogger(__name__)
 
-#: How long the relay may take to finish what it holds.
-DRAIN_S = 10.0
-
 
 async def run(*, amqp_url: str, limits: Limits, health_port: int = 0) -> None:
     """Relay until SIGTERM or SIGINT."""
@@ -38,23 +35,9 @@ async def session(broker: Broker, *, limits: Limits, shutdown: Shutdown, health:
     """Post and take over one session, side by side; what fails in one ends both."""
     outbox = Outbox(limits, on_attempt=health.beat)
     await outbox.prepare(broker)
-    loops = [
-        asyncio.ensure_future(_post(broker, outbox, shutdown)),
-        asyncio.ensure_future(_take(broker, shutdown, health)),
-    ]
-    stopping = asyncio.ensure_future(shutdown.wait())
-    try:
-        await asyncio.wait({*loops, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if shutdown.requested:
-            await asyncio.wait(loops, timeout=DRAIN_S, return_when=asyncio.FIRST_EXCEPTION)
-        for loop in loops:
-            if loop.done():
-                loop.result()
-    finally:
-        tasks = [*loops, stopping]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with asyncio.TaskGroup() as loops:
+        loops.create_task(_post(broker, outbox, shutdown))
+        loops.create_task(_take(broker, shutdown, health))
 
 
 async def _post(broker: Broker, outbox: Outbox, shutdown: Shutdown) -> None:

@@ -47,10 +47,9 @@ class Pair:
     @property
     def slower(self) -> bool | None:
         """Whether the version took longer than the control; None unless both handled the order."""
-        if self.outcome is not Outcome.HANDLED:
+        if self.outcome is not Outcome.HANDLED or None in (self.control_ms, self.version_ms):
             return None
-        assert self.control_ms is not None and self.version_ms is not None
-        return self.version_ms > self.control_ms
+        return (self.version_ms or 0.0) > (self.control_ms or 0.0)
 
 
 @dataclass

@@ -51,7 +51,7 @@ class Change(StrEnum):
 
 
 def change(known: State | None, news: State) -> Change:
-    """What to make of news, by what is known. Applied to a state that it changed, it changes nothing."""
+    """What to make of news, by what is known; the same news a second time changes nothing."""
     if known is None:
         return Change.NEW
     if news is State.RECEIVED:

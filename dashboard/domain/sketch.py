@@ -49,7 +49,7 @@ class LogHistogram:
             self.counts[bucket] = self.counts.get(bucket, 0) + count
 
     def quantiles(self, *shares: float) -> tuple[float | None, ...]:
-        """The value at each share, for ascending shares in (0, 1]; None while nothing is counted."""
+        """The value at each ascending share in (0, 1]; None while nothing is counted."""
         total = sum(self.counts.values())
         if total == 0:
             return tuple(None for _ in shares)

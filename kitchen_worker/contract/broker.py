@@ -245,7 +245,7 @@ async def keep_connected(
                 await _run(session, broker, shutdown)
         except* (BrokerLost, PublishFailed) as lost:
             on_state(False)
-            logger.warning("no broker: %s", lost.exceptions[0], extra={"action": "broker_lost"})
+            logger.warning("no broker: %s", _first(lost), extra={"action": "broker_lost"})
             if time.monotonic() > steady_at:
                 patience_s = RECONNECT_S[0]
             await shutdown.wait(patience_s * random.uniform(0.5, 1.0))
@@ -274,6 +274,12 @@ async def _run(
         for task in (running, stopping):
             task.cancel()
         await asyncio.gather(running, stopping, return_exceptions=True)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first plain exception in a group, however deep it lies."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
+from itertools import pairwise
 from uuid import UUID
 
 from hypothesis import given
@@ -80,7 +81,7 @@ def test_any_split_into_batches_gives_the_same_counts(
     def run(bounds: list[int]) -> tuple[dict[Key, Standing], dict[str, Counter[str]]]:
         stored: dict[Key, Standing] = {}
         counts: dict[str, Counter[str]] = {name: Counter() for name in (CONTROL, *OTHERS)}
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             ledger = Ledger(stored)
             for order, version, state in news[start:end]:
                 ledger.take(order, version, Standing(state, 1.0))

@@ -1,7 +1,12 @@
 // Writes to the page only what has changed.
 
 export function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
+  const only = element?.firstChild;
+  if (only?.nodeType === Node.TEXT_NODE && !only.nextSibling) {
+    if (only.data !== text) only.data = text;
+  } else if (element && element.textContent !== text) {
+    element.textContent = text;
+  }
 }
 
 export function setData(element, name, value) {

@@ -5,6 +5,7 @@ import { setHidden, setText } from "./dom.js";
 import { RowView } from "./row.js";
 
 const POOL = 40;
+const MOST_MOVED = 8;
 const SHRINK_AFTER_MS = 4000;
 const POINTED_MS = 2500;
 /** Orders a second from which rows run away under the pointer, and pass by unread. */
@@ -71,27 +72,34 @@ export class Lanes {
     this.sayPassing(frame);
   }
 
-  /** Every row of the frame, in its order; elements stay with their order while it is shown. */
+  /** Every row of the frame, in its order. */
   paintAll(rows, isCalm) {
     const shown = rows.slice(0, POOL);
+    this.arrange(shown);
+    shown.forEach((row, index) => {
+      const view = this.rows[index];
+      if (view.take(row)) view.element.classList.toggle("arrived", isCalm);
+      view.paint(row, this.names, this.scaleMs);
+    });
+  }
+
+  /**
+   * An element stays with its order while it is shown. When most rows are new nobody can follow
+   * one, and elements stay where they are: moving them costs more than filling them anew.
+   */
+  arrange(shown) {
     const wanted = new Set(shown.map((row) => row.id));
-    const kept = new Map();
-    const free = [];
-    for (const view of this.rows) {
-      if (wanted.has(view.id)) kept.set(view.id, view);
-      else free.push(view);
-    }
+    const kept = new Map(this.rows.filter((view) => wanted.has(view.id)).map((v) => [v.id, v]));
+    const free = this.rows.filter((view) => !wanted.has(view.id));
+    if (shown.length === this.rows.length && free.length > MOST_MOVED) return;
     this.rows = shown.map((row) => kept.get(row.id) ?? free.pop() ?? this.grow());
     for (const view of free) view.element.remove();
     let after = null;
-    for (let index = shown.length - 1; index >= 0; index -= 1) {
-      const view = this.rows[index];
-      if (view.take(shown[index])) view.element.classList.toggle("arrived", isCalm);
-      view.paint(shown[index], this.names, this.scaleMs);
-      if (view.element.nextElementSibling !== after || view.element.parentNode !== this.body) {
-        this.body.insertBefore(view.element, after);
+    for (const { element } of [...this.rows].reverse()) {
+      if (element.nextElementSibling !== after || element.parentNode !== this.body) {
+        this.body.insertBefore(element, after);
       }
-      after = view.element;
+      after = element;
     }
   }
 

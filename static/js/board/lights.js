@@ -6,7 +6,7 @@ import { setData, setText } from "./dom.js";
 const FEED = { fresh: "good", idle: "idle", stale: "bad" };
 const SOCKET = {
   opening: ["idle", "opening"],
-  live: ["good", "live"],
+  live: ["good", "open"],
   lost: ["doubt", "reconnecting"],
   stale: ["bad", "down"],
   denied: ["bad", "denied"],
