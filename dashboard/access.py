@@ -26,7 +26,7 @@ def board_access(view: _View[_Rest]) -> _View[_Rest]:
 
     @wraps(view)
     def guarded(
-        request: HttpRequest, *args: _Rest.args, **kwargs: _Rest.kwargs
+        request: HttpRequest, /, *args: _Rest.args, **kwargs: _Rest.kwargs
     ) -> HttpResponseBase:
         if may_watch(request.user):
             return view(request, *args, **kwargs)

@@ -102,7 +102,9 @@ class Observer:
                 readable.append(delivery)
             except MessageError as unreadable:
                 await dead_letter(broker, deliveries, delivery, unreadable.reason)
-        for refused, reason in await self._stored(lambda: self._record(heard)):
+        refusals = await self._stored(lambda: self._record(heard))
+        self.changed |= {UUID(one.event.launch) for one in heard if one.event.launch}
+        for refused, reason in refusals:
             await put_aside(broker, refused.delivery, encode_event(refused.event), reason)
         await deliveries.ack(readable)
         return len(batch) == BATCH
@@ -120,7 +122,6 @@ class Observer:
                 by_launch[UUID(one.event.launch)].append(one)
         for launch, several in by_launch.items():
             refused += self._record_launch(launch, several)
-            self.changed.add(launch)
         return refused
 
     def _record_launch(self, launch: UUID, heard: Sequence[Heard]) -> list[tuple[Heard, str]]:

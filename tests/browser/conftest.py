@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.stack import EVERYTHING, Stack, a_stack
 
@@ -18,9 +18,9 @@ _ARGUMENTS = (
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, amqp_url: str) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, session_amqp_url: str) -> Iterator[Stack]:
     """All processes, with a first launch."""
-    with a_stack(tmp_path_factory.mktemp("stack"), amqp_url) as one:
+    with a_stack(tmp_path_factory.mktemp("stack"), session_amqp_url) as one:
         one.start(*EVERYTHING)
         yield one
 
@@ -36,6 +36,12 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def _is_ours(said: ConsoleMessage) -> bool:
+    """Whether a page complains of itself, and not of a server that refused or was not there."""
+    of_the_server = ("Failed to load resource", "WebSocket connection to")
+    return said.type == "error" and not said.text.startswith(of_the_server)
+
+
 @pytest.fixture
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A page that fails its test when it logged an error or broke its content policy."""
@@ -43,7 +49,7 @@ def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     context.set_default_timeout(15_000)
     page = context.new_page()
     errors: list[str] = []
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: errors.append(said.text) if _is_ours(said) else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
