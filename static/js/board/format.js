@@ -52,9 +52,9 @@ export function age(seconds) {
   return `${Math.trunc(hours / 24)}${SPACE}d ${hours % 24}${SPACE}h`;
 }
 
-/** The smallest round step (1, 2, 3, 4, 5, 6, 8, 10, 20, ... ms) that holds the longest bar. */
-export function niceScale(longestMs) {
-  if (longestMs <= 1) return 1;
-  const power = 10 ** Math.floor(Math.log10(longestMs));
-  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((scale) => longestMs <= scale);
+/** The smallest round step (1, 2, 3, 4, 5, 6, 8, 10, 20, ... ms) that holds this time. */
+export function niceScale(ms) {
+  if (ms <= 1) return 1;
+  const power = 10 ** Math.floor(Math.log10(ms));
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((scale) => ms <= scale);
 }

@@ -5,6 +5,8 @@ import { setHidden, setText } from "./dom.js";
 import { RowView } from "./row.js";
 
 const POOL = 40;
+/** The part of the bars that the scale has room for; the rest are drawn broken off. */
+const USUAL = 0.9;
 const MOST_MOVED = 8;
 const SHRINK_AFTER_MS = 4000;
 const POINTED_MS = 2500;
@@ -118,14 +120,13 @@ export class Lanes {
 
   /** The scale grows at once and shrinks only after a while, so that bars do not jump about. */
   rescale(rows) {
-    let longest = 0;
-    for (const row of rows) {
-      for (const name of [this.names.control, this.names.dark]) {
-        const cell = row.cells[name];
-        if (cell?.state === "handled") longest = Math.max(longest, cell.ms);
-      }
-    }
-    const needed = niceScale(longest);
+    const names = [this.names.control, this.names.dark];
+    const times = rows
+      .flatMap((row) => names.map((name) => row.cells[name]))
+      .filter((cell) => cell?.state === "handled")
+      .map((cell) => cell.ms)
+      .sort((one, other) => one - other);
+    const needed = niceScale(times[Math.ceil(times.length * USUAL) - 1] ?? 0);
     const now = performance.now();
     if (needed >= this.scaleMs) this.roomySince = null;
     else this.roomySince ??= now;

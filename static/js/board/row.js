@@ -20,7 +20,7 @@ function mark(control, dark, change) {
 }
 
 function width(ms, scaleMs) {
-  return `${(Math.min(ms / scaleMs, 1) * 100).toFixed(1)}%`;
+  return `${(Math.floor(Math.min(ms / scaleMs, 1) * 1000 + 0.5) / 10).toFixed(1)}%`;
 }
 
 class CellView {
@@ -40,6 +40,7 @@ class CellView {
     this.painted = look;
     const text = said(cell);
     setData(this.element, "state", cell.state);
+    this.element.toggleAttribute("data-over", cell.state === "handled" && cell.ms > scaleMs);
     this.fill.setAttribute("width", cell.state === "handled" ? width(cell.ms, scaleMs) : "0");
     const end = tickMs === null ? null : width(tickMs, scaleMs);
     this.tick.setAttribute("x", end ?? "-9");

@@ -1,0 +1,103 @@
+"""The first paint of the lanes: states, bars on one scale, deltas and marks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dashboard import paint
+
+VERSIONS = [
+    {"name": "vlatest", "role": "control"},
+    {"name": "vnext", "role": "candidate"},
+    {"name": "vlatest-b", "role": "baseline"},
+]
+
+
+def a_cell(state: str, ms: float | None = None, error: str | None = None) -> dict[str, Any]:
+    return {"state": state, "ms": ms, "error": error, "late": False}
+
+
+def a_row(control: dict[str, Any], dark: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": "8c0e0000-0000-4000-8000-000000000000",
+        "number": 7,
+        "items": "burger",
+        "note": False,
+        "placed_at": 0.0,
+        "cells": {"vlatest": control, "vnext": dark},
+    }
+
+
+def the_row(control: dict[str, Any], dark: dict[str, Any]) -> paint.Row:
+    return paint.lanes([a_row(control, dark)], VERSIONS, "").rows[0]
+
+
+def test_both_bars_are_on_one_scale_and_the_control_is_marked_on_the_dark_one() -> None:
+    row = the_row(a_cell("handled", 200), a_cell("handled", 150))
+
+    assert row.dark is not None
+    assert (row.control.bar, row.dark.bar, row.dark.tick) == ("100.0%", "75.0%", "100.0%")
+    assert (row.delta, row.mark) == ("−25\N{NO-BREAK SPACE}%", "faster")
+
+
+@pytest.mark.parametrize(
+    ("control", "dark", "mark"),
+    [
+        (a_cell("handled", 100), a_cell("handled", 120), "slower"),
+        (a_cell("handled", 100), a_cell("handled", 100.2), "same"),
+        (a_cell("handled", 100), a_cell("failed", 3, "too many"), "failed"),
+        (a_cell("failed", 3, "too many"), a_cell("handled", 100), "failed"),
+        (a_cell("handled", 100), a_cell("missing"), "missing"),
+        (a_cell("failed", 3), a_cell("missing"), "missing"),
+        (a_cell("handled", 100), a_cell("unsampled"), "unsampled"),
+        (a_cell("handled", 100), a_cell("received"), "waiting"),
+        (a_cell("waiting"), a_cell("waiting"), "waiting"),
+        (a_cell("handled", 0), a_cell("handled", 1), "handled"),
+    ],
+)
+def test_the_mark_says_what_lies_between(
+    control: dict[str, Any], dark: dict[str, Any], mark: str
+) -> None:
+    assert the_row(control, dark).mark == mark
+
+
+def test_a_failed_cell_says_its_error_and_draws_no_bar() -> None:
+    row = the_row(a_cell("handled", 100), a_cell("failed", 90, "too many"))
+
+    assert row.dark is not None
+    assert (row.dark.text, row.dark.bar, row.dark.tick) == ("failed: too many", "0", "")
+
+
+def test_a_version_that_the_row_does_not_know_was_not_sampled() -> None:
+    lanes = paint.lanes([a_row(a_cell("handled", 100), a_cell("waiting"))], VERSIONS, "vlatest-b")
+
+    assert lanes.rows[0].dark is not None
+    assert lanes.rows[0].dark.text == "not sampled"
+
+
+def test_an_unknown_version_is_answered_with_the_first_dark_one() -> None:
+    chosen = paint.dark_version(VERSIONS, "vlatest")
+
+    assert chosen is not None
+    assert chosen["name"] == "vnext"
+    assert paint.dark_version(VERSIONS[:1], "vnext") is None
+
+
+@pytest.mark.parametrize(
+    ("longest", "scale"), [(0, 1), (0.4, 1), (1, 1), (7, 8), (101, 200), (480, 500), (1000, 1000)]
+)
+def test_the_scale_is_the_next_round_number(longest: float, scale: float) -> None:
+    assert paint.nice_scale(longest) == scale
+
+
+def test_one_very_slow_order_does_not_shrink_all_other_bars() -> None:
+    rows = [a_row(a_cell("handled", 100), a_cell("handled", 100)) for _ in range(19)]
+    slow = a_row(a_cell("handled", 9_000), a_cell("handled", 100))
+
+    lanes = paint.lanes([slow, *rows], VERSIONS, "")
+
+    assert lanes.scale_ms == 100
+    assert (lanes.rows[0].control.bar, lanes.rows[0].control.over) == ("100.0%", True)
+    assert not lanes.rows[1].control.over

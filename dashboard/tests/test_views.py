@@ -1,0 +1,233 @@
+"""Every page of the dashboard is rendered once in each of its states."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from dashboard.models import DeadLetter, DeadLetterTally
+from dashboard.recording import record_events
+from dashboard.rosters import read_roster
+from dashboard.tests.factories import START, a_launch, an_event, an_order
+from kitchen_worker.contract.messages import EventKind, Failure
+from restaurant.models import Launch, Letter, Order
+
+pytestmark = pytest.mark.django_db
+
+BOARD = "/dashboard/"
+LANES = "/dashboard/lanes/"
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture(autouse=True)
+def public(settings: Settings) -> None:
+    settings.BOARD_PUBLIC = True
+
+
+def page(client: Client, path: str, **headers: str) -> str:
+    response = client.get(path, headers=headers or None)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def handled(launch: Launch, order: Order, *versions: str) -> None:
+    events = [an_event(launch, order.uuid, version) for version in versions]
+    record_events(read_roster(launch), events, START)
+
+
+def failed(launch: Launch, order: Order, message: str) -> None:
+    control = an_event(launch, order.uuid, "vlatest")
+    error = Failure(type="TooMany", message=message)
+    candidate = an_event(launch, order.uuid, kind=EventKind.FAILED, error=error)
+    record_events(read_roster(launch), [control, candidate], START)
+
+
+def test_without_a_launch_the_board_says_how_to_start_one(client: Client) -> None:
+    assert "start_launch" in page(client, BOARD)
+
+
+def test_without_orders_the_board_says_how_to_place_some(client: Client) -> None:
+    a_launch()
+
+    shown = page(client, BOARD)
+
+    assert "No orders yet" in shown
+    assert "make rush" in shown
+    assert "handles" in shown
+
+
+def test_a_control_that_works_alone_has_a_board(client: Client) -> None:
+    launch = Launch.objects.create(name="Alone", started_at=START)
+    an_order(launch, sample=())
+
+    assert "works alone" in page(client, BOARD)
+
+
+def test_the_first_paint_shows_what_both_versions_made_of_an_order(client: Client) -> None:
+    launch = a_launch()
+    order = an_order(launch)
+    handled(launch, order, "vlatest", "vnext")
+
+    shown = page(client, BOARD)
+
+    assert f"/dashboard/orders/{order.uuid}/" in shown
+    assert f"#{order.pk}<" in shown
+    assert shown.count("150\N{NO-BREAK SPACE}ms") >= 2
+    assert 'id="frame" type="application/json"' in shown
+
+
+def test_what_a_kitchen_says_is_text_and_never_markup(client: Client) -> None:
+    launch = a_launch()
+    order = an_order(launch)
+    failed(launch, order, "<script>alert(1)</script>")
+    DeadLetter.objects.create(queue="dashboard.observer", reason="<img src=x>", seen_at=START)
+    DeadLetterTally.objects.create(queue="dashboard.observer", count=1)
+
+    for path in (BOARD, f"/dashboard/orders/{order.uuid}/"):
+        shown = page(client, path)
+        assert "<script>alert" not in shown
+        assert "<img src=x" not in shown
+        assert "&lt;script&gt;alert(1)" in shown
+
+
+@pytest.mark.parametrize("path", [BOARD, LANES])
+def test_no_page_breaks_the_content_policy(client: Client, path: str) -> None:
+    launch = a_launch()
+    handled(launch, an_order(launch), "vlatest", "vnext")
+
+    shown = page(client, path, **HTMX)
+
+    assert " style=" not in shown
+    assert "onclick" not in shown
+
+
+def test_a_lens_and_another_version_come_as_a_part_of_the_page(client: Client) -> None:
+    launch = a_launch()
+    failed(launch, an_order(launch, title="Sundae"), "too many")
+    handled(launch, an_order(launch, title="Brownie"), "vlatest", "vnext")
+
+    response = client.get(f"{LANES}?lens=failed&version=vlatest-b&q=", headers=HTMX)
+    shown = response.content.decode()
+
+    assert response.headers["HX-Replace-Url"] == "/dashboard/?lens=failed&version=vlatest-b"
+    assert "<html" not in shown
+    assert "2 sundae" in shown
+    assert "2 brownie" not in shown
+    assert "not sampled" in shown
+
+
+@pytest.mark.parametrize("lens", ["all", "failed", "missing", "slower", "nonsense"])
+def test_an_empty_lens_says_that_there_is_nothing(client: Client, lens: str) -> None:
+    a_launch()
+
+    assert 'class="empty" >' in page(client, f"{LANES}?lens={lens}", **HTMX)
+
+
+def test_an_order_is_found_by_its_number(client: Client) -> None:
+    launch = a_launch()
+    wanted, other = an_order(launch, title="Sundae"), an_order(launch, title="Brownie")
+
+    shown = page(client, f"{LANES}?q=%23{wanted.pk}", **HTMX)
+
+    assert "2 sundae" in shown
+    assert f"#{other.pk}<" not in shown
+    assert "No order of this launch" in page(client, f"{LANES}?q=99999999", **HTMX)
+
+
+def test_a_part_that_nobody_asked_htmx_for_leads_to_the_page(client: Client) -> None:
+    a_launch()
+
+    assert client.get(f"{LANES}?lens=failed&q=").headers["Location"] == "/dashboard/?lens=failed"
+
+
+def test_an_earlier_launch_can_be_looked_at(client: Client) -> None:
+    earlier = a_launch(name="October", ended_at=START + timedelta(hours=2))
+    Launch.objects.create(name="November", started_at=START + timedelta(days=1))
+
+    shown = page(client, f"{BOARD}?launch={earlier.id}")
+
+    assert "October" in shown
+    assert "handled" in shown
+    assert client.get(f"{BOARD}?launch=nonsense").status_code == 404
+
+
+def test_an_order_shows_its_timeline_and_both_results(client: Client) -> None:
+    launch = a_launch()
+    order = an_order(launch)
+    handled(launch, order, "vlatest", "vnext")
+
+    shown = page(client, f"/dashboard/orders/{order.uuid}/")
+
+    assert shown.count('class="worked"') == 2
+    assert "total_price" in shown
+    assert "curl -X POST http://testserver/orders" in shown
+    assert "dark.vnext: 1" in shown
+    assert "not sampled" in shown
+    assert "every 1s" not in shown
+
+
+def test_an_order_that_nobody_has_answered_asks_again(client: Client) -> None:
+    order = an_order(a_launch(), title="Caviar")
+
+    shown = page(client, f"/dashboard/orders/{order.uuid}/")
+
+    assert "every 1s" in shown
+    assert "no answer yet" in shown
+    assert "not on the menu" in shown
+
+
+def test_an_order_that_a_version_failed_says_the_error(client: Client) -> None:
+    launch = a_launch()
+    order = an_order(launch)
+    failed(launch, order, "too many of one item")
+
+    shown = page(client, f"/dashboard/orders/{order.uuid}/")
+
+    assert "too many of one item" in shown
+    assert "vnext failed and gave no result" in shown
+
+
+def test_an_order_outside_any_launch_has_a_page(client: Client) -> None:
+    order = an_order(a_launch())
+    Letter.objects.update(launch=None)
+    Order.objects.update(launch=None)
+
+    assert "no launch was open" in page(client, f"/dashboard/orders/{order.uuid}/")
+
+
+def test_an_order_that_does_not_exist_is_not_found(client: Client) -> None:
+    assert client.get(f"/dashboard/orders/{uuid.uuid4()}/").status_code == 404
+
+
+@pytest.mark.parametrize("path", [BOARD, LANES, f"/dashboard/orders/{uuid.UUID(int=1)}/"])
+def test_who_may_not_watch_is_sent_to_the_login(
+    client: Client, settings: Settings, path: str
+) -> None:
+    settings.BOARD_PUBLIC = False
+
+    assert client.get(path).headers["Location"] == f"/login/?next={path}"
+    part = client.get(path, headers=HTMX)
+    assert (part.content, part.headers["HX-Redirect"]) == (b"", "/login/?next=/dashboard/")
+
+
+def test_who_is_logged_in_may_watch(client: Client, settings: Settings) -> None:
+    settings.BOARD_PUBLIC = False
+    client.force_login(User.objects.create_user("ada"))
+
+    assert "start_launch" in page(client, BOARD)
+
+
+def test_a_long_history_costs_no_more_queries(
+    client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    launch = a_launch()
+    for _ in range(45):
+        handled(launch, an_order(launch), "vlatest", "vnext")
+
+    with django_assert_max_num_queries(16):
+        page(client, BOARD)

@@ -1,0 +1,131 @@
+"""The dashboard's pages: the board as it stands when it is asked for, and one order."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from django_htmx.http import replace_url
+
+from dashboard import again, paint, timeline, wording
+from dashboard.access import board_access
+from dashboard.board import Lens, build_frame, find_launch, find_rows, newest_launch, order_story
+from dashboard.lights import lights
+from dashboard.side_by_side import lay_side_by_side
+from restaurant.models import Launch
+
+_SEARCH_LENGTH = 60
+
+
+@require_safe
+@never_cache
+@board_access
+def board(request: HttpRequest) -> HttpResponse:
+    """The whole board, complete before any socket opens."""
+    launch = _launch(request)
+    if launch is None:
+        return render(request, "dashboard/none.html")
+    frame = build_frame(launch, _lens(request), with_series=True)
+    return render(
+        request,
+        "dashboard/board.html",
+        {
+            "launch": launch,
+            "frame": frame,
+            "running": _running(launch),
+            "blank_row": paint.blank_row(with_dark=len(frame["versions"]) > 1),
+            "columns": paint.COLUMNS,
+            "times": paint.TIMES,
+            "versions": [
+                (version, paint.figures(version, frame["versions"][0]))
+                for version in frame["versions"]
+            ],
+            "headline": paint.headline(frame["versions"], request.GET.get("version", "")),
+            "lights": lights(frame),
+            "rate": wording.rate(frame["rate"]),
+            **_lanes(request, launch, frame),
+        },
+    )
+
+
+@require_safe
+@never_cache
+@board_access
+def board_lanes(request: HttpRequest) -> HttpResponse:
+    """The lanes alone, through another lens, for another version, or searched."""
+    here = {key: value for key, value in request.GET.items() if value}
+    page = reverse("board") + (f"?{urlencode(here)}" if here else "")
+    launch = _launch(request)
+    if launch is None or "HX-Request" not in request.headers:
+        return redirect(page)
+    frame = build_frame(launch, _lens(request), with_series=False)
+    context = {"launch": launch, **_lanes(request, launch, frame)}
+    return replace_url(render(request, "dashboard/_lanes.html", context), page)
+
+
+@require_safe
+@never_cache
+@board_access
+def board_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
+    """One order: the timeline of every version, both results, and the raw messages."""
+    story = order_story(uuid)
+    if story is None:
+        raise Http404(f"there is no order {uuid}")
+    launch = str(story["launch"].id) if story["launch"] else ""
+    headers = again.headers(launch, story["sample"])
+    seen = story["observations"]
+    with_result = [one for one in seen if one.result]
+    return render(
+        request,
+        "dashboard/order.html",
+        {
+            **story,
+            "timeline": timeline.lay_out(story),
+            "compared": with_result,
+            "result_lines": lay_side_by_side([again.result(one) for one in with_result]),
+            "sent_message": again.sent_message(str(uuid), story["message"], headers),
+            "events": [(one, again.event(one)) for one in seen],
+            "curl": again.curl(story["lines"], request.build_absolute_uri(reverse("api_orders"))),
+            "amqp_publish": again.amqp_publish(story["message"], headers),
+        },
+    )
+
+
+def _lanes(request: HttpRequest, launch: Launch, frame: dict[str, Any]) -> dict[str, Any]:
+    asked = request.GET.get("version", "")
+    query = request.GET.get("q", "").strip()[:_SEARCH_LENGTH]
+    rows = find_rows(launch, query) if query else frame["rows"]
+    return {
+        "lanes": paint.lanes(rows, frame["versions"], asked),
+        "lens": frame["lens"],
+        "lenses": list(Lens),
+        "query": query,
+        "total": wording.count(frame["orders"]),
+    }
+
+
+def _launch(request: HttpRequest) -> Launch | None:
+    asked = request.GET.get("launch", "")
+    try:
+        return find_launch(UUID(asked)) if asked else newest_launch()
+    except ValueError:
+        raise Http404(f"{asked} is not a launch's id") from None
+
+
+def _lens(request: HttpRequest) -> Lens:
+    try:
+        return Lens(request.GET.get("lens", Lens.ALL))
+    except ValueError:
+        return Lens.ALL
+
+
+def _running(launch: Launch) -> str:
+    ended = launch.ended_at or timezone.now()
+    return wording.age((ended - launch.started_at).total_seconds())

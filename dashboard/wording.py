@@ -1,0 +1,70 @@
+"""How measured numbers are written on the board; ``static/js/board/format.js`` writes the same."""
+
+from __future__ import annotations
+
+import math
+
+#: Stands for a number that nobody has measured.
+NONE = "–"
+_MINUS = "−"
+_THIN = "\N{NO-BREAK SPACE}"
+
+
+def count(number: int | None) -> str:
+    """``1,998``."""
+    return NONE if number is None else f"{number:,}"
+
+
+def duration(ms: float | None) -> str:
+    """``4.2 ms``, ``214 ms``, ``12.4 s``."""
+    if ms is None:
+        return NONE
+    if ms < 10:
+        return f"{_rounded(ms, 10)}{_THIN}ms"
+    if ms < 10_000:
+        return f"{_rounded(ms):,}{_THIN}ms"
+    return f"{_rounded(ms / 1000, 10):,}{_THIN}s"
+
+
+def share(percent: float) -> str:
+    """``20 %``, ``0.5 %``."""
+    return f"{percent:g}{_THIN}%"
+
+
+def delta(control_ms: float | None, version_ms: float | None) -> str:
+    """How much longer the version took than the control: ``−31 %``, ``+4 %``; else nothing."""
+    if not control_ms or version_ms is None:
+        return ""
+    percent = _rounded((version_ms - control_ms) / control_ms * 100)
+    sign = _MINUS if percent < 0 else "+" if percent > 0 else ""
+    return f"{sign}{abs(percent):,}{_THIN}%"
+
+
+def rate(per_second: float) -> str:
+    """``0``, ``99.8``, ``1,204``."""
+    if not per_second:
+        return "0"
+    return f"{_rounded(per_second, 10):.1f}" if per_second < 100 else f"{_rounded(per_second):,}"
+
+
+def age(seconds: float | None) -> str:
+    """``0.2 s``, ``42 s``, ``4 min``, ``3 h 12 min``, ``2 d 3 h``."""
+    if seconds is None:
+        return NONE
+    if seconds < 10:
+        return f"{_rounded(max(seconds, 0), 10):.1f}{_THIN}s"
+    if seconds < 60:
+        return f"{int(seconds)}{_THIN}s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes}{_THIN}min"
+    hours = minutes // 60
+    if hours < 24:
+        return f"{hours}{_THIN}h {minutes % 60}{_THIN}min"
+    return f"{hours // 24}{_THIN}d {hours % 24}{_THIN}h"
+
+
+def _rounded(number: float, parts: int = 1) -> float:
+    """Half upwards, as JavaScript rounds, so that both sides write the same digits."""
+    rounded = math.floor(number * parts + 0.5)
+    return rounded if parts == 1 else rounded / parts

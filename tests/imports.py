@@ -1,0 +1,140 @@
+"""Reads who imports whom from the code, and holds it against the layers of the architecture."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Ours, and what must stay out of some layers.
+PACKAGES = ("dashboard", "kitchen_worker", "local", "restaurant", "tests")
+_WEB = ("asgiref", "channels", "daphne", "django", "django_htmx", "twisted", "whitenoise")
+_BROKER = ("aio_pika", "aiormq", "pamqp")
+
+#: What each layer may import of ours, itself aside; the most special prefix of a module decides.
+ALLOWED = {
+    "kitchen_worker.contract": (),
+    "kitchen_worker": ("kitchen_worker.contract",),
+    "restaurant": ("kitchen_worker.contract",),
+    "dashboard": ("kitchen_worker.contract", "restaurant"),
+    "dashboard.domain": (),
+    # Where both halves are put together.
+    "restaurant.asgi": ("restaurant", "dashboard"),
+    "restaurant.urls": ("restaurant", "dashboard"),
+}
+#: What each layer must not know of the world.
+FOREIGN = {
+    "kitchen_worker": _WEB,
+    "dashboard.domain": _WEB + _BROKER,
+}
+#: The only files that know the broker's library: the way to the broker, and a cure of its codec.
+BROKER_FILES = ("kitchen_worker.contract.broker", "kitchen_worker.contract.wild_properties")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """One import: where, of what, and whether it waits until a function runs."""
+
+    module: str
+    line: int
+    imported: str
+    late: bool
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.imported}"
+
+
+def production_modules(root: Path) -> dict[str, Path]:
+    """Our modules by name, without tests, and without the tools of a developer's machine."""
+    found = {}
+    for package in ("dashboard", "kitchen_worker", "restaurant"):
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            if "tests" not in parts:
+                found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+def imports_of(module: str, source: str) -> list[Import]:
+    """Every import of a module's source."""
+    tree = ast.parse(source)
+    late = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+    }
+    return [
+        Import(module=module, line=node.lineno, imported=name, late=id(node) in late)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in _names(module, node)
+    ]
+
+
+def violations(found: list[Import]) -> list[str]:
+    """What breaks a rule, each in a sentence that says which."""
+    return [f"{one}: {rule}" for one in found for rule in _broken_rules(one)]
+
+
+def circles(found: list[Import], modules: Mapping[str, object]) -> list[list[str]]:
+    """The circles of imports between modules, each once."""
+    graph: dict[str, set[str]] = {name: set() for name in modules}
+    for one in found:
+        target = _module_of(one.imported, modules)
+        if target is not None and target != one.module:
+            graph[one.module].add(target)
+    while ends := [name for name, targets in graph.items() if not targets & graph.keys()]:
+        for name in ends:  # nothing of what is left stands behind it: it is in no circle
+            del graph[name]
+    unseen, circles_found = set(graph), []
+    while unseen:
+        path = [min(unseen)]
+        while (following := min(graph[path[-1]] & graph.keys())) not in path:
+            path.append(following)
+        circle = path[path.index(following) :]
+        if unseen.issuperset(circle):
+            circles_found.append(circle)
+        unseen -= set(path)
+    return circles_found
+
+
+def _names(module: str, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    base = node.module or ""
+    if node.level:  # relative, from the package that many levels up
+        package = module.split(".")[: -node.level]
+        base = ".".join([*package, base] if base else package)
+    yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _broken_rules(one: Import) -> Iterator[str]:
+    ours = one.imported.split(".")[0] in PACKAGES
+    layer = _layer(one.module, ALLOWED)
+    if ours and one.late:
+        yield "an import of ours stands at the head of its file"
+    if ours and not any(_inside(one.imported, home) for home in (layer, *ALLOWED[layer])):
+        yield f"{layer} may import {', '.join(ALLOWED[layer]) or 'nothing of ours'}"
+    foreign = FOREIGN.get(_layer(one.module, FOREIGN), ())
+    if any(_inside(one.imported, library) for library in foreign):
+        yield f"{_layer(one.module, FOREIGN)} knows nothing of {one.imported.split('.')[0]}"
+    if one.module not in BROKER_FILES and any(_inside(one.imported, name) for name in _BROKER):
+        yield f"{BROKER_FILES[0]} alone knows the broker's library"
+
+
+def _layer(module: str, layers: Mapping[str, object]) -> str:
+    homes = [layer for layer in layers if _inside(module, layer)]
+    return max(homes, key=len, default="")
+
+
+def _inside(name: str, home: str) -> bool:
+    return name == home or name.startswith(f"{home}.")
+
+
+def _module_of(imported: str, modules: Mapping[str, object]) -> str | None:
+    """The module that an imported name is, or stands in."""
+    parent = imported.rpartition(".")[0]
+    return next((name for name in (imported, parent) if name in modules), None)
