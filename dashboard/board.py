@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 
 from dashboard.domain.outcome import Outcome
@@ -33,6 +32,10 @@ ROWS = 40
 #: Points in a chart: so many slices, up to now.
 POINTS = 150
 _RATE_SLICES = 5
+#: Rows at the top of the lanes that may still be waiting while orders pass by.
+_WAITING_SHOWN = 4
+#: Longest time for which an order is kept from the lanes because it still waits.
+_PASSING_S = 3.0
 _FRESH_S = 5.0
 _UNSENT_SHOWN = 1000
 _ERROR_SHOWN = 200
@@ -72,10 +75,15 @@ def build_frame(
     launch: Launch,
     lens: Lens,
     *,
+    version: str = "",
     with_series: bool,
     backlogs: Mapping[str, int] | None = None,
 ) -> Json:
-    """One whole state of the board. ``backlogs``: messages waiting, by queue, where known."""
+    """One whole state of the board.
+
+    ``version``: the dark version beside the control, through whose pairs the lens looks; another
+    name means the first candidate. ``backlogs``: messages waiting, by queue, where known.
+    """
     backlogs = backlogs or {}
     now = timezone.now()
     roster = read_roster(launch)
@@ -83,17 +91,24 @@ def build_frame(
     unsent = Letter.objects.filter(sent_at=None)[: _UNSENT_SHOWN + 1].count()
     control = versions[0]
     waiting = control["waiting"] + unsent
+    rate = _rate(launch, roster, now)
+    beside = _beside(versions, version)
+    if lens is Lens.ALL:
+        shown = _newest_orders(launch, _passing(waiting, rate))
+    else:
+        shown = _lens_orders(launch, beside, lens)
     frame: Json = {
         "type": "board",
         "launch": str(launch.id),
         "lens": lens.value,
+        "version": beside,
         "at": now.timestamp(),
         "feed": _feed(versions, now, waiting=waiting, backlog=backlogs.get(OBSERVER_QUEUE)),
         "orders": control["orders"],
-        "rate": _rate(launch, roster, now),
+        "rate": rate,
         "waiting": waiting,
         "versions": versions,
-        "rows": _rows(launch, roster, _lens_orders(launch, roster, lens)),
+        "rows": _rows(roster, shown),
     }
     frame["feed"] |= {"unsent": unsent, **_dead_letters()}
     if with_series:
@@ -135,7 +150,7 @@ def find_rows(launch: Launch, text: str) -> list[Json]:
             return []
         orders = orders.filter(uuid__gte=bounds[0], uuid__lte=bounds[1])
     ids = list(orders.values_list("uuid", flat=True)[:ROWS])
-    return _rows(launch, read_roster(launch), ids)
+    return _rows(read_roster(launch), ids)
 
 
 def order_story(uuid: UUID) -> Json | None:
@@ -226,28 +241,41 @@ def _rate(launch: Launch, roster: Roster, now: datetime) -> float:
     return round(sum(map(sum, ended)) / (_RATE_SLICES * SLICE_S), 1)
 
 
-def _lens_orders(launch: Launch, roster: Roster, lens: Lens) -> list[UUID]:
-    """The newest orders that a lens lets through, the newest first."""
-    if lens is Lens.ALL:
-        newest = Order.objects.filter(launch=launch).order_by("-id")
-        return list(newest.values_list("uuid", flat=True)[:ROWS])
-    chosen = (
-        [Q(slower=True)]
-        if lens is Lens.SLOWER
-        else [Q(outcome=outcome) for outcome in _LENS_OUTCOMES[lens]]
-    )
-    found: dict[UUID, int] = {}
-    for version in roster.roles:
-        for condition in chosen:
-            newest_pairs = Comparison.objects.filter(
-                condition, launch=launch.id, version=version
-            ).order_by("-id")
-            for pair, order in newest_pairs.values_list("id", "order")[:ROWS]:
-                found[order] = max(pair, found.get(order, 0))
-    return sorted(found, key=lambda order: -found[order])[:ROWS]
+def _passing(waiting: int, rate: float) -> int:
+    """How many of the newest orders to leave out: at speed they would all be waiting.
+
+    A few that wait are shown. When orders wait and none ends, none is left out.
+    """
+    return max(0, min(waiting - _WAITING_SHOWN, int(rate * _PASSING_S)))
 
 
-def _rows(launch: Launch, roster: Roster, uuids: Iterable[UUID]) -> list[Json]:
+def _beside(versions: list[Json], asked: str) -> str:
+    """The dark version that stands beside the control; empty if there is none."""
+    dark = [one["name"] for one in versions[1:]]
+    return asked if asked in dark else next(iter(dark), "")
+
+
+def _newest_orders(launch: Launch, passing: int) -> list[UUID]:
+    """The newest orders but for those that pass by, the newest first."""
+    newest = Order.objects.filter(launch=launch).order_by("-id")
+    return list(newest.values_list("uuid", flat=True)[passing : passing + ROWS])
+
+
+def _lens_orders(launch: Launch, version: str, lens: Lens) -> list[UUID]:
+    """The newest orders whose pair with this version a lens lets through, the newest pair first."""
+    pairs = Comparison.objects.filter(launch=launch.id, version=version).order_by("-id")
+    if lens is Lens.SLOWER:
+        return list(pairs.filter(slower=True).values_list("order", flat=True)[:ROWS])
+    # One look into the index an outcome: what is newest of each, then of all.
+    found = [
+        pair
+        for outcome in _LENS_OUTCOMES[lens]
+        for pair in pairs.filter(outcome=outcome).values_list("id", "order")[:ROWS]
+    ]
+    return [order for _, order in sorted(found, reverse=True)[:ROWS]]
+
+
+def _rows(roster: Roster, uuids: Iterable[UUID]) -> list[Json]:
     """The rows of the lanes for these orders, the newest order first."""
     orders = list(
         Order.objects.filter(uuid__in=list(uuids))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
@@ -17,8 +18,10 @@ from dashboard.live import Hub, View
 DENIED = 4403
 NOT_UNDERSTOOD = 4400
 TOO_SLOW = 4408
+FULL = 4429
 #: Longest text that a browser has any reason to send.
 _MAX_TEXT = 1000
+_MAX_VERSION = 40
 
 
 class BoardConsumer(AsyncWebsocketConsumer):
@@ -39,26 +42,26 @@ class BoardConsumer(AsyncWebsocketConsumer):
             await self.close(DENIED)
             return
         query = parse_qs(self.scope["query_string"].decode("latin-1"))
-        self.view = View(
-            _launch(query.get("launch", [""])[0]), _lens(query.get("lens", [Lens.ALL.value])[0])
-        )
-        self.hub.join(self)
+        self.view = _view({name: values[0] for name, values in query.items()}, View(None, Lens.ALL))
+        if not self.hub.join(self):
+            await self.close(FULL)
 
     async def disconnect(self, code: int) -> None:
         """Leave the hub."""
         self.hub.leave(self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Take ``{"ack": n}``, ``{"lens": ...}`` or ``{"launch": ...}``; close on anything else."""
+        """Take ``{"ack": n}``, or what to look at; close on anything else.
+
+        ``{"launch": ..., "lens": ..., "version": ...}`` changes what it names.
+        """
         wish = _wish(text_data)
         if wish is None:
             await self.close(NOT_UNDERSTOOD)
         elif isinstance(wish.get("ack"), int):
             await self.hub.acknowledged(self, wish["ack"])
-        elif "lens" in wish:
-            await self.hub.look(self, View(self.view.launch, _lens(wish["lens"])))
-        elif "launch" in wish:
-            await self.hub.look(self, View(_launch(wish["launch"]), self.view.lens))
+        else:
+            await self.hub.look(self, _view(wish, self.view))
 
     async def send_text(self, text: str) -> None:
         """See Socket.send_text."""
@@ -77,6 +80,15 @@ def _wish(text: str | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return wish if isinstance(wish, dict) else None
+
+
+def _view(wish: Mapping[str, Any], view: View) -> View:
+    """The view that a browser wishes for; what it does not name stays."""
+    return View(
+        launch=_launch(wish["launch"]) if "launch" in wish else view.launch,
+        lens=_lens(wish["lens"]) if "lens" in wish else view.lens,
+        version=str(wish["version"])[:_MAX_VERSION] if "version" in wish else view.version,
+    )
 
 
 def _launch(given: object) -> UUID | None:

@@ -34,16 +34,20 @@ _Answer = TypeVar("_Answer")
 #: Frames at most so often, and at least so often.
 TICK_S = 0.25
 HEARTBEAT_S = 1.0
+#: Sockets that one process holds at most.
+MAX_SOCKETS = 2000
 #: A socket that has not acknowledged a frame for so long is closed.
 PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a socket looks at: a launch (None: the newest) through a lens."""
+    """What a socket looks at: a launch (None: the newest) through a lens, and which dark version
+    beside the control (empty: the first)."""
 
     launch: UUID | None
     lens: Lens
+    version: str = ""
 
 
 @dataclass(slots=True)
@@ -96,14 +100,17 @@ class Hub:
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="board")
     )
 
-    def join(self, socket: Socket) -> None:
-        """Take a socket in; it gets its first frame at the next tick."""
+    def join(self, socket: Socket) -> bool:
+        """Take a socket in, if there is a seat; it gets its first frame at the next tick."""
+        if len(self.seats) >= MAX_SOCKETS:
+            return False
         self.seats[socket] = _Seat()
         if not self._tasks:
             self._tasks = [
                 asyncio.ensure_future(self._tick_for_ever()),
                 asyncio.ensure_future(self._listen()),
             ]
+        return True
 
     def leave(self, socket: Socket) -> None:
         """Let a socket go; the last one stops the hub."""
@@ -180,7 +187,9 @@ class Hub:
         if launch is None:
             text = json.dumps({"type": "none", "n": self.number})
             return Frame(self.number, built_at, text, text, built_at)
-        frame = build_frame(launch, view.lens, with_series=False, backlogs=self.backlogs)
+        frame = build_frame(
+            launch, view.lens, version=view.version, with_series=False, backlogs=self.backlogs
+        )
         frame["n"] = self.number
         before = self.frames.get(view)
         plain = _json(frame)

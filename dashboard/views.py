@@ -32,7 +32,8 @@ def board(request: HttpRequest) -> HttpResponse:
     launch = _launch(request)
     if launch is None:
         return render(request, "dashboard/none.html")
-    frame = build_frame(launch, _lens(request), with_series=True)
+    asked = request.GET.get("version", "")
+    frame = build_frame(launch, _lens(request), version=asked, with_series=True)
     return render(
         request,
         "dashboard/board.html",
@@ -47,7 +48,7 @@ def board(request: HttpRequest) -> HttpResponse:
                 (version, paint.figures(version, frame["versions"][0]))
                 for version in frame["versions"]
             ],
-            "headline": paint.headline(frame["versions"], request.GET.get("version", "")),
+            "headline": paint.headline(frame["versions"], frame["version"]),
             "lights": lights(frame),
             "rate": wording.rate(frame["rate"]),
             **_lanes(request, launch, frame),
@@ -65,7 +66,8 @@ def board_lanes(request: HttpRequest) -> HttpResponse:
     launch = _launch(request)
     if launch is None or "HX-Request" not in request.headers:
         return redirect(page)
-    frame = build_frame(launch, _lens(request), with_series=False)
+    asked = request.GET.get("version", "")
+    frame = build_frame(launch, _lens(request), version=asked, with_series=False)
     context = {"launch": launch, **_lanes(request, launch, frame)}
     return replace_url(render(request, "dashboard/_lanes.html", context), page)
 
@@ -99,11 +101,10 @@ def board_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
 
 
 def _lanes(request: HttpRequest, launch: Launch, frame: dict[str, Any]) -> dict[str, Any]:
-    asked = request.GET.get("version", "")
     query = request.GET.get("q", "").strip()[:_SEARCH_LENGTH]
     rows = find_rows(launch, query) if query else frame["rows"]
     return {
-        "lanes": paint.lanes(rows, frame["versions"], asked),
+        "lanes": paint.lanes(rows, frame["versions"], frame["version"]),
         "lens": frame["lens"],
         "lenses": list(Lens),
         "query": query,

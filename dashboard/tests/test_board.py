@@ -102,6 +102,27 @@ def test_lenses_let_through_what_they_say(launch: Launch) -> None:
     assert frame(launch, Lens.FAILED)["rows"][0]["cells"]["vnext"]["error"] == "too many"
 
 
+def test_a_lens_looks_at_the_pairs_of_the_version_beside_the_control(launch: Launch) -> None:
+    order = an_order(launch, sample=("vnext", "vlatest-b"))
+    say(launch, order, "vlatest", handling_ms=100.0)
+    say(launch, order, "vnext", handling_ms=50.0)
+    say(launch, order, "vlatest-b", handling_ms=150.0)
+    for version, shown in (("vlatest-b", [order.pk]), ("vnext", []), ("vlatest", []), ("", [])):
+        built = build_frame(launch, Lens.SLOWER, version=version, with_series=False)
+        assert [row["number"] for row in built["rows"]] == shown
+        assert built["version"] == ("vlatest-b" if version == "vlatest-b" else "vnext")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "rate", "passing"),
+    [(0, 0.0, 0), (3, 100.0, 0), (30, 100.0, 26), (5000, 100.0, 300), (5000, 0.0, 0)],
+)
+def test_at_speed_the_newest_orders_pass_by_while_they_wait(
+    waiting: int, rate: float, passing: int
+) -> None:
+    assert board._passing(waiting, rate) == passing
+
+
 def test_counters_are_those_of_the_database(launch: Launch) -> None:
     for number in range(7):
         order = an_order(launch)

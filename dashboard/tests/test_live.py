@@ -18,7 +18,7 @@ from pytest_django.fixtures import Settings
 
 from dashboard import board, live
 from dashboard.board import Lens
-from dashboard.consumers import DENIED, NOT_UNDERSTOOD, BoardConsumer
+from dashboard.consumers import DENIED, FULL, NOT_UNDERSTOOD, BoardConsumer
 from dashboard.live import Hub, View
 from dashboard.tests.factories import a_launch, an_order
 from restaurant.models import Launch
@@ -193,6 +193,29 @@ async def test_who_is_logged_in_watches(launch: Launch, settings: Settings) -> N
         await communicator.send_to(json.dumps({"ack": frame["n"]}))
         again = json.loads(await communicator.receive_from(timeout=10))
         assert again["n"] > frame["n"]
+
+
+async def test_a_wish_changes_what_it_names_and_nothing_else(
+    launch: Launch, settings: Settings
+) -> None:
+    settings.BOARD_PUBLIC = True
+    query = f"?launch={launch.id}&lens=failed"
+    async with connected(Hub(NO_BROKER), AnonymousUser(), query=query) as (communicator, _):
+        first = json.loads(await communicator.receive_from(timeout=10))
+        assert first["version"] == "vnext"
+        await communicator.send_to(json.dumps({"version": "vlatest-b"}))
+        await communicator.send_to(json.dumps({"ack": first["n"]}))
+        second = json.loads(await communicator.receive_from(timeout=10))
+        assert (second["lens"], second["version"]) == ("failed", "vlatest-b")
+
+
+async def test_a_process_takes_no_more_sockets_than_it_has_seats_for(
+    launch: Launch, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BOARD_PUBLIC = True
+    monkeypatch.setattr(live, "MAX_SOCKETS", 0)
+    async with connected(Hub(NO_BROKER), AnonymousUser()) as (communicator, _):
+        assert (await communicator.receive_output(timeout=10))["code"] == FULL
 
 
 async def test_a_launch_that_is_not_there_is_none(launch: Launch, settings: Settings) -> None:

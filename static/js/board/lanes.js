@@ -59,7 +59,7 @@ export class Lanes {
   }
 
   paint(frame) {
-    if (frame.lens !== this.lens) return;
+    if (frame.lens !== this.lens || frame.version !== this.names.dark) return;
     const held = this.isSearch ? "search" : this.held(frame);
     if (held) {
       this.paintKnown(frame);

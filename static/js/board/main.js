@@ -27,6 +27,7 @@ const socket = new BoardSocket({
   path: board.dataset.live,
   query: () => ({
     lens: lanes.lens,
+    version: lanes.names.dark,
     ...("pinned" in board.dataset ? { launch: board.dataset.launch } : {}),
   }),
   onFrame: take,
@@ -94,7 +95,7 @@ document.addEventListener("htmx:afterSettle", () => {
   }
   if (lanes.root !== byId("lanes")) {
     lanes.adopt(byId("lanes"));
-    socket.send({ lens: lanes.lens });
+    socket.send({ lens: lanes.lens, version: lanes.names.dark });
     counters.paint(newest, lanes.names.dark);
     charts.paint(newest, lanes.names.dark);
   }
