@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -32,10 +32,10 @@ ROWS = 40
 #: Points in a chart: so many slices, up to now.
 POINTS = 150
 _RATE_SLICES = 5
-#: Rows at the top of the lanes that may still be waiting while orders pass by.
+#: Orders a second from which the newest orders would all still be waiting.
+_FAST = 4.0
+#: So many of the newest orders are shown all the same.
 _WAITING_SHOWN = 4
-#: Longest time for which an order is kept from the lanes because it still waits.
-_PASSING_S = 3.0
 _FRESH_S = 5.0
 _UNSENT_SHOWN = 1000
 _ERROR_SHOWN = 200
@@ -94,7 +94,7 @@ def build_frame(
     rate = _rate(launch, roster, now)
     beside = _beside(versions, version)
     if lens is Lens.ALL:
-        shown = _newest_orders(launch, _passing(waiting, rate))
+        shown = _newest_orders(launch, _ended_until(versions, beside) if rate > _FAST else None)
     else:
         shown = _lens_orders(launch, beside, lens)
     frame: Json = {
@@ -208,6 +208,7 @@ def _version(tally: Tally, percent: float | None, backlog: int) -> Json:
         "p95": _rounded(p95),
         "p99": _rounded(p99),
         "newest_at": tally.newest_at.timestamp() if tally.newest_at else None,
+        "ended_until": tally.ended_until.timestamp() if tally.ended_until else None,
     }
 
 
@@ -241,24 +242,28 @@ def _rate(launch: Launch, roster: Roster, now: datetime) -> float:
     return round(sum(map(sum, ended)) / (_RATE_SLICES * SLICE_S), 1)
 
 
-def _passing(waiting: int, rate: float) -> int:
-    """How many of the newest orders to leave out: at speed they would all be waiting.
-
-    A few that wait are shown. When orders wait and none ends, none is left out.
-    """
-    return max(0, min(waiting - _WAITING_SHOWN, int(rate * _PASSING_S)))
-
-
 def _beside(versions: list[Json], asked: str) -> str:
     """The dark version that stands beside the control; empty if there is none."""
     dark = [one["name"] for one in versions[1:]]
     return asked if asked in dark else next(iter(dark), "")
 
 
-def _newest_orders(launch: Launch, passing: int) -> list[UUID]:
-    """The newest orders but for those that pass by, the newest first."""
-    newest = Order.objects.filter(launch=launch).order_by("-id")
-    return list(newest.values_list("uuid", flat=True)[passing : passing + ROWS])
+def _ended_until(versions: list[Json], beside: str) -> datetime | None:
+    """When the newest order was placed that both the control and the version beside it ended."""
+    ended = [one["ended_until"] for one in versions if one["name"] in (versions[0]["name"], beside)]
+    if None in ended:
+        return None
+    return datetime.fromtimestamp(min(ended), UTC)
+
+
+def _newest_orders(launch: Launch, ended_until: datetime | None) -> list[UUID]:
+    """The newest orders; where ``ended_until`` is known, a few of them and then the newest that
+    were placed until then: at speed, nothing newer has ended."""
+    orders = Order.objects.filter(launch=launch).order_by("-id").values_list("uuid", flat=True)
+    if ended_until is None:
+        return list(orders[:ROWS])
+    ended = orders.filter(placed_at__lte=ended_until)
+    return list(dict.fromkeys([*orders[:_WAITING_SHOWN], *ended[:ROWS]]))[:ROWS]
 
 
 def _lens_orders(launch: Launch, version: str, lens: Lens) -> list[UUID]:

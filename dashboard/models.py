@@ -102,7 +102,10 @@ class Tally(models.Model):
     pairs = models.PositiveBigIntegerField(default=0)
     #: Handling times: a LogHistogram's buckets.
     sketch = models.JSONField(default=dict)
+    #: When it was last heard of.
     newest_at = models.DateTimeField(null=True)
+    #: When the newest of the orders that it has ended was placed.
+    ended_until = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "tallies"

@@ -192,10 +192,12 @@ def _add_counts(
         if tally.newest_at is None or newest > tally.newest_at:
             tally.newest_at = newest
             tally.build = _storable(event.build)
+        if event.kind is not EventKind.RECEIVED and event.placed_at is not None:
+            tally.ended_until = max(event.placed_at, tally.ended_until or event.placed_at)
     for version, added in counts.items():
         for name, number in asdict(added).items():
             setattr(tallies[version], name, getattr(tallies[version], name) + number)
-    fields = [*asdict(Counts()), "sketch", "newest_at", "build"]
+    fields = [*asdict(Counts()), "sketch", "newest_at", "ended_until", "build"]
     Tally.objects.bulk_update([tallies[version] for version in counts], fields)
 
 

@@ -33,12 +33,13 @@ def an_order(
     *,
     sample: tuple[str, ...] = ("vnext",),
     sent_at: datetime | None = START,
+    placed_at: datetime = START,
     title: str = "Burger",
     quantity: int = 2,
 ) -> Order:
     """An order of one line that was placed, and sent, in a launch."""
     order = Order.objects.create(
-        launch=launch, placed_at=START, total_price=Decimal("7.00"), total_prep_time=10
+        launch=launch, placed_at=placed_at, total_price=Decimal("7.00"), total_prep_time=10
     )
     OrderLine.objects.create(
         order=order,

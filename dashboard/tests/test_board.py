@@ -113,14 +113,20 @@ def test_a_lens_looks_at_the_pairs_of_the_version_beside_the_control(launch: Lau
         assert built["version"] == ("vlatest-b" if version == "vlatest-b" else "vnext")
 
 
-@pytest.mark.parametrize(
-    ("waiting", "rate", "passing"),
-    [(0, 0.0, 0), (3, 100.0, 0), (30, 100.0, 26), (5000, 100.0, 300), (5000, 0.0, 0)],
-)
-def test_at_speed_the_newest_orders_pass_by_while_they_wait(
-    waiting: int, rate: float, passing: int
-) -> None:
-    assert board._passing(waiting, rate) == passing
+def test_at_speed_the_lanes_show_what_has_ended_and_a_few_that_wait(launch: Launch) -> None:
+    ended = [an_order(launch) for _ in range(50)]
+    for order in ended:
+        for version in ("vlatest", "vnext"):
+            say(launch, order, version)
+    waiting = [an_order(launch, placed_at=START + timedelta(seconds=1)) for _ in range(30)]
+    numbers = [order.pk for order in reversed([*ended, *waiting])]
+    TimeSlice.objects.all().delete()
+    assert [row["number"] for row in frame(launch)["rows"]] == numbers[: board.ROWS]
+    now = int(timezone.now().timestamp()) // 2 * 2
+    for start in range(now - 12, now + 2, 2):
+        TimeSlice.objects.create(launch=launch.id, version="vlatest", start=start, handled=200)
+    shown = [row["number"] for row in frame(launch)["rows"]]
+    assert shown == [*numbers[:4], *numbers[30 : 30 + board.ROWS - 4]]
 
 
 def test_counters_are_those_of_the_database(launch: Launch) -> None:

@@ -33,6 +33,27 @@ const clock = new Intl.DateTimeFormat("en-GB", {
   second: "2-digit",
 });
 
+/** A line goes on over a few seconds without orders, and breaks off where nothing was measured. */
+const LONGEST_GAP_S = 10;
+
+function longGaps(chart, _series, _from, _to, gaps) {
+  const [start] = chart.data[0];
+  const position = (second) => chart.valToPos(second, "x", true);
+  const longest = position(start + LONGEST_GAP_S) - position(start);
+  return gaps.filter(([from, to]) => to - from > longest);
+}
+
+/** The points that no line reaches, since nothing was measured near them; they get a dot. */
+function lonePoints(chart, series) {
+  const [seconds] = chart.data;
+  const measured = chart.data[series].flatMap((value, index) => (value === null ? [] : [index]));
+  const apart = (one, other) =>
+    one === undefined || other === undefined || seconds[other] - seconds[one] > LONGEST_GAP_S;
+  return measured.filter(
+    (index, place) => apart(measured[place - 1], index) && apart(index, measured[place + 1]),
+  );
+}
+
 /** The colours of the page as they are now: light or dark. */
 class Palette {
   constructor() {
@@ -163,8 +184,8 @@ class Chart {
       stroke: () => this.palette.of(version.role),
       width: line.width,
       dash: line.dash,
-      points: { show: false },
-      spanGaps: true,
+      points: { show: false, size: 2.5 * line.width, filter: lonePoints },
+      gaps: longGaps,
     }));
   }
 
