@@ -31,6 +31,7 @@ class Stack:
     def __init__(self, directory: Path, amqp_url: str, settings: Mapping[str, str]) -> None:
         (self.port,) = free_ports(1)
         self.url = f"http://{LOOPBACK}:{self.port}"
+        self.amqp_url = amqp_url
         self._directory = directory
         self._database = directory / "kitchen.sqlite3"
         self._running: dict[str, subprocess.Popen[bytes]] = {}

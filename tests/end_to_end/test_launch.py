@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import websockets
 from websockets.typing import Origin
 
 from local.broker_node import BrokerNode
-from tests.stack import EVERYTHING, KITCHENS, Stack, a_stack, until
+from tests.stack import EVERYTHING, KITCHENS, ROOT, Stack, a_stack, until
 
 pytestmark = pytest.mark.broker
 
@@ -175,6 +179,51 @@ def test_a_replay_brings_prices_of_its_own(stack: Stack, tmp_path: Path) -> None
     until_all_observed(stack, "vlatest", "vnext")
     results = stack.query("select result from dashboard_observation where version = 'vlatest'")
     assert sorted(json.loads(result)["total_price"] for (result,) in results) == ["31.40", "7.00"]
+
+
+def test_a_kitchen_in_shell_joins_as_a_fourth_version_and_stands_on_the_board(
+    stack: Stack,
+) -> None:
+    ((launch,),) = stack.query("select id from restaurant_launch")
+    stack.query(
+        "insert into restaurant_darkversion (launch_id, version, role, percent)"
+        " values (?, 'vshell', 'candidate', 100)",
+        launch,
+    )
+    stack.start(*EVERYTHING)
+    stack.post_order(["burger", "fries"])
+    until_all_observed(stack, "vlatest", "vnext")
+    with shell_kitchen(stack, launch):
+        stack.post_order(["soda"])
+        until_all_observed(stack, "vlatest", "vnext", "vshell")
+    (frame,) = asyncio.run(frames(stack, 1))
+    assert [one["name"] for one in frame["versions"]] == ["vlatest", "vnext", "vshell", "vlatest-b"]
+    assert [row["cells"]["vshell"]["state"] for row in frame["rows"]] == ["handled", "handled"]
+
+
+@contextmanager
+def shell_kitchen(stack: Stack, launch: str) -> Iterator[None]:
+    environment = {**os.environ, "AMQP_URL": stack.amqp_url, "LAUNCH": str(UUID(launch))}
+    process = subprocess.Popen(
+        [ROOT / "docs" / "examples" / "kitchen.sh"], env=environment, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def frames(stack: Stack, count: int) -> list[dict[str, Any]]:
+    """So many frames of a board that has just been opened."""
+    url = f"{stack.url.replace('http', 'ws', 1)}/dashboard/live/"
+    taken: list[dict[str, Any]] = []
+    async with websockets.connect(url, origin=Origin(stack.url), max_size=None) as socket:
+        async with asyncio.timeout(30):
+            while len(taken) < count:
+                taken.append(json.loads(await socket.recv()))
+                await socket.send(json.dumps({"ack": taken[-1]["n"]}))
+    return taken
 
 
 def test_a_board_that_watches_a_rush_ends_on_the_numbers_of_the_database(stack: Stack) -> None:
