@@ -1,0 +1,68 @@
+# What a person does with this repository; `make` alone lists it.
+# All it makes is in .venv and .run; `make clean` takes both away.
+
+.DEFAULT_GOAL := help
+.PHONY: help run rush manage test lint types format lock clean
+
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install --require-hashes \
+	--root-user-action=ignore
+CODE := $(wildcard *.py) dashboard kitchen_worker local restaurant tests
+ARGS ?= --orders 2000 --rate 100
+
+help: ## list what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+
+run: .venv/runtime ## start the site, the relay, the observer and three kitchens; Ctrl-C stops all
+	@exec $(BIN)/python -m local.run
+
+rush: .venv/runtime ## place orders at the running site, as ARGS says
+	@exec $(BIN)/python -m local.manage rush $(ARGS)
+
+manage: .venv/runtime ## run the manage.py command of ARGS with the settings of `make run`
+	@exec $(BIN)/python -m local.manage $(ARGS)
+
+test: .venv/development ## lint, types, every test; installs what they need
+	@exec $(BIN)/python -m local.stages
+
+lint: .venv/development ## what `make test` says about style
+	@$(BIN)/python -m local.stages lint
+
+types: .venv/development ## what `make test` says about types
+	@$(BIN)/python -m local.stages types
+
+format: .venv/development ## bring the code into shape
+	@$(BIN)/ruff check --quiet --fix-only $(CODE)
+	@$(BIN)/ruff format --quiet $(CODE)
+	@git ls-files -z --cached --others --exclude-standard 'templates/*.html' \
+		| xargs -0 -r $(BIN)/djade --target-version 5.2
+
+lock: ## compile requirements*.txt anew from requirements*.in; needs uv
+	@for name in requirements requirements-dev; do \
+		uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+			--no-emit-index-url --custom-compile-command "make lock" \
+			$(UPGRADE) $$name.in --output-file $$name.txt || exit 1; done
+
+clean: ## take away what was installed and kept here; the private broker must be stopped
+	@rm -rf .venv .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/runtime: requirements.txt
+	@$(MAKE) --no-print-directory .venv/made
+	@echo "Installing the requirements in .venv ..."
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/development: requirements-dev.txt requirements.txt
+	@$(MAKE) --no-print-directory .venv/made
+	@echo "Installing the requirements of the tests in .venv ..."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@ .venv/runtime
+
+.venv/made:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and python3.11 is not here."; exit 1; }
+	@$(PYTHON) -m local.install venv
+	@$(PYTHON) -m venv --clear .venv
+	@touch $@

@@ -1,0 +1,126 @@
+"""What tests of every package share: private brokers, marks by what a test uses, and no skips."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local.broker_node import BrokerNode
+from local.ports import LOOPBACK
+
+#: A fixture that a test uses, at whatever remove, and the mark that the test gets for it.
+_MARKS = {
+    "_broker_with_virtual_hosts": "broker",
+    "broker_node": "broker",
+    "_django_db_helper": "database",
+}
+#: Under this, or under CI, a test that is skipped fails the run.
+_NO_SKIPS = ("NO_SKIPS", "CI")
+
+
+@pytest.fixture(scope="session")
+def _broker_with_virtual_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerNode]:
+    """One node for all tests of this process, whose virtual hosts keep them apart."""
+    node = BrokerNode(tmp_path_factory.mktemp("broker"), management=True)
+    node.start()
+    yield node
+    node.stop(gently=False)
+
+
+@pytest.fixture(scope="session")
+def make_amqp_url(_broker_with_virtual_hosts: BrokerNode) -> Callable[[], str]:
+    """Each call makes a virtual host, with nothing in it, and gives its URL."""
+    node = _broker_with_virtual_hosts
+    numbers = itertools.count(1)
+
+    def make() -> str:
+        name = f"test-{next(numbers)}"
+        _manage(node, "PUT", f"vhosts/{name}")
+        return f"amqp://guest:guest@{LOOPBACK}:{node.ports.amqp}/{name}"
+
+    return make
+
+
+@pytest.fixture
+def amqp_url(
+    make_amqp_url: Callable[[], str], _broker_with_virtual_hosts: BrokerNode
+) -> Iterator[str]:
+    """A broker for one test alone; whoever is still connected afterwards is cut off."""
+    url = make_amqp_url()
+    yield url
+    _manage(_broker_with_virtual_hosts, "DELETE", f"vhosts/{url.rpartition('/')[2]}")
+
+
+@pytest.fixture(scope="session")
+def session_amqp_url(make_amqp_url: Callable[[], str]) -> str:
+    """A broker for fixtures that many tests share."""
+    return make_amqp_url()
+
+
+@pytest.fixture
+def broker_node(tmp_path: Path) -> Iterator[BrokerNode]:
+    """A running node that the test may stop and start; ``broker_node.url`` stays the same."""
+    node = BrokerNode(tmp_path / "broker-node")
+    node.start()
+    yield node
+    node.stop(gently=False)
+
+
+def _manage(node: BrokerNode, method: str, path: str) -> None:
+    credentials = base64.b64encode(b"guest:guest").decode()
+    request = urllib.request.Request(  # noqa: S310 - our own node
+        f"{node.management_url}/{path}",
+        method=method,
+        headers={"Authorization": f"Basic {credentials}"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener.open(request, timeout=30).close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it uses, so that `make test` can choose."""
+    for item in items:
+        for fixture, mark in _MARKS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(mark)
+        if item.get_closest_marker("django_db"):
+            item.add_marker("database")
+
+
+class SkipsFail:
+    """Fails the run when a test was skipped: what was not run was not tested."""
+
+    def __init__(self) -> None:
+        self._skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a skipped test; one that fails as expected did run."""
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._skipped.append(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note a skipped file."""
+        if report.skipped:
+            self._skipped.append(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Turn a green run with skips into a failed one."""
+        if self._skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say which, and why that fails the run."""
+        for nodeid in self._skipped:
+            terminalreporter.write_line(f"NOT RUN {nodeid}: here, nothing may be skipped", red=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Forbid skips where the run is to be trusted."""
+    if any(os.environ.get(name) for name in _NO_SKIPS):
+        config.pluginmanager.register(SkipsFail())

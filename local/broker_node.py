@@ -1,0 +1,297 @@
+"""A RabbitMQ node of one's own: in a directory, on the loopback interface, beside any other.
+
+It has its own cookie, its own free ports (AMQP, Erlang distribution, epmd, and the management API
+if asked for) and its own data; stopped, it leaves no process. A test starts one with BrokerNode;
+``python -m local.broker_node stop|start|status`` stops and starts the one of a running `make run`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local.ports import LOOPBACK, answers, can_listen, free_ports
+from local.processes import ends_with_us, is_running
+
+#: Where the node of `make run` lives.
+DEFAULT_DIRECTORY = Path(__file__).resolve().parent.parent / ".run" / "broker"
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+#: The scripts as packaged; the wrappers on the path insist on the user `rabbitmq`.
+_SCRIPT_DIRECTORIES = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin")
+_NODE_NAME = "dark-kitchen@localhost"
+
+
+class NodeFailed(RuntimeError):
+    """Raised when a node does not start, or does not stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """The ports of one node."""
+
+    amqp: int
+    distribution: int
+    epmd: int
+    management: int
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Four ports that nobody uses."""
+        amqp, distribution, epmd, management = free_ports(4)
+        return cls(amqp=amqp, distribution=distribution, epmd=epmd, management=management)
+
+    def are_free(self) -> bool:
+        """Whether a node could use all of them now."""
+        return all(can_listen(port) for port in asdict(self).values())
+
+
+def scripts() -> Path | None:
+    """The directory of RabbitMQ's own scripts, or None where RabbitMQ is not installed."""
+    for directory in _SCRIPT_DIRECTORIES:
+        if (Path(directory) / "rabbitmq-server").exists():
+            return Path(directory)
+    return None
+
+
+class BrokerNode:
+    """The node of one directory; whoever names the directory can start and stop it."""
+
+    def __init__(self, directory: Path, *, management: bool = False) -> None:
+        self._directory = directory.resolve()
+        self._management = management
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients find the node."""
+        return f"amqp://guest:guest@{LOOPBACK}:{self.ports.amqp}/"
+
+    @property
+    def management_url(self) -> str:
+        """Where the management API is, if it was asked for."""
+        return f"http://{LOOPBACK}:{self.ports.management}/api"
+
+    @property
+    def ports(self) -> Ports:
+        """The ports that the node has, or had when it last ran."""
+        return Ports(**json.loads(self._ports_file.read_text()))
+
+    @property
+    def log(self) -> Path:
+        """The node's own log."""
+        return self._directory / "log" / "rabbit.log"
+
+    def is_running(self) -> bool:
+        """Whether the node's Erlang machine runs."""
+        return self._pid() is not None
+
+    def start(self, *, outlives_us: bool = False) -> None:
+        """Start the node and wait until it takes connections; a running one is left as it is.
+
+        It takes the ports that it had, so that clients find it again; new ones if they are taken.
+        """
+        if self.is_running() and self._answers():
+            return
+        self.stop()
+        self._write_configuration(self._choose_ports())
+        command = [str(self._script("rabbitmq-server"))]
+        with (self._directory / "output.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                command if outlives_us else ends_with_us(command),
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._wait_until_it_answers()
+        self._remembered_pid_file.write_text(str(self._pid()))
+
+    def stop(self, *, gently: bool = True) -> None:
+        """Stop the node and its epmd, whoever started them; stopped gently, it keeps its data."""
+        pid = self._pid()
+        # While it starts, it may not hear.
+        patience_s = STOP_TIMEOUT_S if self._ports_file.exists() and self._answers() else 2.0
+        for number in (signal.SIGTERM, signal.SIGKILL) if gently else (signal.SIGKILL,):
+            self._signal(pid, number)
+            if self._wait_until_gone(pid, patience_s):
+                break
+            patience_s = STOP_TIMEOUT_S
+        else:
+            raise NodeFailed(f"The RabbitMQ node in {self._directory} does not stop.")
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+        if self._ports_file.exists() and answers(self.ports.epmd):
+            self._stop_epmd()
+
+    def control(self, *arguments: str) -> str:
+        """Run ``rabbitmqctl`` on the node and give what it printed."""
+        done = subprocess.run(
+            [str(self._script("rabbitmqctl")), "--quiet", "-n", _NODE_NAME, *arguments],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT_S,
+        )
+        if done.returncode:
+            raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: {done.stderr or done.stdout}")
+        return done.stdout
+
+    @property
+    def _ports_file(self) -> Path:
+        return self._directory / "ports.json"
+
+    def _answers(self) -> bool:
+        return answers(self.ports.amqp)
+
+    def _choose_ports(self) -> Ports:
+        if self._ports_file.exists() and self.ports.are_free():
+            return self.ports
+        return Ports.free()
+
+    def _script(self, name: str) -> Path:
+        directory = scripts()
+        if directory is None:
+            raise NodeFailed("RabbitMQ is not installed on this machine.")
+        return directory / name
+
+    def _write_configuration(self, ports: Ports) -> None:
+        for name in ("data", "log", "home"):
+            (self._directory / name).mkdir(parents=True, exist_ok=True)
+        self._directory.chmod(0o700)
+        self._ports_file.write_text(json.dumps(asdict(ports)))
+        plugins = "rabbitmq_management" if self._management else ""
+        (self._directory / "enabled_plugins").write_text(f"[{plugins}].\n")
+        # Without the last lines, plugins that somebody enables would listen on every interface.
+        (self._directory / "rabbitmq.conf").write_text(
+            f"listeners.tcp.local = {LOOPBACK}:{ports.amqp}\n"
+            "log.console = false\n"
+            f"log.file = {self.log}\n"
+            "disk_free_limit.absolute = 50MB\n"
+            "vm_memory_high_watermark.absolute = 512MB\n"
+            f"management.tcp.ip = {LOOPBACK}\n"
+            f"management.tcp.port = {ports.management}\n"
+            f"prometheus.tcp.ip = {LOOPBACK}\n"
+        )
+
+    def _environment(self) -> dict[str, str]:
+        directory, ports = self._directory, self.ports
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RABBITMQ_", "ERL_"))
+        }
+        return inherited | {
+            "HOME": str(directory / "home"),  # where Erlang keeps the cookie
+            "ERL_EPMD_PORT": str(ports.epmd),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            "ERL_CRASH_DUMP": str(directory / "erl_crash.dump"),
+            "RABBITMQ_NODENAME": _NODE_NAME,
+            "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
+            "RABBITMQ_NODE_PORT": str(ports.amqp),
+            "RABBITMQ_DIST_PORT": str(ports.distribution),
+            "RABBITMQ_MNESIA_BASE": str(directory / "data"),
+            "RABBITMQ_LOG_BASE": str(directory / "log"),
+            "RABBITMQ_PID_FILE": str(self._pid_file),
+            "RABBITMQ_CONFIG_FILE": str(directory / "rabbitmq.conf"),
+            "RABBITMQ_CONFIG_FILES": str(directory / "conf.d" / "*.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(directory / "advanced.config"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "schema"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
+            # One scheduler that sleeps when idle: a developer's machine has few cores.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none"
+            ),
+        }
+
+    @property
+    def _pid_file(self) -> Path:
+        """Written by the node; gone as soon as it begins to stop."""
+        return self._directory / "pid"
+
+    @property
+    def _remembered_pid_file(self) -> Path:
+        """Our copy, which tells until the very end whether the node still uses its data."""
+        return self._directory / "remembered-pid"
+
+    def _pid(self) -> int | None:
+        """The process of the node's Erlang machine, while it runs."""
+        for file in (self._pid_file, self._remembered_pid_file):
+            try:
+                pid = int(file.read_text())
+            except (OSError, ValueError):
+                continue
+            if self._is_ours(pid):
+                return pid
+        return None
+
+    def _is_ours(self, pid: int) -> bool:
+        return is_running(pid, naming=str(self._directory))
+
+    def _signal(self, pid: int | None, number: signal.Signals) -> None:
+        if pid is not None and self._is_ours(pid):
+            os.kill(pid, number)
+        elif self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            ended = self._process is not None and self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                self.stop()
+                raise NodeFailed(
+                    f"The private RabbitMQ node did not start; see {self.log} and "
+                    f"{self._directory / 'output.log'}."
+                )
+            time.sleep(0.05)
+
+    def _wait_until_gone(self, pid: int | None, patience_s: float) -> bool:
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            ended = self._process is None or self._process.poll() is not None
+            if ended and (pid is None or not self._is_ours(pid)):
+                return True
+            time.sleep(0.05)
+        return False
+
+    def _stop_epmd(self) -> None:
+        """End the node's name server, found by its port; it refuses while a node is registered."""
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while answers(self.ports.epmd) and time.monotonic() < deadline:
+            subprocess.run(["epmd", "-kill"], env=self._environment(), capture_output=True)
+            time.sleep(0.05)
+
+
+def main() -> int:
+    """Stop, start or ask for the node of a running `make run`, as an operator would."""
+    parser = argparse.ArgumentParser(prog="python -m local.broker_node", description=main.__doc__)
+    parser.add_argument("act", choices=("start", "stop", "status"))
+    parser.add_argument("--directory", type=Path, default=DEFAULT_DIRECTORY)
+    options = parser.parse_args()
+    node = BrokerNode(options.directory)
+    try:
+        if options.act == "start":
+            node.start(outlives_us=True)
+        elif options.act == "stop":
+            node.stop()
+    except NodeFailed as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    running = node.is_running()
+    print(f"The private broker is up: {node.url}" if running else "The private broker is down.")
+    return 0 if running or options.act == "stop" else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

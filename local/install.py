@@ -1,0 +1,123 @@
+"""Installs the Debian packages that are missing, where that is possible, and else says what to do.
+
+``python3 -m local.install venv`` needs nothing but Python itself.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from local import broker_node, postgres
+
+#: Runs as root. The services of the packages stay off, now and at the next boot: what we start is
+#: ours, in a directory and on ports of its own.
+_APT = r"""
+set -eu
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq -o DPkg::Lock::Timeout=300 update
+apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" >/dev/null
+if [ -d /run/systemd/system ]; then
+    for service in rabbitmq-server postgresql; do
+        case " $* " in *" $service "*) systemctl --quiet disable "$service" ;; esac
+    done
+fi
+"""
+
+
+class CannotInstall(RuntimeError):
+    """Raised when packages are missing that we cannot install here; names what would help."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """A Debian package, and how to see that what we want of it is there."""
+
+    package: str
+    is_there: Callable[[], bool]
+
+
+def _on_path(name: str) -> bool:
+    return shutil.which(name) is not None
+
+
+def _has_venv() -> bool:
+    return importlib.util.find_spec("ensurepip") is not None
+
+
+VENV = Need(package=f"python3.{sys.version_info.minor}-venv", is_there=_has_venv)
+RABBITMQ = Need(package="rabbitmq-server", is_there=lambda: broker_node.scripts() is not None)
+POSTGRESQL = Need(package="postgresql", is_there=lambda: postgres.programs() is not None)
+CHROMIUM = Need(package="chromium", is_there=partial(_on_path, "chromium"))
+AMQP_TOOLS = Need(package="amqp-tools", is_there=partial(_on_path, "amqp-consume"))
+
+_PURPOSES = {
+    "venv": (VENV,),
+    "broker": (RABBITMQ,),
+    "broker-tests": (RABBITMQ, AMQP_TOOLS),
+    "database-tests": (RABBITMQ, POSTGRESQL),
+    "browser-tests": (RABBITMQ, CHROMIUM),
+}
+
+
+def needs_of(purpose: str) -> tuple[Need, ...]:
+    """What a purpose needs of the machine."""
+    return _PURPOSES[purpose]
+
+
+def install(needs: Iterable[Need]) -> None:
+    """Install by apt what is missing of ``needs``; CannotInstall where that is not possible."""
+    missing = [need for need in needs if not need.is_there()]
+    if not missing:
+        return
+    packages = [need.package for need in missing]
+    named = " ".join(packages)
+    prefix = _as_root()
+    if prefix is None or not _on_path("apt-get"):
+        raise CannotInstall(
+            f"Missing: {named}. Install it, as in: sudo apt-get install {named}\n"
+            "(Run by root, or by a user of passwordless sudo, on Debian or Ubuntu, "
+            "this would have been done for you.)"
+        )
+    print(f"Installing {named} with apt ...", file=sys.stderr, flush=True)
+    done = subprocess.run([*prefix, "sh", "-c", _APT, "sh", *packages], stdin=subprocess.DEVNULL)
+    still_missing = [need.package for need in missing if not need.is_there()]
+    if done.returncode or still_missing:
+        raise CannotInstall(f"apt could not install {' '.join(still_missing) or named}; see above.")
+
+
+def _as_root() -> list[str] | None:
+    """What to put before a command so that root runs it; None where we may not."""
+    if os.geteuid() == 0:
+        return []
+    if not _on_path("sudo"):
+        return None
+    asked = subprocess.run(["sudo", "-n", "true"], stdin=subprocess.DEVNULL, capture_output=True)
+    return ["sudo", "-n"] if asked.returncode == 0 else None
+
+
+def main() -> int:
+    """Install what the purposes named on the command line need."""
+    try:
+        for purpose in sys.argv[1:]:
+            install(needs_of(purpose))
+    except CannotInstall as impossible:
+        print(impossible, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""A PostgreSQL server of one's own for tests: new, fast, forgetful, on the loopback interface.
+
+PostgreSQL refuses to run as root; started by root, it runs as the user that its package made.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.ports import LOOPBACK, free_ports
+from local.processes import ends_with_us
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+_ACCOUNT = "postgres"
+_DATABASE = "postgres"
+#: What a server may do that nobody needs after a crash.
+_FORGETFUL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+class PostgresFailed(RuntimeError):
+    """Raised when the server cannot be made, or does not start."""
+
+
+def programs() -> Path | None:
+    """The directory of PostgreSQL's programs, the newest ones, or None where there are none."""
+    packaged = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    newest = max(packaged, key=lambda program: float(program.parts[-3]), default=None)
+    if newest is not None:
+        return newest.parent
+    found = shutil.which("postgres")
+    return Path(found).resolve().parent if found else None
+
+
+@contextmanager
+def private_postgres() -> Iterator[str]:
+    """Give the DATABASE_URL of a server that is there for the time of the block."""
+    directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+    try:
+        _give_to_account(directory)
+        with _served(directory) as url:
+            yield url
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _served(directory: Path) -> Iterator[str]:
+    password, data = secrets.token_urlsafe(16), directory / "data"
+    _initialise(data, password)
+    (port,) = free_ports(1)
+    options = (f"port={port}", f"listen_addresses={LOOPBACK}", "unix_socket_directories=")
+    settings = [word for option in (*options, *_FORGETFUL) for word in ("-c", option)]
+    with (directory / "output.log").open("wb") as output:
+        server = subprocess.Popen(
+            _as_account([_program("postgres"), "-D", str(data), *settings]),
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(server, port, directory / "output.log")
+        yield f"postgres://{_ACCOUNT}:{password}@{LOOPBACK}:{port}/{_DATABASE}"
+    finally:
+        server.send_signal(signal.SIGINT)  # ends its clients too
+        server.wait(STOP_TIMEOUT_S)
+
+
+def _initialise(data: Path, password: str) -> None:
+    secret = data.with_name("password")
+    secret.touch(mode=0o600)
+    secret.write_text(f"{password}\n")
+    _give_to_account(secret)
+    arguments = ["-D", str(data), "-U", _ACCOUNT, "-E", "UTF8", "--locale=C", "--no-sync"]
+    done = subprocess.run(
+        _as_account([_program("initdb"), *arguments, "-A", "scram-sha-256", f"--pwfile={secret}"]),
+        cwd=data.parent,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise PostgresFailed(f"initdb: {done.stderr or done.stdout}")
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    question = [_program("pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]
+    while subprocess.run(question).returncode:
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise PostgresFailed(f"PostgreSQL did not start:\n{log.read_text()}")
+        time.sleep(0.05)
+
+
+def _program(name: str) -> str:
+    directory = programs()
+    if directory is None:
+        raise PostgresFailed("PostgreSQL is not installed on this machine.")
+    return str(directory / name)
+
+
+def _give_to_account(path: Path) -> None:
+    if os.geteuid() == 0:
+        account = pwd.getpwnam(_ACCOUNT)
+        os.chown(path, account.pw_uid, account.pw_gid)
+
+
+def _as_account(command: Sequence[str]) -> list[str]:
+    """The command as a user that PostgreSQL accepts, ending when we die."""
+    if os.geteuid() != 0:
+        return ends_with_us(command, signal_name="INT")
+    account = pwd.getpwnam(_ACCOUNT)
+    identity = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--init-groups"]
+    return ["setpriv", *identity, "--pdeathsig", "INT", "--", *command]

@@ -1,0 +1,40 @@
+"""Other programs as processes: whether one runs, and that it ends with us."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def is_running(pid: int, *, naming: str) -> bool:
+    """Whether the process runs, and has ``naming`` in its command line or its environment.
+
+    A process number that was given anew to another program does not count.
+    """
+    process = Path("/proc") / str(pid)
+    if not process.parent.joinpath("self").exists():  # no Linux
+        return _exists(pid)
+    try:
+        zombie = process.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        known = process.joinpath("cmdline").read_bytes() + process.joinpath("environ").read_bytes()
+    except OSError:
+        return False
+    return not zombie and naming.encode() in known
+
+
+def ends_with_us(command: Sequence[str], *, signal_name: str = "TERM") -> list[str]:
+    """The command such that it is told to end when the process that started it dies, however."""
+    setpriv = shutil.which("setpriv", path=f"{os.environ.get('PATH', '')}:/usr/bin")
+    if setpriv is None:
+        return list(command)
+    return [setpriv, "--pdeathsig", signal_name, "--", *command]
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""The settings of `make run`: the given environment, over a developer's defaults.
+
+The secrets are made at the first run and kept in `.run/`, which nobody else can read.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DIRECTORY = ROOT / ".run"
+DEMO_USER = "demo"
+
+_DEFAULTS = {
+    "DJANGO_SETTINGS_MODULE": "restaurant.settings",
+    "HOST": "127.0.0.1",
+    "PORT": "8000",
+    # On a machine of one's own, everybody may look, and an answer is soon missed.
+    "BOARD_PUBLIC": "1",
+    "DEADLINE_SECONDS": "5",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """What `make run` keeps to itself, from one run to the next."""
+
+    secret_key: str
+    demo_password: str
+
+
+def kept_secrets() -> Secrets:
+    """The secrets of this checkout; made when there are none yet."""
+    file = DIRECTORY / "secrets.json"
+    DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+    try:
+        return Secrets(**json.loads(file.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        made = Secrets(secret_key=secrets.token_urlsafe(50), demo_password=secrets.token_urlsafe(9))
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(asdict(made)))
+        return made
+
+
+def environment(given: Mapping[str, str]) -> dict[str, str]:
+    """The environment of every process of `make run`; what is given counts, unless it is empty."""
+    chosen = {name: value for name, value in given.items() if value.strip()}
+    return _DEFAULTS | {"SECRET_KEY": kept_secrets().secret_key} | chosen

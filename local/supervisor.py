@@ -1,0 +1,130 @@
+"""Keeps a set of processes running under one log, until it is told to stop.
+
+Built on honcho's processes and printer. Its manager ends them all when one ends; here, a process
+that ends is started again after a moment, so that any of them can be killed and replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from honcho.colour import get_colours
+from honcho.printer import Message, Printer
+from honcho.process import Process
+
+from local.processes import ends_with_us
+
+#: How long processes may take to finish what they hold.
+STOP_TIMEOUT_S = 15.0
+#: The pause before a process is started again: at first, and at most.
+_PAUSES_S = (0.5, 10.0)
+#: A process that ran this long was in order.
+_SETTLED_S = 10.0
+
+
+class Supervisor:
+    """Starts processes, prints what they say, and starts those again that end."""
+
+    def __init__(self, directory: Path, printer: Printer) -> None:
+        self._directory = directory
+        self._printer = printer
+        self._colours = get_colours()
+        self._events: queue.Queue[Message] = queue.Queue()
+        self._stopping = threading.Event()
+        self._keepers: list[threading.Thread] = []
+        self._pids: dict[str, int] = {}
+
+    def add(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Start a process and keep it running."""
+        self._printer.width = max(self._printer.width, len(name))
+        shell_command = f"exec {shlex.join(ends_with_us(command))}"
+        process = Process(
+            shell_command,
+            name=name,
+            colour=next(self._colours),
+            env=dict(environ),
+            cwd=str(self._directory),
+        )
+        keeper = threading.Thread(target=self._keep, args=(process,), name=name, daemon=True)
+        self._keepers.append(keeper)
+        keeper.start()
+
+    def say(self, text: str) -> None:
+        """Print a line of our own in the log; from any thread."""
+        self._put("line", text)
+
+    def show(self, text: str) -> None:
+        """Print a text as it is, between two lines of the log; from any thread."""
+        self._put("text", text)
+
+    def run_until(self, stop: threading.Event) -> None:
+        """Print the log until ``stop`` is set; then stop every process, and return."""
+        while not stop.is_set():
+            self._handle_next_event()
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask every process to stop, wait until all have, and kill those that do not."""
+        self._stopping.set()
+        self._signal_all(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while any(keeper.is_alive() for keeper in self._keepers) or not self._events.empty():
+            if time.monotonic() > deadline:
+                self.say(f"killing what does not stop: {', '.join(self._pids)}")
+                self._signal_all(signal.SIGKILL)
+                deadline = time.monotonic() + STOP_TIMEOUT_S
+            self._handle_next_event()
+
+    def _keep(self, process: Process) -> None:
+        """Run a process again and again; each in a thread of its own."""
+        pause_s = _PAUSES_S[0]
+        while not self._stopping.is_set():
+            started_at = time.monotonic()
+            process.run(self._events)
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - started_at > _SETTLED_S:
+                pause_s = _PAUSES_S[0]
+            self.say(f"{process.name} ended; it starts again in {pause_s:g} s")
+            self._stopping.wait(pause_s)
+            pause_s = min(pause_s * 2, _PAUSES_S[1])
+
+    def _put(self, kind: str, text: str) -> None:
+        now = datetime.now().astimezone()
+        self._events.put(Message(type=kind, data=text, time=now, name="run", colour=None))
+
+    def _handle_next_event(self) -> None:
+        try:
+            event = self._events.get(timeout=0.1)
+        except queue.Empty:
+            return
+        if event.type == "start":
+            self._pids[event.name] = event.data["pid"]
+            if self._stopping.is_set():  # it slipped in between
+                self._signal(event.data["pid"], signal.SIGTERM)
+        elif event.type == "stop":
+            self._pids.pop(event.name, None)
+        else:
+            # A terminal that went away is no reason to leave processes behind.
+            with contextlib.suppress(OSError):
+                if event.type == "line":
+                    self._printer.write(event)
+                else:
+                    print(event.data, file=self._printer.output, flush=True)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in list(self._pids.values()):
+            self._signal(pid, number)
+
+    def _signal(self, pid: int, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, number)  # honcho gives each process a session of its own
