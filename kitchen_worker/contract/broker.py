@@ -276,6 +276,14 @@ async def _run(
         await asyncio.gather(running, stopping, return_exceptions=True)
 
 
+class _OwnedConnection(aio_pika.Connection):
+    """A connection that its owner closes; the library's own way would start that in ``__del__``,
+    and complain of it when the connection was never opened."""
+
+    def __del__(self) -> None:
+        """Do nothing."""
+
+
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first plain exception in a group, however deep it lies."""
     first = group.exceptions[0]
@@ -290,6 +298,7 @@ async def _connection(url: str, name: str) -> AsyncIterator[AbstractConnection]:
             timeout=CONNECT_TIMEOUT_S,
             heartbeat=HEARTBEAT_S,
             client_properties={"connection_name": name},
+            connection_class=_OwnedConnection,
         )
     try:
         yield connection

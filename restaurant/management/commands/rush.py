@@ -45,7 +45,7 @@ class Command(BaseCommand):
         parser.add_argument("--speed", type=_positive, help="times the recorded rhythm (1)")
         parser.add_argument("--skip-bad", action="store_true", help="count bad lines, go on")
         parser.add_argument(
-            "--wait", type=float, default=0.0, metavar="SECONDS", help="for answers, at most"
+            "--wait", type=float, default=10.0, metavar="SECONDS", help="for answers, at most (10)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
