@@ -19,14 +19,14 @@ from pathlib import Path
 
 from local.ports import LOOPBACK, answers, can_listen, free_ports
 from local.processes import ends_with_us, is_running
+from local.rabbitmq import scripts, server_script
 
 #: Where the node of `make run` lives.
 DEFAULT_DIRECTORY = Path(__file__).resolve().parent.parent / ".run" / "broker"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
-#: The scripts as packaged; the wrappers on the path insist on the user `rabbitmq`.
-_SCRIPT_DIRECTORIES = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin")
 _NODE_NAME = "dark-kitchen@localhost"
+_MANAGEMENT = ("rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_web_dispatch")
 
 
 class NodeFailed(RuntimeError):
@@ -51,14 +51,6 @@ class Ports:
     def are_free(self) -> bool:
         """Whether a node could use all of them now."""
         return all(can_listen(port) for port in asdict(self).values())
-
-
-def scripts() -> Path | None:
-    """The directory of RabbitMQ's own scripts, or None where RabbitMQ is not installed."""
-    for directory in _SCRIPT_DIRECTORIES:
-        if (Path(directory) / "rabbitmq-server").exists():
-            return Path(directory)
-    return None
 
 
 class BrokerNode:
@@ -102,7 +94,8 @@ class BrokerNode:
             return
         self.stop()
         self._write_configuration(self._choose_ports())
-        command = [str(self._script("rabbitmq-server"))]
+        plugins = _MANAGEMENT if self._management else ()
+        command = [str(server_script(self._directory / "rabbitmq", plugins=plugins))]
         with (self._directory / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
                 command if outlives_us else ends_with_us(command),
@@ -135,8 +128,9 @@ class BrokerNode:
 
     def control(self, *arguments: str) -> str:
         """Run ``rabbitmqctl`` on the node and give what it printed."""
+        program = str((scripts() or Path()) / "rabbitmqctl")
         done = subprocess.run(
-            [str(self._script("rabbitmqctl")), "--quiet", "-n", _NODE_NAME, *arguments],
+            [program, "--quiet", "-n", _NODE_NAME, *arguments],
             env=self._environment(),
             capture_output=True,
             text=True,
@@ -158,12 +152,6 @@ class BrokerNode:
             return self.ports
         return Ports.free()
 
-    def _script(self, name: str) -> Path:
-        directory = scripts()
-        if directory is None:
-            raise NodeFailed("RabbitMQ is not installed on this machine.")
-        return directory / name
-
     def _write_configuration(self, ports: Ports) -> None:
         for name in ("data", "log", "home"):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
@@ -171,17 +159,19 @@ class BrokerNode:
         self._ports_file.write_text(json.dumps(asdict(ports)))
         plugins = "rabbitmq_management" if self._management else ""
         (self._directory / "enabled_plugins").write_text(f"[{plugins}].\n")
-        # Without the last lines, plugins that somebody enables would listen on every interface.
-        (self._directory / "rabbitmq.conf").write_text(
-            f"listeners.tcp.local = {LOOPBACK}:{ports.amqp}\n"
-            "log.console = false\n"
-            f"log.file = {self.log}\n"
-            "disk_free_limit.absolute = 50MB\n"
-            "vm_memory_high_watermark.absolute = 512MB\n"
-            f"management.tcp.ip = {LOOPBACK}\n"
-            f"management.tcp.port = {ports.management}\n"
-            f"prometheus.tcp.ip = {LOOPBACK}\n"
-        )
+        lines = [
+            f"listeners.tcp.local = {LOOPBACK}:{ports.amqp}",
+            "log.console = false",
+            f"log.file = {self.log}",
+            "disk_free_limit.absolute = 50MB",
+            "vm_memory_high_watermark.absolute = 512MB",
+        ]
+        if self._management:  # it would listen on every interface
+            lines += [
+                f"management.tcp.ip = {LOOPBACK}",
+                f"management.tcp.port = {ports.management}",
+            ]
+        (self._directory / "rabbitmq.conf").write_text("\n".join([*lines, ""]))
 
     def _environment(self) -> dict[str, str]:
         directory, ports = self._directory, self.ports

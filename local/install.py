@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from local import broker_node, postgres
+from local import postgres, rabbitmq
 
 #: Runs as root. The services of the packages stay off, now and at the next boot: what we start is
 #: ours, in a directory and on ports of its own.
@@ -58,7 +58,7 @@ def _has_venv() -> bool:
 
 
 VENV = Need(package=f"python3.{sys.version_info.minor}-venv", is_there=_has_venv)
-RABBITMQ = Need(package="rabbitmq-server", is_there=lambda: broker_node.scripts() is not None)
+RABBITMQ = Need(package="rabbitmq-server", is_there=lambda: rabbitmq.scripts() is not None)
 POSTGRESQL = Need(package="postgresql", is_there=lambda: postgres.programs() is not None)
 CHROMIUM = Need(package="chromium", is_there=partial(_on_path, "chromium"))
 AMQP_TOOLS = Need(package="amqp-tools", is_there=partial(_on_path, "amqp-consume"))
