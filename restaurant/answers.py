@@ -147,7 +147,7 @@ def _save_answers(
     rows = [
         (
             state.value,
-            None if answer is None else to_column.adapt_json_value(answer, None),
+            None if answer is None else to_column.adapt_json_value(_storable(answer), None),
             to_column.adapt_datetimefield_value(answered_at),
             number,
         )
@@ -164,6 +164,17 @@ def _answer(event: Event) -> tuple[OrderState, dict[str, Any] | None]:
         error = {"type": event.error.type, "message": event.error.message}
         return OrderState.FAILED, {"error": error}
     return OrderState.READY, event.result
+
+
+def _storable(answer: Any) -> Any:
+    """The answer with NUL replaced in its texts: PostgreSQL cannot keep that character."""
+    if isinstance(answer, str):
+        return answer.replace("\x00", "\ufffd")
+    if isinstance(answer, list):
+        return [_storable(value) for value in answer]
+    if isinstance(answer, dict):
+        return {_storable(name): _storable(value) for name, value in answer.items()}
+    return answer
 
 
 def _say_unknown(orders: Iterable[UUID]) -> None:

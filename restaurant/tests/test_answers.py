@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import uuid4
 
 import pytest
+from django.db import DataError
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.memory import MemoryBroker
@@ -145,14 +146,30 @@ def test_a_version_that_speaks_under_another_name_is_refused() -> None:
     assert len(broker.dead_letters) == 1
 
 
-def test_what_the_database_cannot_store_is_put_aside_alone() -> None:
+def test_an_answer_with_a_character_that_no_database_keeps_still_reaches_the_customer() -> None:
+    [order] = some_orders()
+    broker = _hear(said(an_event(order.uuid, result={"lines": [{"a\x00": "nul \x00"}]})))
+    assert broker.dead_letters == []
+    order.refresh_from_db()
+    assert order.state == OrderState.READY
+    assert order.answer == {"lines": [{"a\ufffd": "nul \ufffd"}]}
+
+
+def test_what_the_database_refuses_is_put_aside_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     orders = some_orders(3)
-    strange = an_event(orders[1].uuid, result={"cook": "nul \x00"})
-    broker = _hear(*[said(an_event(order.uuid)) for order in (orders[0], orders[2])], said(strange))
+
+    def picky(events: Iterable[Event]) -> int:
+        events = list(events)
+        if str(orders[1].uuid) in {event.order_id for event in events}:
+            raise DataError("no such character")
+        return record(events)
+
+    monkeypatch.setattr(answers, "record", picky)
+    broker = _hear(*[said(an_event(order.uuid)) for order in orders])
     assert _state(orders[0]) == _state(orders[2]) == OrderState.READY
-    # SQLite stores what PostgreSQL refuses.
-    refused = len(broker.dead_letters)
-    assert _state(orders[1]) == (OrderState.PLACED if refused else OrderState.READY)
+    assert _state(orders[1]) == OrderState.PLACED
+    [letter] = broker.dead_letters
+    assert letter.headers[REASON_HEADER] == "cannot be stored: no such character"
 
 
 def test_answers_that_were_not_recorded_are_delivered_again(
