@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from local.broker_container import container_broker, engine
-from local.broker_node import DEFAULT_DIRECTORY, BrokerNode
+from local.broker_node import BrokerNode
 from local.install import RABBITMQ, CannotInstall, install
 
 WAYS_OUT = """There is no RabbitMQ on this machine, and it cannot be installed from here. One of:
@@ -20,8 +21,8 @@ class NoBroker(RuntimeError):
 
 
 @contextmanager
-def broker(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Give a broker's URL and what to call it, for the time of the block."""
+def broker(environ: Mapping[str, str], directory: Path) -> Iterator[tuple[str, str]]:
+    """Give a broker's URL and what to call it; a node of our own lives in ``directory``."""
     given = environ.get("AMQP_URL", "").strip()
     if given:
         yield given, "the one of AMQP_URL"
@@ -35,9 +36,9 @@ def broker(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         with container_broker(engine_name) as url:
             yield url, f"a {engine_name} container"
         return
-    node = BrokerNode(DEFAULT_DIRECTORY)
+    node = BrokerNode(directory)
     try:
         node.start()
-        yield node.url, "private, in .run/broker"
+        yield node.url, "private"
     finally:
         node.stop()

@@ -20,9 +20,8 @@ from pathlib import Path
 from local.ports import LOOPBACK, answers, can_listen, free_ports
 from local.processes import ends_with_us, is_running
 from local.rabbitmq import scripts, server_script
+from local.settings import BROKER, run_directory
 
-#: Where the node of `make run` lives.
-DEFAULT_DIRECTORY = Path(__file__).resolve().parent.parent / ".run" / "broker"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 _NODE_NAME = "dark-kitchen@localhost"
@@ -267,7 +266,7 @@ def main() -> int:
     """Stop, start or ask for the node of a running `make run`, as an operator would."""
     parser = argparse.ArgumentParser(prog="python -m local.broker_node", description=main.__doc__)
     parser.add_argument("act", choices=("start", "stop", "status"))
-    parser.add_argument("--directory", type=Path, default=DEFAULT_DIRECTORY)
+    parser.add_argument("--directory", type=Path, default=run_directory(os.environ) / BROKER)
     options = parser.parse_args()
     node = BrokerNode(options.directory)
     try:

@@ -54,6 +54,7 @@ def _on_path(name: str) -> bool:
 
 
 def _has_venv() -> bool:
+    importlib.invalidate_caches()  # it may have come a moment ago
     return importlib.util.find_spec("ensurepip") is not None
 
 

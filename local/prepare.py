@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import django
@@ -10,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
 
-from local.settings import DEMO_USER, kept_secrets
+from local.settings import DEMO_USER, kept_secrets, run_directory
 
 
 def prepare() -> None:
@@ -18,7 +19,7 @@ def prepare() -> None:
     call_command("check")
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0)
-    _keep_demo_login(kept_secrets().demo_password)
+    _keep_demo_login(kept_secrets(run_directory(os.environ)).demo_password)
     call_command("start_launch", if_none=True)
 
 

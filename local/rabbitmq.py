@@ -34,8 +34,8 @@ def server_script(directory: Path, *, plugins: Collection[str]) -> Path:
         raise FileNotFoundError("RabbitMQ is not installed on this machine.")
     server = (installed / "rabbitmq-server").resolve()
     parts = server.parent.parent / "plugins"
-    if not parts.is_dir():  # not laid out as we know it: take it as it is
-        return server
+    if not parts.is_dir() or " " in str(directory):
+        return server  # not laid out as we know it, or too much for its scripts: as it is
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(server.parent, directory / "sbin")
     (directory / "plugins").mkdir()

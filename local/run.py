@@ -24,7 +24,7 @@ from local.broker_container import ContainerFailed
 from local.broker_node import NodeFailed
 from local.ports import can_listen, free_ports
 from local.processes import ends_with_us
-from local.settings import DEMO_USER, DIRECTORY, ROOT, environment, kept_secrets
+from local.settings import BROKER, DEMO_USER, ROOT, environment, kept_secrets, run_directory
 from local.supervisor import Supervisor
 
 #: After this long, it is said which processes are still not ready.
@@ -111,13 +111,13 @@ def address(environ: Mapping[str, str]) -> str:
 
 def greeting(environ: Mapping[str, str], broker_name: str) -> str:
     """What a person needs to know once everything runs."""
-    site, login = address(environ), f"{DEMO_USER} / {kept_secrets().demo_password}"
+    site, password = address(environ), kept_secrets(run_directory(environ)).demo_password
     return f"""
   Dark Kitchen is ready.
 
     Order      {site}/
     Board      {site}/dashboard/
-    Admin      {site}/admin/    {login}
+    Admin      {site}/admin/    {DEMO_USER} / {password}
     Broker     {broker_name}
     Orders     make rush ARGS="--orders 2000 --rate 100"
     Stop       Ctrl-C
@@ -135,7 +135,7 @@ def run(stop: StopSignals) -> None:
         start_new_session=True,
     )
     try:
-        with broker(environ) as (amqp_url, broker_name):
+        with broker(environ, run_directory(environ) / BROKER) as (amqp_url, broker_name):
             if preparing.wait():
                 raise CannotRun("The database could not be made ready; see above.")
             stop.only_set_the_event()
@@ -213,7 +213,7 @@ def main() -> int:
     """Run until told to stop; 0 when that was all that happened."""
     stop = StopSignals()
     try:
-        with _only_one(DIRECTORY):
+        with _only_one(run_directory(os.environ)):
             run(stop)
     except Interrupted:
         return 0

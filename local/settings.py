@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DIRECTORY = ROOT / ".run"
 DEMO_USER = "demo"
+#: Where the private node lives, in the directory of the run.
+BROKER = "broker"
 
 _DEFAULTS = {
     "DJANGO_SETTINGS_MODULE": "restaurant.settings",
@@ -34,10 +35,15 @@ class Secrets:
     demo_password: str
 
 
-def kept_secrets() -> Secrets:
-    """The secrets of this checkout; made when there are none yet."""
-    file = DIRECTORY / "secrets.json"
-    DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+def run_directory(given: Mapping[str, str]) -> Path:
+    """Where `make run` keeps what it makes: in `.run`, or in the RUN_DIRECTORY that is given."""
+    return Path(given.get("RUN_DIRECTORY") or ROOT / ".run").resolve()
+
+
+def kept_secrets(directory: Path) -> Secrets:
+    """The secrets of a directory; made when there are none yet."""
+    file = directory / "secrets.json"
+    directory.mkdir(mode=0o700, exist_ok=True)
     try:
         return Secrets(**json.loads(file.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -50,5 +56,10 @@ def kept_secrets() -> Secrets:
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
     """The environment of every process of `make run`; what is given counts, unless it is empty."""
-    chosen = {name: value for name, value in given.items() if value.strip()}
-    return _DEFAULTS | {"SECRET_KEY": kept_secrets().secret_key} | chosen
+    directory = run_directory(given)
+    made = {
+        "SECRET_KEY": kept_secrets(directory).secret_key,
+        "DATABASE_URL": f"sqlite:///{directory / 'dark-kitchen.sqlite3'}",
+        "STATIC_ROOT": str(directory / "static"),
+    }
+    return _DEFAULTS | made | {name: value for name, value in given.items() if value.strip()}

@@ -35,6 +35,7 @@ class Supervisor:
     """Starts processes, prints what they say, and starts those again that end."""
 
     def __init__(self, directory: Path, printer: Printer) -> None:
+        self.stop_timeout_s = STOP_TIMEOUT_S
         self._directory = directory
         self._printer = printer
         self._colours = get_colours()
@@ -76,12 +77,12 @@ class Supervisor:
         """Ask every process to stop, wait until all have, and kill those that do not."""
         self._stopping.set()
         self._signal_all(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_TIMEOUT_S
+        deadline = time.monotonic() + self.stop_timeout_s
         while any(keeper.is_alive() for keeper in self._keepers) or not self._events.empty():
             if time.monotonic() > deadline:
                 self.say(f"killing what does not stop: {', '.join(self._pids)}")
                 self._signal_all(signal.SIGKILL)
-                deadline = time.monotonic() + STOP_TIMEOUT_S
+                deadline = time.monotonic() + self.stop_timeout_s
             self._handle_next_event()
 
     def _keep(self, process: Process) -> None:

@@ -1,0 +1,77 @@
+"""Which broker `make run` takes: the given one, a container where nothing else goes, or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local import broker as chosen
+from local.broker_node import BrokerNode
+from local.install import CannotInstall, Need, install
+
+_MISSING = Need(package="a-broker", is_there=lambda: False)
+
+
+@pytest.fixture
+def _nothing_can_be_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(chosen, "RABBITMQ", _MISSING)
+
+
+def test_the_given_broker_is_used_as_it_is(tmp_path: Path) -> None:
+    given = "amqp://kitchen:secret@broker.example:5672/"
+    with chosen.broker({"AMQP_URL": given}, tmp_path) as (url, name):
+        assert (url, name) == (given, "the one of AMQP_URL")
+
+
+@pytest.mark.usefixtures("_nothing_can_be_installed")
+def test_without_any_way_to_a_broker_the_three_ways_out_are_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(chosen.NoBroker) as refused,
+        chosen.broker({"AMQP_URL": " "}, tmp_path),
+    ):
+        pass
+    for way_out in ("set AMQP_URL", "apt-get install rabbitmq-server", "container engine"):
+        assert way_out in str(refused.value)
+
+
+@pytest.mark.usefixtures("_nothing_can_be_installed")
+def test_a_container_engine_brings_the_broker_where_it_cannot_be_installed(
+    tmp_path: Path,
+) -> None:
+    said = tmp_path / "said"
+    engine = tmp_path / "docker"
+    engine.write_text(f'#!/bin/sh\necho "$@" >> {said}\n[ "$1" = run ] && echo the-container\n:\n')
+    engine.chmod(0o755)
+    with chosen.broker({}, tmp_path) as (url, name):
+        port = url.removeprefix("amqp://guest:guest@127.0.0.1:").removesuffix("/")
+        assert name == "a docker container"
+    started, *_, removed = [line for line in said.read_text().splitlines() if line != "info"]
+    assert f"--publish 127.0.0.1:{port}:5672" in started
+    assert removed == "rm --force --volumes the-container"
+
+
+@pytest.mark.usefixtures("_nothing_can_be_installed")
+def test_what_cannot_be_installed_is_named() -> None:
+    with pytest.raises(CannotInstall, match="sudo apt-get install a-broker"):
+        install([_MISSING])
+
+
+def test_what_is_there_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    install([Need(package="anything", is_there=lambda: True)])
+
+
+@pytest.mark.broker
+def test_the_private_node_is_gone_after_the_block_even_when_it_fails(tmp_path: Path) -> None:
+    node = BrokerNode(tmp_path)
+
+    def fail() -> None:
+        with chosen.broker({}, tmp_path) as (url, _name):
+            assert (url, node.is_running()) == (node.url, True)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not node.is_running()

@@ -1,0 +1,69 @@
+"""The last line of `make test` counts what ran, and nothing that failed counts as passed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.install import Need
+from local.stages import Count, Stage, count_of, run_command, run_stage
+
+_REPORT = """<testsuites><testsuite tests="{tests}" failures="{failures}" errors="{errors}"
+skipped="{skipped}"/></testsuites>"""
+
+
+def _report(
+    path: Path, *, tests: int, failures: int = 0, errors: int = 0, skipped: int = 0
+) -> Path:
+    written = path / "report.xml"
+    written.write_text(
+        _REPORT.format(tests=tests, failures=failures, errors=errors, skipped=skipped)
+    )
+    return written
+
+
+def test_a_green_report_counts_its_tests(tmp_path: Path) -> None:
+    assert count_of(_report(tmp_path, tests=12), failed=False) == Count(passed=12)
+
+
+def test_failures_and_errors_do_not_count_as_passed(tmp_path: Path) -> None:
+    report = _report(tmp_path, tests=12, failures=2, errors=1)
+    assert count_of(report, failed=True) == Count(passed=9, failed=3)
+
+
+def test_a_run_that_failed_without_a_failing_test_has_one_failure(tmp_path: Path) -> None:
+    report = _report(tmp_path, tests=12, skipped=2)
+    assert count_of(report, failed=True) == Count(passed=9, failed=1)
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_run_of_no_test_at_all_has_failed(tmp_path: Path, failed: bool) -> None:
+    assert count_of(tmp_path / "never-written.xml", failed=failed) == Count(failed=1)
+    assert count_of(_report(tmp_path, tests=0), failed=failed) == Count(failed=1)
+
+
+def test_a_command_without_tests_counts_as_one() -> None:
+    assert run_command(([sys.executable, "-c", "pass"], None), os.environ) == Count(passed=1)
+    assert run_command(([sys.executable, "-c", "exit(3)"], None), os.environ) == Count(failed=1)
+
+
+def test_the_settings_of_the_person_do_not_reach_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://somewhere/precious")
+    program = "import os; exit('DATABASE_URL' in os.environ)"
+    stage = Stage(name="any", commands=[([sys.executable, "-c", program], None)])
+    assert run_stage(stage) == Count(passed=1)
+
+
+def test_a_stage_whose_needs_cannot_be_met_has_failed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from_nowhere = Stage(
+        name="any",
+        commands=[([sys.executable, "-c", "pass"], None)],
+        needs=[Need(package="nothing", is_there=lambda: False)],
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run_stage(from_nowhere) == Count(failed=1)
