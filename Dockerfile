@@ -45,6 +45,7 @@ COPY --from=build /app /app
 ARG BUILD=unknown
 ENV BUILD=$BUILD \
     DJANGO_SETTINGS_MODULE=restaurant.settings \
+    HEALTH_HOST=0.0.0.0 \
     HOME=/tmp \
     PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -34,7 +34,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 async def _run(config: WorkerConfig, kitchen: Kitchen) -> None:
     health = Health()
-    async with shutdown_on_signals() as shutdown, serve_health(config.health_port, health):
+    probes = serve_health(config.health_port, health, host=config.health_host)
+    async with shutdown_on_signals() as shutdown, probes:
         worker = Worker(config=config, kitchen=kitchen, shutdown=shutdown, health=health)
         logger.info("%s opens as %s", config.version, config.role, extra={"action": "opened"})
         await keep_connected(
@@ -48,7 +49,7 @@ async def _run(config: WorkerConfig, kitchen: Kitchen) -> None:
 
 
 def _log_in_lines(level: str) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s")
     # Every connection that ends is told once, by keep_connected; not once a channel, with traces.
     for name in ("aiormq", "aio_pika"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

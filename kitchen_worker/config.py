@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import TypeVar
 
 from kitchen_worker.contract.limits import limits_from_environ
@@ -33,6 +34,7 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     ("--mend", "MEND", "", f"faults of vnext to mend, by comma: {', '.join(Fault)}"),
     ("--amqp-url", "AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/", "where the broker is"),
     ("--health-port", "HEALTH_PORT", "0", "port of /live and /ready; 0 for none"),
+    ("--health-host", "HEALTH_HOST", "127.0.0.1", "interface of /live and /ready"),
     ("--log-level", "LOG_LEVEL", "INFO", f"how much is logged: {', '.join(_LOG_LEVELS)}"),
 )
 
@@ -58,6 +60,7 @@ class WorkerConfig:
     #: Holds a password: never logged.
     amqp_url: str = field(default="amqp://guest:guest@127.0.0.1:5672/", repr=False)
     health_port: int = 0
+    health_host: str = "127.0.0.1"
     log_level: str = "INFO"
     limits: Limits = field(default_factory=Limits)
 
@@ -82,6 +85,7 @@ class WorkerConfig:
             mend=_faults(given),
             amqp_url=given.matching("--amqp-url", re.compile(r"amqps?://.+"), "amqp://..."),
             health_port=given.whole("--health-port", least=0, most=65_535),
+            health_host=_address(given),
             log_level=_log_level(given),
             limits=limits,
         )
@@ -154,6 +158,13 @@ def _faults(given: _Given) -> frozenset[Fault]:
         return frozenset(Fault(name) for name in names)
     except ValueError:
         raise given.wrong("--mend", f"names a fault that is none of: {', '.join(Fault)}") from None
+
+
+def _address(given: _Given) -> str:
+    try:
+        return str(ip_address(given.text("--health-host")))
+    except ValueError:
+        raise given.wrong("--health-host", "is not an IP address") from None
 
 
 def _log_level(given: _Given) -> str:

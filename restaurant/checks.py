@@ -27,6 +27,7 @@ IDS = {
     "HEALTH_PORT": "restaurant.E015",
     "LOG_LEVEL": "restaurant.E016",
     "STATIC_ROOT": "restaurant.E017",
+    "HEALTH_HOST": "restaurant.E018",
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +48,8 @@ class Environment:
     limits: Limits = field(default_factory=Limits)
     #: Port of a process's health check; 0 for none.
     health_port: int = 0
+    #: The interface on which it listens.
+    health_host: str = "127.0.0.1"
     log_level: str = "INFO"
     static_root: Path = BASE_DIR / ".run" / "static"
     problems: tuple[Problem, ...] = ()
@@ -81,6 +84,9 @@ class Environment:
             ),
             limits=reader.limits(),
             health_port=reader.read("HEALTH_PORT", _port, 0, "A port, or 0 for none."),
+            health_host=reader.read(
+                "HEALTH_HOST", _address, "127.0.0.1", "An IP address; 0.0.0.0 for all of them."
+            ),
             log_level=reader.read(
                 "LOG_LEVEL", _log_level, "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL."
             ),
@@ -156,6 +162,10 @@ def _port(given: str) -> int:
     if not 0 <= port <= 65_535:
         raise ValueError(f"{given} is no port")
     return port
+
+
+def _address(given: str) -> str:
+    return str(ip_address(given))
 
 
 def _log_level(given: str) -> str:

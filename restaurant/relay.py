@@ -17,10 +17,13 @@ from restaurant.outbox import IDLE_S, Outbox
 logger = logging.getLogger(__name__)
 
 
-async def run(*, amqp_url: str, limits: Limits, health_port: int = 0) -> None:
+async def run(
+    *, amqp_url: str, limits: Limits, health_port: int = 0, health_host: str = "127.0.0.1"
+) -> None:
     """Relay until SIGTERM or SIGINT."""
     health = Health()
-    async with shutdown_on_signals() as shutdown, serve_health(health_port, health):
+    probes = serve_health(health_port, health, host=health_host)
+    async with shutdown_on_signals() as shutdown, probes:
         await keep_connected(
             url=amqp_url,
             name="relay",

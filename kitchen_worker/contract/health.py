@@ -38,8 +38,13 @@ class Health:
 
 
 @asynccontextmanager
-async def serve_health(port: int | None, health: Health) -> AsyncIterator[int | None]:
-    """Serve /live and /ready on ``port``; serves nothing when it is 0 or None. Gives the port."""
+async def serve_health(
+    port: int | None, health: Health, *, host: str = "127.0.0.1"
+) -> AsyncIterator[int | None]:
+    """Serve /live and /ready on ``port``; serves nothing when it is 0 or None. Gives the port.
+
+    ``host`` is the interface to listen on: the loopback one, unless probes come from elsewhere.
+    """
     if not port:
         yield None
         return
@@ -55,7 +60,7 @@ async def serve_health(port: int | None, health: Health) -> AsyncIterator[int | 
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, "0.0.0.0", port, limit=4096)  # noqa: S104
+    server = await asyncio.start_server(answer, host, port, limit=4096)
     try:
         yield port
     finally:

@@ -39,6 +39,7 @@ def test_right_settings_are_read() -> None:
             "DEADLINE_SECONDS": "2.5",
             "QUEUE_TYPE": "quorum",
             "HEALTH_PORT": "8081",
+            "HEALTH_HOST": "0.0.0.0",
             "LOG_LEVEL": "debug",
         }
     )
@@ -48,7 +49,8 @@ def test_right_settings_are_read() -> None:
     assert environment.board_public is True
     assert environment.deadline_s == 2.5
     assert environment.limits.queue_type is QueueType.QUORUM
-    assert (environment.health_port, environment.log_level) == (8081, "DEBUG")
+    assert (environment.health_host, environment.health_port) == ("0.0.0.0", 8081)
+    assert environment.log_level == "DEBUG"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,7 @@ def test_right_settings_are_read() -> None:
         ("DEAD_QUEUE_LENGTH", "many"),
         ("HEALTH_PORT", "70000"),
         ("LOG_LEVEL", "LOUD"),
+        ("HEALTH_HOST", "everywhere"),
     ],
 )
 def test_a_wrong_setting_is_a_check_with_its_id_and_a_hint(

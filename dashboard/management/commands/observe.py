@@ -27,7 +27,8 @@ class Command(BaseCommand):
 async def _observe() -> None:
     environment = settings.ENVIRONMENT
     health = Health()
-    async with shutdown_on_signals() as shutdown, serve_health(environment.health_port, health):
+    probes = serve_health(environment.health_port, health, host=environment.health_host)
+    async with shutdown_on_signals() as shutdown, probes:
         observer = Observer(
             limits=environment.limits,
             deadline=timedelta(seconds=environment.deadline_s),

@@ -24,5 +24,6 @@ class Command(BaseCommand):
                 amqp_url=environment.amqp_url,
                 limits=environment.limits,
                 health_port=environment.health_port,
+                health_host=environment.health_host,
             )
         )
