@@ -39,7 +39,7 @@ def test_right_settings_are_read() -> None:
             "DEADLINE_SECONDS": "2.5",
             "QUEUE_TYPE": "quorum",
             "HEALTH_PORT": "8081",
-            "HEALTH_HOST": "0.0.0.0",
+            "HEALTH_HOST": "192.0.2.7",
             "LOG_LEVEL": "debug",
         }
     )
@@ -49,7 +49,7 @@ def test_right_settings_are_read() -> None:
     assert environment.board_public is True
     assert environment.deadline_s == 2.5
     assert environment.limits.queue_type is QueueType.QUORUM
-    assert (environment.health_host, environment.health_port) == ("0.0.0.0", 8081)
+    assert (environment.health_host, environment.health_port) == ("192.0.2.7", 8081)
     assert environment.log_level == "DEBUG"
 
 
