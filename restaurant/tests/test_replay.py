@@ -97,7 +97,7 @@ def test_orders_keep_their_distance_times_the_speed(tmp_path: Path) -> None:
 
 def _replay(path: Path, *arguments: str) -> str:
     out = StringIO()
-    call_command("rush", "--replay", str(path), *arguments, stdout=out)
+    call_command("rush", "--replay", str(path), "--wait", "0", *arguments, stdout=out)
     return out.getvalue()
 
 

@@ -61,7 +61,7 @@ def test_no_order_takes_one_cook_longer_than_200_minutes() -> None:
 
 def _rush(*arguments: str) -> str:
     out = StringIO()
-    call_command("rush", *arguments, stdout=out)
+    call_command("rush", "--wait", "0", *arguments, stdout=out)
     return out.getvalue()
 
 
