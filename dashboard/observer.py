@@ -22,39 +22,28 @@ from dashboard.recording import record_events
 from dashboard.rosters import Rosters
 from dashboard.sweep import sweep
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.dead_letters import dead_letter, put_aside
+from kitchen_worker.contract.dead_letters import Refused, put_aside
 from kitchen_worker.contract.health import Health
-from kitchen_worker.contract.messages import (
-    Event,
-    MessageError,
-    decode_events,
-    encode_event,
-    utc_now,
-)
+from kitchen_worker.contract.hearing import Heard, hear
+from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing
+from kitchen_worker.contract.wire import Broker, Deliveries, Outgoing
 from restaurant.patience import in_database
 
 logger = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 
-#: Event messages in one transaction, at most.
+#: Event messages taken at once, at most.
 BATCH = 500
+#: Events in one transaction, at most: a message may carry many.
+RECORDED_AT_ONCE = 2000
 PREFETCH = 2 * BATCH
 #: How long a batch waits for more once it has its first message.
 GATHER_S = 0.02
 WAIT_S = 0.5
 ANNOUNCE_EVERY_S = 0.1
 SWEEP_EVERY_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One event, with the delivery that brought it."""
-
-    event: Event
-    delivery: Delivery
 
 
 @dataclass
@@ -94,45 +83,39 @@ class Observer:
     async def step(self, broker: Broker, deliveries: Deliveries) -> bool:
         """Record one batch and ack it; says whether more is likely to wait."""
         batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=WAIT_S)
-        heard: list[Heard] = []
-        readable: list[Delivery] = []
-        for delivery in batch:
-            try:
-                heard += [Heard(event, delivery) for event in decode_events(delivery.body)]
-                readable.append(delivery)
-            except MessageError as unreadable:
-                await dead_letter(broker, deliveries, delivery, unreadable.reason)
-        refusals = await self._stored(lambda: self._record(heard))
-        self.changed |= {UUID(one.event.launch) for one in heard if one.event.launch}
-        for refused, reason in refusals:
-            await put_aside(broker, refused.delivery, encode_event(refused.event), reason)
-        await deliveries.ack(readable)
+        heard, refused = hear(batch)
+        for start in range(0, len(heard), RECORDED_AT_ONCE):
+            some = heard[start : start + RECORDED_AT_ONCE]
+            refused += await self._stored(partial(self._record, some))
+        if heard:
+            self.changed.update(self.rosters.known)
+        await put_aside(broker, refused)
+        await deliveries.ack(batch)
         return len(batch) == BATCH
 
-    def _record(self, heard: Sequence[Heard]) -> list[tuple[Heard, str]]:
+    def _record(self, heard: Sequence[Heard]) -> list[Refused]:
         """Record what can be taken, launch by launch; returns the rest, each with its reason."""
-        reasons = self.rosters.check([one.event for one in heard])
-        refused: list[tuple[Heard, str]] = []
+        admissions = self.rosters.admit([one.event for one in heard])
+        refused: list[Refused] = []
         by_launch: defaultdict[UUID, list[Heard]] = defaultdict(list)
-        for one, unknown in zip(heard, reasons, strict=True):
-            reason = unknown or _impersonation(one)
-            if reason:
-                refused.append((one, reason))
-            elif one.event.launch is not None:
-                by_launch[UUID(one.event.launch)].append(one)
+        for one, admission in zip(heard, admissions, strict=True):
+            if admission.reason:
+                refused.append(one.refused(admission.reason))
+            elif admission.launch is not None:
+                by_launch[admission.launch].append(one)
         for launch, several in by_launch.items():
             refused += self._record_launch(launch, several)
         return refused
 
-    def _record_launch(self, launch: UUID, heard: Sequence[Heard]) -> list[tuple[Heard, str]]:
+    def _record_launch(self, launch: UUID, heard: Sequence[Heard]) -> list[Refused]:
         """Record events of one launch; what the database will not take is found by halving."""
         try:
             record_events(self.rosters.of(launch), [one.event for one in heard], utc_now())
         except (OperationalError, InterfaceError):
             raise
-        except (DatabaseError, ValueError, OverflowError) as cause:
+        except (DatabaseError, ValueError, OverflowError, RecursionError) as cause:
             if len(heard) == 1:
-                return [(heard[0], f"the database does not take it: {cause}")]
+                return [heard[0].refused(f"the database does not take it: {cause}")]
             middle = len(heard) // 2
             first = self._record_launch(launch, heard[:middle])
             return first + self._record_launch(launch, heard[middle:])
@@ -162,14 +145,6 @@ class Observer:
 
     async def _stored(self, work: Callable[[], _Answer]) -> _Answer:
         return await in_database(work, on_attempt=self.health.beat)
-
-
-def _impersonation(heard: Heard) -> str:
-    """Why an event is not its speaker's: a kitchen may speak under its own routing key alone."""
-    event, key = heard.event, heard.delivery.routing_key
-    if key == topology.events_key(event.role, event.version):
-        return ""
-    return f"{event.role}.{event.version} does not speak under the routing key {key[:100]!r}"
 
 
 def _announcement(launch: UUID, number: int) -> Outgoing:

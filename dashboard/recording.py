@@ -182,18 +182,17 @@ def _add_counts(
     events: Sequence[Event],
     now: datetime,
 ) -> None:
-    """Add to the tallies and save them; the newest event gives a version's age and build.
+    """Add to the tallies and save them; the last event heard gives a version's age and build.
 
-    No event is newer than now, whatever its kitchen's clock says.
+    Age is by our clock, and no order was placed after now: kitchens' clocks may be wrong.
     """
     for event in events:
         tally = tallies[event.version]
-        newest = min(event.finished_at or event.received_at, now)
-        if tally.newest_at is None or newest > tally.newest_at:
-            tally.newest_at = newest
-            tally.build = _storable(event.build)
+        tally.newest_at = now
+        tally.build = _storable(event.build)
         if event.kind is not EventKind.RECEIVED and event.placed_at is not None:
-            tally.ended_until = max(event.placed_at, tally.ended_until or event.placed_at)
+            placed_at = min(event.placed_at, now)
+            tally.ended_until = max(placed_at, tally.ended_until or placed_at)
     for version, added in counts.items():
         for name, number in asdict(added).items():
             setattr(tallies[version], name, getattr(tallies[version], name) + number)

@@ -1,4 +1,4 @@
-"""Who takes part in a launch: its versions and their roles, as the restaurant has them."""
+"""Who takes part in a launch, and whose events count: as the restaurant has placed the orders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from kitchen_worker.contract.messages import Event, Role
-from restaurant.models import Launch
+from restaurant.models import Launch, Letter
 
 
 @dataclass(frozen=True)
@@ -26,44 +26,76 @@ def read_roster(launch: Launch) -> Roster:
     return Roster(launch.id, launch.control, roles)
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether an event is taken: the launch that it counts in, or the reason why it is refused.
+
+    Neither for an order that was placed outside any launch: such an event is let pass.
+    """
+
+    launch: UUID | None = None
+    reason: str = ""
+
+
 @dataclass
 class Rosters:
     """The rosters of all launches, read when one is first needed and when one seems out of date."""
 
     known: dict[UUID, Roster] = field(default_factory=dict)
 
-    def check(self, events: Sequence[Event]) -> list[str]:
-        """Why each event cannot be taken; an empty reason for one that can.
+    def admit(self, events: Sequence[Event]) -> list[Admission]:
+        """What to make of each event.
 
-        An event must name a known launch and, with its right role, a version of it. Before an
-        event is refused the launch is read anew: the version may have joined since.
+        Its order must have been placed, in the launch that it names if it names one, and its
+        version must have been sent the order in the role in which it speaks. Before an event is
+        refused its launch is read anew: the version may have joined since.
         """
-        reasons = [self._wrong(event) for event in events]
+        placed = _placed({UUID(event.order_id) for event in events})
+        admissions = [self._admit(event, placed) for event in events]
         doubted = {
-            UUID(e.launch) for e, why in zip(events, reasons, strict=True) if why and e.launch
+            placed[order][0]
+            for event, admission in zip(events, admissions, strict=True)
+            if admission.reason and (order := UUID(event.order_id)) in placed
         }
-        if not doubted:
-            return reasons
-        self._read(doubted)
-        return [self._wrong(event) for event in events]
+        if not doubted - {None}:
+            return admissions
+        self._read({launch for launch in doubted if launch is not None})
+        return [self._admit(event, placed) for event in events]
 
     def of(self, launch: UUID) -> Roster:
-        """The roster of a launch that ``check`` has seen; raises KeyError for another."""
+        """The roster of a launch that ``admit`` has seen; raises KeyError for another."""
         return self.known[launch]
 
-    def _wrong(self, event: Event) -> str:
-        if event.launch is None:
-            return ""
-        roster = self.known.get(UUID(event.launch))
-        if roster is None:
-            return f"unknown launch {event.launch}"
-        role = roster.roles.get(event.version)
+    def _admit(self, event: Event, placed: Mapping[UUID, _Placed]) -> Admission:
+        if (order := UUID(event.order_id)) not in placed:
+            return Admission(reason=f"nobody placed an order {order}")
+        launch, sample = placed[order]
+        if event.launch is not None and UUID(event.launch) != launch:
+            return Admission(reason=f"order {order} was not placed in launch {event.launch}")
+        if launch is None:
+            return Admission()
+        roster = self.known.get(launch)
+        role = roster.roles.get(event.version) if roster else None
         if role is None:
-            return f"version {event.version} has no part in launch {event.launch}"
+            return Admission(reason=f"version {event.version} has no part in launch {launch}")
         if role is not event.role:
-            return f"version {event.version} is the {role}, and speaks as {event.role}"
-        return ""
+            return Admission(
+                reason=f"version {event.version} is the {role}, and speaks as {event.role}"
+            )
+        if role is not Role.CONTROL and event.version not in sample:
+            return Admission(reason=f"order {order} was not sent to version {event.version}")
+        return Admission(launch)
 
     def _read(self, launches: set[UUID]) -> None:
         found = Launch.objects.filter(id__in=launches).prefetch_related("dark_versions")
         self.known |= {launch.id: read_roster(launch) for launch in found}
+
+
+#: The launch in which an order was placed, and the dark versions to which it was sent.
+_Placed = tuple[UUID | None, Sequence[str]]
+
+
+def _placed(orders: set[UUID]) -> dict[UUID, _Placed]:
+    letters = Letter.objects.filter(order__uuid__in=orders)
+    rows = letters.values_list("order__uuid", "launch_id", "sample")
+    return {order: (launch, sample) for order, launch, sample in rows}

@@ -9,19 +9,13 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
-from kitchen_worker.contract.dead_letters import dead_letter
-from kitchen_worker.contract.messages import (
-    Event,
-    EventKind,
-    MessageError,
-    Role,
-    decode_events,
-    utc_now,
-)
-from kitchen_worker.contract.topology import events_key
-from kitchen_worker.contract.wire import Broker, Deliveries, Delivery
+from kitchen_worker.contract.dead_letters import Refused, put_aside
+from kitchen_worker.contract.hearing import Heard, hear
+from kitchen_worker.contract.messages import Event, EventKind, Role, utc_now
+from kitchen_worker.contract.wire import Broker, Deliveries
 from restaurant.models import Order, OrderState
 from restaurant.patience import in_database
 
@@ -45,10 +39,6 @@ _SAVE = "UPDATE restaurant_order SET state = %s, answer = %s, answered_at = %s W
 _UNANSWERED = (OrderState.PLACED, OrderState.IN_KITCHEN)
 
 
-class NotTheControl(ValueError):
-    """Raised when an event is not the control's, or not of the version it was sent as."""
-
-
 async def step(
     broker: Broker,
     deliveries: Deliveries,
@@ -58,32 +48,20 @@ async def step(
 ) -> bool:
     """Take one batch: commit, then acknowledge; says whether there was anything."""
     batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=wait_s)
-    read: list[tuple[Delivery, tuple[Event, ...]]] = []
-    refused: list[tuple[Delivery, str]] = []
-    for delivery in batch:
-        try:
-            read.append((delivery, events_of_control(delivery)))
-        except (MessageError, NotTheControl) as cause:
-            refused.append((delivery, str(cause)))
-    if read:
-        refused += await in_database(partial(_record_batch, read), on_attempt=on_attempt)
-    bad = {delivery.tag for delivery, _ in refused}
-    await deliveries.ack([delivery for delivery in batch if delivery.tag not in bad])
-    for delivery, reason in refused:
-        logger.warning("dead letter: %s", reason, extra={"action": "dead_letter"})
-        await dead_letter(broker, deliveries, delivery, reason)
+    heard, refused = hear(batch)
+    of_control = [one for one in heard if one.event.role is Role.CONTROL]
+    refused += [
+        one.refused(f"a {one.event.role} ({one.event.version}) cannot answer customers")
+        for one in heard
+        if one.event.role is not Role.CONTROL
+    ]
+    if of_control:
+        refused += await in_database(partial(_record_batch, of_control), on_attempt=on_attempt)
+    for one in refused:
+        logger.warning("dead letter: %s", one.reason, extra={"action": "dead_letter"})
+    await put_aside(broker, refused)
+    await deliveries.ack(batch)
     return bool(batch)
-
-
-def events_of_control(delivery: Delivery) -> tuple[Event, ...]:
-    """The events of a delivery; raises MessageError or NotTheControl."""
-    events = decode_events(delivery.body)
-    for event in events:
-        if event.role is not Role.CONTROL:
-            raise NotTheControl(f"a {event.role} ({event.version}) cannot answer customers")
-        if delivery.routing_key != events_key(event.role, event.version):
-            raise NotTheControl(f"an event of {event.version} came as {delivery.routing_key}")
-    return events
 
 
 def record(events: Iterable[Event]) -> int:
@@ -106,16 +84,17 @@ def record(events: Iterable[Event]) -> int:
         return changed + sum(_begin(chunk) for chunk in _chunks(started))
 
 
-def _record_batch(read: Sequence[tuple[Delivery, tuple[Event, ...]]]) -> list[tuple[Delivery, str]]:
-    """Record a batch at once, or one by one when the database refuses it; what it refuses, why."""
+def _record_batch(heard: Sequence[Heard]) -> list[Refused]:
+    """Record a batch at once, or, when the database refuses it, by halving; what it refuses."""
     try:
-        record(event for _, events in read for event in events)
+        record(one.event for one in heard)
     except (OperationalError, InterfaceError):
         raise
-    except Error as cause:
-        if len(read) == 1:
-            return [(read[0][0], f"cannot be stored: {cause}")]
-        return [refusal for one in read for refusal in _record_batch([one])]
+    except (Error, ValueError, OverflowError, RecursionError) as cause:
+        if len(heard) == 1:
+            return [heard[0].refused(f"cannot be stored: {cause}")]
+        middle = len(heard) // 2
+        return _record_batch(heard[:middle]) + _record_batch(heard[middle:])
     return []
 
 
@@ -168,13 +147,10 @@ def _answer(event: Event) -> tuple[OrderState, dict[str, Any] | None]:
 
 def _storable(answer: Any) -> Any:
     """The answer with NUL replaced in its texts: PostgreSQL cannot keep that character."""
-    if isinstance(answer, str):
-        return answer.replace("\x00", "\ufffd")
-    if isinstance(answer, list):
-        return [_storable(value) for value in answer]
-    if isinstance(answer, dict):
-        return {_storable(name): _storable(value) for name, value in answer.items()}
-    return answer
+    encoded = msgspec.json.encode(answer)
+    if b"\\u0000" not in encoded:
+        return answer
+    return msgspec.json.decode(encoded.replace(b"\\u0000", b"\\ufffd"))
 
 
 def _say_unknown(orders: Iterable[UUID]) -> None:

@@ -29,7 +29,7 @@ def a_launch(**fields: Any) -> Launch:
 
 
 def an_order(
-    launch: Launch,
+    launch: Launch | None,
     *,
     sample: tuple[str, ...] = ("vnext",),
     sent_at: datetime | None = START,

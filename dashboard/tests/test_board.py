@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -32,10 +32,16 @@ def launch() -> Launch:
 
 
 def say(
-    launch: Launch, order: Order, version: str, kind: EventKind = EventKind.HANDLED, **f: object
+    launch: Launch,
+    order: Order,
+    version: str,
+    kind: EventKind = EventKind.HANDLED,
+    *,
+    heard_at: datetime | None = None,
+    **fields: object,
 ) -> None:
-    event = an_event(launch, order.uuid, version, kind, **f)
-    record_events(read_roster(launch), [event], timezone.now())
+    event = an_event(launch, order.uuid, version, kind, **fields)
+    record_events(read_roster(launch), [event], heard_at or timezone.now())
 
 
 def frame(launch: Launch, lens: Lens = Lens.ALL) -> board.Json:
@@ -142,13 +148,18 @@ def test_counters_are_those_of_the_database(launch: Launch) -> None:
 
 
 def test_silence_while_orders_wait_is_stale_and_without_any_it_is_idle(launch: Launch) -> None:
-    order = an_order(launch)
-    say(launch, order, "vlatest")
+    say(launch, an_order(launch), "vlatest", heard_at=START)
     assert frame(launch)["feed"]["state"] == "idle"
     an_order(launch, sent_at=None)
     feed = frame(launch)["feed"]
     assert (feed["unsent"], feed["state"]) == (1, "stale")
-    say(launch, an_order(launch), "vlatest", finished_at=timezone.now())
+    say(launch, an_order(launch), "vlatest")
+    assert frame(launch)["feed"]["state"] == "fresh"
+
+
+def test_a_kitchen_with_a_wrong_clock_is_as_fresh_as_we_heard_it(launch: Launch) -> None:
+    wrong = timezone.now() - timedelta(hours=1)
+    say(launch, an_order(launch), "vlatest", finished_at=wrong, received_at=wrong)
     assert frame(launch)["feed"]["state"] == "fresh"
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -17,7 +17,7 @@ from dashboard import observer as observing
 from dashboard import recording
 from dashboard.models import DeadLetter, DeadLetterTally, Observation
 from dashboard.observer import Observer
-from dashboard.tests.factories import a_launch, an_event
+from dashboard.tests.factories import a_launch, an_event, an_order
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.memory import MemoryBroker
@@ -73,10 +73,17 @@ def launch() -> Launch:
     return a_launch()
 
 
+async def placed(launch: Launch | None, *sample: str) -> UUID:
+    """The id of an order that was placed, and sent to a sample."""
+    order = await sync_to_async(an_order)(launch, sample=sample or ("vnext",))
+    return order.uuid
+
+
 async def test_gathered_events_are_recorded_acked_and_announced(launch: Launch) -> None:
-    broker, order = MemoryBroker(), uuid4()
+    broker, order = MemoryBroker(), await placed(launch)
+    others = [await placed(launch) for _ in range(3)]
     async with observed(broker):
-        await broker.publish([said(*(an_event(launch, uuid4()) for _ in range(3)))])
+        await broker.publish([said(*(an_event(launch, other) for other in others))])
         await broker.publish([said(an_event(launch, order, "vlatest"))])
         await until_stored(lambda: Observation.objects.count() == 4)
         await until(lambda: any(m.exchange == topology.ANNOUNCEMENTS for m in broker.published))
@@ -87,7 +94,9 @@ async def test_gathered_events_are_recorded_acked_and_announced(launch: Launch) 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"launch": str(uuid4())}, "unknown launch"),
+        ({"launch": str(uuid4())}, "was not placed in launch"),
+        ({"order_id": str(uuid4())}, "nobody placed an order"),
+        ({"version": "vlatest-b", "role": Role.BASELINE}, "was not sent to version vlatest-b"),
         ({"version": "vmystery"}, "version vmystery has no part in launch"),
         ({"role": Role.CONTROL}, "version vnext is the candidate, and speaks as control"),
     ],
@@ -96,9 +105,9 @@ async def test_an_event_of_nobody_is_dead_lettered_with_its_reason(
     launch: Launch, change: dict[str, object], reason: str
 ) -> None:
     broker = MemoryBroker()
-    fine = an_event(launch, uuid4())
+    fine = an_event(launch, await placed(launch))
     async with observed(broker):
-        wrong = msgspec.structs.replace(an_event(launch, uuid4()), **change)
+        wrong = msgspec.structs.replace(an_event(launch, await placed(launch)), **change)
         key = topology.events_key(wrong.role, wrong.version)
         await broker.publish([said(wrong, key=key), said(fine)])
         await until_stored(lambda: DeadLetter.objects.count() == 1)
@@ -111,7 +120,8 @@ async def test_an_event_of_nobody_is_dead_lettered_with_its_reason(
 async def test_a_dark_kitchen_cannot_speak_as_the_control(launch: Launch) -> None:
     broker = MemoryBroker()
     async with observed(broker):
-        await broker.publish([said(an_event(launch, uuid4(), "vlatest"), key="candidate.vnext")])
+        order = await placed(launch)
+        await broker.publish([said(an_event(launch, order, "vlatest"), key="candidate.vnext")])
         await until_stored(lambda: DeadLetter.objects.count() == 1)
     assert await sync_to_async(Observation.objects.count)() == 0
     letter = await sync_to_async(DeadLetter.objects.get)()
@@ -131,7 +141,7 @@ async def test_bytes_that_nobody_can_read_are_counted_and_do_not_stop_the_rest(
                     )
                 ]
             )
-        await broker.publish([said(an_event(launch, uuid4()))])
+        await broker.publish([said(an_event(launch, await placed(launch)))])
         await until_stored(lambda: Observation.objects.count() == 1)
         await until_stored(
             lambda: DeadLetterTally.objects.filter(queue=topology.OBSERVER_QUEUE, count=6).exists()
@@ -141,12 +151,12 @@ async def test_bytes_that_nobody_can_read_are_counted_and_do_not_stop_the_rest(
 async def test_a_version_that_joins_a_running_launch_is_heard(launch: Launch) -> None:
     broker = MemoryBroker()
     async with observed(broker):
-        await broker.publish([said(an_event(launch, uuid4()))])
+        await broker.publish([said(an_event(launch, await placed(launch)))])
         await until_stored(lambda: Observation.objects.count() == 1)
         await sync_to_async(DarkVersion.objects.create)(
             launch=launch, version="vshell", role="candidate", percent=100
         )
-        await broker.publish([said(an_event(launch, uuid4(), "vshell"))])
+        await broker.publish([said(an_event(launch, await placed(launch, "vshell"), "vshell"))])
         await until_stored(lambda: Observation.objects.filter(version="vshell").count() == 1)
     assert not broker.dead_letters
 
@@ -154,8 +164,8 @@ async def test_a_version_that_joins_a_running_launch_is_heard(launch: Launch) ->
 async def test_an_order_outside_any_launch_is_let_pass(launch: Launch) -> None:
     broker = MemoryBroker()
     async with observed(broker):
-        await broker.publish([said(an_event(None, uuid4(), "vlatest"))])
-        await broker.publish([said(an_event(launch, uuid4()))])
+        await broker.publish([said(an_event(None, await placed(None), "vlatest"))])
+        await broker.publish([said(an_event(launch, await placed(launch)))])
         await until_stored(lambda: Observation.objects.count() == 1)
     assert not broker.dead_letters
 
@@ -173,7 +183,7 @@ async def test_while_the_database_is_away_nothing_is_acked_or_lost(
 
     monkeypatch.setattr(observing, "record_events", away_twice)
     async with observed(broker):
-        await broker.publish([said(an_event(launch, uuid4()))])
+        await broker.publish([said(an_event(launch, await placed(launch)))])
         await until_stored(lambda: Observation.objects.count() == 1)
     assert len(tries) == 3
 
@@ -182,7 +192,7 @@ async def test_one_event_that_the_database_refuses_costs_itself_alone(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker, real = MemoryBroker(), recording.record_events
-    events = [an_event(launch, uuid4()) for _ in range(9)]
+    events = [an_event(launch, await placed(launch)) for _ in range(9)]
 
     def picky(roster: object, batch: list[Event], now: object) -> None:
         if events[4] in batch:
@@ -196,3 +206,70 @@ async def test_one_event_that_the_database_refuses_costs_itself_alone(
         await until_stored(lambda: DeadLetter.objects.count() == 1)
     letter = await sync_to_async(DeadLetter.objects.get)()
     assert letter.reason == "the database does not take it: cannot be kept"
+
+
+async def test_a_bad_event_among_good_ones_costs_itself_alone(launch: Launch) -> None:
+    broker = MemoryBroker()
+    good = [encode_event(an_event(launch, await placed(launch))) for _ in range(4)]
+    huge = good[0].replace(b'"7.00"', b'"' + b"7" * 300_000 + b'"')
+    late = good[0].replace(b"2026-01-05", b"9999-12-31")
+    bodies = [*good, huge, late, b'{"kind": "handled"}']
+    async with observed(broker):
+        await broker.publish(
+            [
+                Outgoing(
+                    exchange=topology.KITCHEN_EVENTS,
+                    routing_key="candidate.vnext",
+                    body=join_events(bodies),
+                )
+            ]
+        )
+        await until_stored(lambda: Observation.objects.count() == 4)
+        await until_stored(lambda: DeadLetter.objects.count() == 3)
+    for reason in ("event of 300", "a time from 2000 to 2200 is wanted", "missing required"):
+        letters = DeadLetter.objects.filter(reason__contains=reason)
+        assert await letters.acount() == 1, reason
+
+
+async def test_an_event_that_names_no_launch_counts_in_that_of_its_order(launch: Launch) -> None:
+    broker = MemoryBroker()
+    async with observed(broker):
+        event = msgspec.structs.replace(an_event(launch, await placed(launch)), launch=None)
+        await broker.publish([said(event)])
+        await until_stored(lambda: Observation.objects.filter(launch=launch.id).count() == 1)
+    assert not broker.dead_letters
+
+
+async def test_a_result_however_deep_is_recorded_or_refused_and_nothing_else_suffers(
+    launch: Launch,
+) -> None:
+    broker = MemoryBroker()
+    deep = [200, 500, 900, 980]
+    async with observed(broker):
+        for depth in deep:
+            event = encode_event(an_event(launch, await placed(launch)))
+            nested = b"[" * depth + b"]" * depth
+            body = event.replace(b'"7.00"', nested)
+            await broker.publish(
+                [
+                    Outgoing(
+                        exchange=topology.KITCHEN_EVENTS, routing_key="candidate.vnext", body=body
+                    )
+                ]
+            )
+        await broker.publish([said(an_event(launch, await placed(launch)))])
+        await until_stored(
+            lambda: Observation.objects.count() + DeadLetter.objects.count() == len(deep) + 1
+        )
+    assert await sync_to_async(Observation.objects.count)() >= 2
+
+
+async def test_more_events_than_one_statement_can_name_are_recorded(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(observing, "RECORDED_AT_ONCE", 3)
+    broker = MemoryBroker()
+    events = [an_event(launch, await placed(launch)) for _ in range(10)]
+    async with observed(broker):
+        await broker.publish([said(*events)])
+        await until_stored(lambda: Observation.objects.count() == 10)

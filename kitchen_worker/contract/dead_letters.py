@@ -1,6 +1,9 @@
-"""Dead-lettering: putting aside, with the reason, what nobody could read."""
+"""Dead-lettering: putting aside, with the reason, what nobody could read or take."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from kitchen_worker.contract.topology import ORDERS_DEAD, REASON_HEADER
 from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing, publish_all
@@ -9,24 +12,38 @@ from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing,
 _MAX_REASON = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What of a delivery is not taken, all or a part of its body, and why."""
+
+    delivery: Delivery
+    body: bytes
+    reason: str
+
+
 async def dead_letter(
     broker: Broker, deliveries: Deliveries, delivery: Delivery, reason: str
 ) -> None:
     """Publish a delivery to the dead letters with its reason, confirmed, and only then ack it."""
-    await put_aside(broker, delivery, delivery.body, reason)
+    await put_aside(broker, [Refused(delivery, delivery.body, reason)])
     await deliveries.ack([delivery])
 
 
-async def put_aside(broker: Broker, delivery: Delivery, body: bytes, reason: str) -> None:
-    """Publish ``body``, all or a part of a delivery, to the dead letters, confirmed."""
-    letter = Outgoing(
+async def put_aside(broker: Broker, refused: Sequence[Refused]) -> None:
+    """Publish what was refused to the dead letters, pipelined, all confirmed."""
+    if refused:
+        await publish_all(broker, [_letter(one) for one in refused])
+
+
+def _letter(refused: Refused) -> Outgoing:
+    delivery = refused.delivery
+    return Outgoing(
         exchange=ORDERS_DEAD,
         routing_key=delivery.queue,
-        body=body,
+        body=refused.body,
         message_id=delivery.message_id,
-        headers={**_plain(delivery), REASON_HEADER: reason[:_MAX_REASON]},
+        headers={**_plain(delivery), REASON_HEADER: refused.reason[:_MAX_REASON]},
     )
-    await publish_all(broker, [letter])
 
 
 def _plain(delivery: Delivery) -> dict[str, object]:

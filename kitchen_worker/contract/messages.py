@@ -29,6 +29,10 @@ MAX_EVENTS = 500
 MAX_MONEY = 10**9
 MAX_MONEY_DECIMALS = 6
 
+#: No time in a message lies before or after these: a database keeps them all, and shows them.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
 ORDER_PLACED = "order.placed"
 ORDER_EVENTS = "order.events"
 
@@ -100,6 +104,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     total_price: Decimal
     total_prep_time: Annotated[int, msgspec.Meta(ge=0)]
 
+    def __post_init__(self) -> None:
+        _check_instant(self.placed_at)
+
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The error of a kitchen that raised: its type's name and its message."""
@@ -111,8 +118,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What one version says of one order. Durations are milliseconds of a monotonic clock.
 
-    ``result`` is set for ``handled`` alone, ``error`` for ``failed`` alone. ``launch`` is null
-    for an order that was placed while no launch was open.
+    ``result`` is set for ``handled`` alone, ``error`` for ``failed`` alone. ``launch`` may be null:
+    whoever reads it knows in which launch the order was placed, if in any.
     """
 
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -134,6 +141,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None = None
 
     def __post_init__(self) -> None:
+        for at in (self.placed_at, self.received_at, self.finished_at):
+            _check_instant(at)
         ended = self.kind is not EventKind.RECEIVED
         if ended and (self.finished_at is None or self.handling_ms is None):
             raise ValueError(f"a {self.kind} event needs finished_at and handling_ms")
@@ -146,8 +155,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _order_decoder = msgspec.json.Decoder(Order)
 _event_decoder = msgspec.json.Decoder(Event)
-_events_decoder = msgspec.json.Decoder(
-    Annotated[tuple[Event, ...], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
+_split_decoder = msgspec.json.Decoder(
+    Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
 )
 
 
@@ -178,19 +187,43 @@ def join_events(encoded: Sequence[bytes]) -> bytes:
     return encoded[0] if len(encoded) == 1 else b"[" + b",".join(encoded) + b"]"
 
 
-def decode_events(raw: bytes) -> tuple[Event, ...]:
-    """Read a message of one event or several; raises UnreadableMessage or OversizedMessage."""
-    several = raw.lstrip()[:1] == b"["
-    _bounded(raw, MAX_EVENTS_BYTES if several else MAX_EVENT_BYTES, "events")
+def split_events(raw: bytes) -> list[bytes]:
+    """The events of a message, each still to be read: one bad event must not cost its neighbours.
+
+    Raises UnreadableMessage or OversizedMessage when the message as a whole is none.
+    """
+    if raw.lstrip()[:1] != b"[":
+        return [raw]
+    _bounded(raw, MAX_EVENTS_BYTES, "events")
     try:
-        return _events_decoder.decode(raw) if several else (_event_decoder.decode(raw),)
+        return [bytes(one) for one in _split_decoder.decode(raw)]
+    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
+        raise UnreadableMessage(f"not events: {cause}", raw) from cause
+
+
+def decode_event(raw: bytes) -> Event:
+    """Read one event; raises UnreadableMessage or OversizedMessage."""
+    _bounded(raw, MAX_EVENT_BYTES, "event")
+    try:
+        return _event_decoder.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
         raise UnreadableMessage(f"not an event: {cause}", raw) from cause
+
+
+def decode_events(raw: bytes) -> tuple[Event, ...]:
+    """Read a message of one event or several; raises what ``decode_event`` raises for the first
+    event that cannot be read."""
+    return tuple(decode_event(one) for one in split_events(raw))
 
 
 def utc_now() -> datetime:
     """The time of day, aware and UTC."""
     return datetime.now(UTC)
+
+
+def _check_instant(at: datetime | None) -> None:
+    if at is not None and not EARLIEST <= at <= LATEST:
+        raise ValueError(f"a time from {EARLIEST.year} to {LATEST.year} is wanted, not {at}")
 
 
 def _moneys(order: Order) -> list[Decimal]:

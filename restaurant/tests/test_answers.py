@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,7 +20,15 @@ from kitchen_worker.contract.messages import (
     join_events,
 )
 from kitchen_worker.contract.tests.waiting import fresh_rabbit
-from kitchen_worker.contract.topology import ANSWERS_QUEUE, REASON_HEADER, Limits, dead_queue
+from kitchen_worker.contract.topology import (
+    ANSWERS_QUEUE,
+    KITCHEN_EVENTS,
+    REASON_HEADER,
+    Binding,
+    Limits,
+    Topology,
+    dead_queue,
+)
 from kitchen_worker.contract.wire import BrokerLost, Outgoing
 from restaurant import answers
 from restaurant.answers import record
@@ -37,12 +46,12 @@ def _state(order: Order) -> str:
     return order.state
 
 
-def _hear(*messages: Outgoing, steps: int = 1) -> MemoryBroker:
+def _hear(*messages: Outgoing, steps: int = 1, standing: Topology = TOPOLOGY) -> MemoryBroker:
     """A broker on which these messages were said and taken."""
     broker = MemoryBroker()
 
     async def play() -> None:
-        await broker.declare(TOPOLOGY)
+        await broker.declare(standing)
         await broker.publish(messages)
         deliveries = await broker.consume(ANSWERS_QUEUE, prefetch=500)
         for _ in range(steps):
@@ -136,7 +145,41 @@ def test_a_dark_version_that_speaks_as_the_control_is_refused(role: Role) -> Non
     event = an_event(order.uuid, role=role, version="vnext")
     broker = _hear(said(event, key="control.vnext"))
     assert _state(order) == OrderState.PLACED
+    assert "does not speak under the routing key" in broker.dead_letters[0].headers[REASON_HEADER]
+
+
+def test_a_dark_answer_is_refused_even_where_somebody_bound_it_to_the_answers() -> None:
+    [order] = some_orders()
+    wrong = Binding(source=KITCHEN_EVENTS, destination=ANSWERS_QUEUE, routing_key="candidate.*")
+    event = an_event(order.uuid, role=Role.CANDIDATE, version="vnext")
+    broker = _hear(
+        said(event, key="candidate.vnext"), standing=TOPOLOGY + Topology(bindings=(wrong,))
+    )
+    assert _state(order) == OrderState.PLACED
     assert "cannot answer customers" in broker.dead_letters[0].headers[REASON_HEADER]
+
+
+def test_an_answer_however_deep_ends_as_ready_or_put_aside_and_stops_nobody() -> None:
+    orders = some_orders(5)
+    deep: Any = "bottom"
+    events: list[Event] = []
+    for depth in range(1, 901):
+        deep = [deep]
+        if depth in (200, 500, 700, 900):
+            events.append(an_event(orders[len(events)].uuid, result={"deep": deep}))
+    broker = _hear(*[said(event) for event in [*events, an_event(orders[4].uuid)]])
+    assert _state(orders[4]) == _state(orders[0]) == OrderState.READY
+    ready = [order for order in orders if _state(order) == OrderState.READY]
+    assert len(ready) + len(broker.dead_letters) == len(orders)
+
+
+def test_a_bad_event_of_the_control_costs_no_other_customer_an_answer() -> None:
+    orders = some_orders(3)
+    good = [encode_event(an_event(order.uuid)) for order in orders[:2]]
+    body = join_events([good[0], b'{"kind": "handled"}', good[1]])
+    broker = _hear(Outgoing(exchange=KITCHEN_EVENTS, routing_key="control.vlatest", body=body))
+    assert _state(orders[0]) == _state(orders[1]) == OrderState.READY
+    assert len(broker.dead_letters) == 1
 
 
 def test_a_version_that_speaks_under_another_name_is_refused() -> None:

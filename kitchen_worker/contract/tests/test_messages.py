@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kitchen_worker.contract.messages import (
+    EARLIEST,
+    LATEST,
     MAX_EVENT_BYTES,
     MAX_EVENTS,
     MAX_ORDER_BYTES,
@@ -21,16 +23,22 @@ from kitchen_worker.contract.messages import (
     MessageError,
     OversizedMessage,
     UnreadableMessage,
+    decode_event,
     decode_events,
     decode_order,
     encode_event,
     encode_order,
     join_events,
+    split_events,
 )
 from kitchen_worker.contract.tests.making import an_event, an_item, an_order
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
-moments = st.datetimes(min_value=datetime(1970, 1, 2), timezones=st.just(UTC))  # noqa: DTZ001
+moments = st.datetimes(
+    min_value=EARLIEST.replace(tzinfo=None),
+    max_value=LATEST.replace(tzinfo=None),
+    timezones=st.just(UTC),
+)
 money = st.decimals(min_value=0, max_value=10**9 - 1, places=2, allow_nan=False)
 durations = st.floats(min_value=0, max_value=1e12)
 items = st.builds(
@@ -235,3 +243,23 @@ def test_a_bottomless_document_is_a_message_error() -> None:
     for read in (decode_order, decode_events):
         with pytest.raises(MessageError):
             read(b'{"id": ' + b"[" * 30_000)
+
+
+@pytest.mark.parametrize(
+    "far", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "1999-12-31T23:59:59Z"]
+)
+def test_a_time_that_no_clock_shows_is_refused(far: str) -> None:
+    event = encode_event(an_event()).decode()
+    received_at = json.loads(event)["received_at"]
+    with pytest.raises(UnreadableMessage, match="a time from 2000 to 2200 is wanted"):
+        decode_events(event.replace(received_at, far).encode())
+
+
+def test_the_events_of_a_message_are_split_without_reading_them() -> None:
+    good = encode_event(an_event())
+    pieces = split_events(join_events([good, b'{"kind": "burnt"}', good]))
+    assert pieces == [good, b'{"kind": "burnt"}', good]
+    with pytest.raises(UnreadableMessage, match="not an event"):
+        decode_event(pieces[1])
+    with pytest.raises(OversizedMessage):
+        decode_event(b" " * (MAX_EVENT_BYTES + 1))
