@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from local.broker_node import BrokerNode
 from local.ports import LOOPBACK
@@ -22,6 +23,14 @@ _MARKS = {
 }
 #: Under this, or under CI, a test that is skipped fails the run.
 _NO_SKIPS = ("NO_SKIPS", "CI")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A test database of this process alone, where it is a file: two runs may be under way."""
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(path)
 
 
 @pytest.fixture(scope="session")

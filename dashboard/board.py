@@ -177,7 +177,7 @@ def order_story(uuid: UUID) -> Json | None:
 def _versions(launch: Launch, roster: Roster, backlogs: Mapping[str, int]) -> list[Json]:
     tallies = {tally.version: tally for tally in Tally.objects.filter(launch=launch.id)}
     percents = {dark.version: float(dark.percent) for dark in launch.dark_versions.all()}
-    in_order = sorted(roster.roles.items(), key=lambda one: (_ROLE_ORDER[one[1]], one[0]))
+    in_order = sorted(roster.roles.items(), key=lambda one: _ROLE_ORDER[one[1]])
     return [
         _version(
             tallies.get(name) or Tally(launch=launch.id, version=name, role=role),

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -52,8 +52,13 @@ class View:
 
 @dataclass(slots=True)
 class Frame:
-    """One built state of a view, as text with and without the charts."""
+    """One built state of a view, as text with and without the charts.
 
+    ``view`` is the one that was built: where somebody wished for a version that is not there,
+    the one that everybody gets instead.
+    """
+
+    view: View
     number: int
     built_at: float
     plain: str
@@ -164,7 +169,11 @@ class Hub:
             del self.frames[stale]
         for view in views:
             if self._is_due(view, changed):
-                self.frames[view] = await self._in_database(partial(self._build, view))
+                frame = await self._in_database(partial(self._build, view))
+                self.frames[view] = self.frames[frame.view] = frame
+        for socket in self.seats:
+            if socket.view in self.frames:
+                socket.view = self.frames[socket.view].view
         for socket, seat in list(self.seats.items()):
             try:
                 await self._offer(socket, seat)
@@ -186,17 +195,18 @@ class Hub:
         launch = find_launch(view.launch) if view.launch else newest_launch()
         if launch is None:
             text = json.dumps({"type": "none", "n": self.number})
-            return Frame(self.number, built_at, text, text, built_at)
+            return Frame(view, self.number, built_at, text, text, built_at)
         frame = build_frame(
             launch, view.lens, version=view.version, with_series=False, backlogs=self.backlogs
         )
         frame["n"] = self.number
+        built = replace(view, version=frame["version"])
         before = self.frames.get(view)
         plain = _json(frame)
         if before is not None and built_at - before.series_at < HEARTBEAT_S:
-            return Frame(self.number, built_at, plain, plain, before.series_at)
+            return Frame(built, self.number, built_at, plain, plain, before.series_at)
         frame["series"] = build_series(launch, timezone.now())
-        return Frame(self.number, built_at, plain, _json(frame), built_at)
+        return Frame(built, self.number, built_at, plain, _json(frame), built_at)
 
     async def _offer(self, socket: Socket, seat: _Seat) -> None:
         """Send the newest frame, if the socket has not got it and is ready for it."""

@@ -37,7 +37,7 @@ class Observation(models.Model):
     finished_at = models.DateTimeField(null=True)
     queue_ms = models.FloatField(null=True)
     handling_ms = models.FloatField(null=True)
-    #: The result as JSON text, the way the kitchen wrote it; empty unless handled.
+    #: The result as JSON text; empty unless handled.
     result = models.TextField(blank=True)
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)

@@ -64,7 +64,7 @@ class DarkVersion(models.Model):
     )
 
     class Meta:
-        ordering: ClassVar = ["-role", "version"]
+        ordering: ClassVar = ["-role", "id"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["launch", "version"], name="one_row_a_dark_version"),
             models.CheckConstraint(

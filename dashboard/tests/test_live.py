@@ -101,6 +101,18 @@ async def test_two_sockets_with_one_view_share_one_frame(launch: Launch) -> None
         assert await first.gets(1) == await second.gets(1)
 
 
+async def test_sockets_that_wish_for_versions_that_are_not_there_share_a_frame(
+    launch: Launch,
+) -> None:
+    sockets = [FakeSocket(View(launch.id, Lens.ALL, f"nonsense-{n}")) for n in range(5)]
+    async with watched(*sockets) as hub:
+        for socket in sockets:
+            await hub.acknowledged(socket, (await socket.gets(1))["n"])
+        again = [(await socket.gets(2))["n"] for socket in sockets]
+        assert len({socket.view for socket in sockets}) == 1
+        assert len(set(again)) == 1
+
+
 async def test_another_lens_is_another_view(launch: Launch) -> None:
     await sync_to_async(an_order)(launch)
     socket = FakeSocket(NEWEST)

@@ -200,7 +200,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "ordering": ["-role", "version"],
+                "ordering": ["-role", "id"],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("launch", "version"), name="one_row_a_dark_version"
