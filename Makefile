@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush manage test lint types format lock clean
+.PHONY: help run rush kitchen manage test lint types format lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -11,7 +11,6 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install --require-hashes \
 	--root-user-action=ignore
 CODE := $(wildcard *.py) dashboard kitchen_worker local restaurant tests
-ARGS ?= --orders 2000 --rate 100
 
 help: ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -19,8 +18,12 @@ help: ## list what there is
 run: .venv/runtime ## start the site, the relay, the observer and three kitchens; Ctrl-C stops all
 	@exec $(BIN)/python -m local.run
 
+rush: ARGS ?= --orders 2000 --rate 100
 rush: .venv/runtime ## place orders at the running site, as ARGS says
 	@exec $(BIN)/python -m local.manage rush $(ARGS)
+
+kitchen: .venv/runtime ## run a kitchen of your own, as ARGS says, at the broker of `make run`
+	@exec $(BIN)/python -m local.kitchen $(ARGS)
 
 manage: .venv/runtime ## run the manage.py command of ARGS with the settings of `make run`
 	@exec $(BIN)/python -m local.manage $(ARGS)

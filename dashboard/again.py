@@ -24,12 +24,12 @@ class Portion(Protocol):
     quantity: int
 
 
-def curl(lines: Sequence[Portion], url: str) -> str:
+def curl(lines: Sequence[Portion], note: str, *, url: str) -> str:
     """The order through the restaurant's API; empty when the menu does not have all of it."""
     if any(line.name not in BY_NAME for line in lines):
         return ""
     names = [line.name for line in lines for _ in range(line.quantity)]
-    body = json.dumps({"menuItems": names})
+    body = json.dumps({"menuItems": names} | ({"note": note} if note else {}))
     parts = [f"curl -X POST {shlex.quote(url)}", "-H 'Content-Type: application/json'"]
     return _NEXT.join([*parts, f"--data {shlex.quote(body)}"])
 
@@ -37,7 +37,8 @@ def curl(lines: Sequence[Portion], url: str) -> str:
 def amqp_publish(body: str, headers: dict[str, str]) -> str:
     """The same message once more, with amqp-tools."""
     said = [f"--header {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
-    parts = [f'amqp-publish --url "$AMQP_URL" --exchange {ORDERS} --persistent']
+    # To amqp-tools, a last slash would name the virtual host "".
+    parts = [f'amqp-publish --url "${{AMQP_URL%/}}" --exchange {ORDERS} --persistent']
     parts += ["--content-type application/json", *said, f"--body {shlex.quote(body)}"]
     return _NEXT.join(parts)
 

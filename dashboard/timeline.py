@@ -37,6 +37,7 @@ class Lane:
     state: str
     said: str
     seen: Observation | None
+    #: From placed to received.
     waited: Span | None = None
     worked: Span | None = None
     end: str = ""
@@ -49,6 +50,7 @@ class Timeline:
     lanes: tuple[Lane, ...]
     #: Position and label of each mark of the axis.
     ticks: tuple[tuple[str, str], ...]
+    #: Until the letter was posted and confirmed: a kitchen may have had the order before.
     sent: Span | None
 
     @property
@@ -101,7 +103,7 @@ def lay_out(story: Mapping[str, Any]) -> Timeline:
     sampled = {*story["sample"], parts(story)[0][0]} if parts(story) else set()
     return Timeline(
         lanes=tuple(
-            _lane(axis, story["sent_at"], seen[name])
+            _lane(axis, seen[name])
             if name in seen
             else _silent(name, role, sampled=name in sampled)
             for name, role in parts(story)
@@ -111,7 +113,7 @@ def lay_out(story: Mapping[str, Any]) -> Timeline:
     )
 
 
-def _lane(axis: _Axis, sent_at: datetime | None, one: Observation) -> Lane:
+def _lane(axis: _Axis, one: Observation) -> Lane:
     received, finished = one.received_at, one.finished_at
     begun = received or finished
     return Lane(
@@ -120,7 +122,7 @@ def _lane(axis: _Axis, sent_at: datetime | None, one: Observation) -> Lane:
         state=one.state,
         said=f"{one.state}, late" if one.late else str(one.state),
         seen=one,
-        waited=axis.span(sent_at or axis.start, begun) if begun else None,
+        waited=axis.span(axis.start, begun, one.queue_ms) if begun else None,
         worked=axis.span(received, finished, one.handling_ms) if received and finished else None,
         end=axis.percent(axis.ms(finished)) if finished else "",
     )

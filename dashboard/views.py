@@ -94,7 +94,11 @@ def board_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
             "result_lines": lay_side_by_side([again.result(one) for one in with_result]),
             "sent_message": again.sent_message(str(uuid), story["message"], headers),
             "events": [(one, again.event(one)) for one in seen],
-            "curl": again.curl(story["lines"], request.build_absolute_uri(reverse("api_orders"))),
+            "curl": again.curl(
+                story["lines"],
+                story["order"].note,
+                url=request.build_absolute_uri(reverse("api_orders")),
+            ),
             "amqp_publish": again.amqp_publish(story["message"], headers),
         },
     )
@@ -114,10 +118,15 @@ def _lanes(request: HttpRequest, launch: Launch, frame: dict[str, Any]) -> dict[
 
 def _launch(request: HttpRequest) -> Launch | None:
     asked = request.GET.get("launch", "")
+    if not asked:
+        return newest_launch()
     try:
-        return find_launch(UUID(asked)) if asked else newest_launch()
+        launch = find_launch(UUID(asked))
     except ValueError:
         raise Http404(f"{asked} is not a launch's id") from None
+    if launch is None:
+        raise Http404(f"there is no launch {asked}")
+    return launch
 
 
 def _lens(request: HttpRequest) -> Lens:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
+
+import msgspec
 
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.messages import (
@@ -29,6 +32,7 @@ from kitchen_worker.reporter import Report
 #: Longest duration that the contract takes.
 _MAX_MS = 1e12
 _ID = re.compile(ID_PATTERN)
+_NO_ERROR = b'"error":null}'
 
 
 class BadResult(ValueError):
@@ -74,11 +78,15 @@ class OrderTold:
             kind = type(cooked.result).__name__
             raise BadResult(f"the result is a {kind}, not a JSON object")
         try:
-            return encode_event(self._ended(EventKind.HANDLED, cooked, result=cooked.result))
+            event = encode_event(self._ended(EventKind.HANDLED, cooked, result=cooked.result))
         except OversizedMessage as large:
             raise BadResult(f"the result is too large: {large}") from large
         except Exception as cause:
             raise BadResult(f"the result is not JSON: {type(cause).__name__}: {cause}") from cause
+        # What is not finite was written as null: most results have none, and are not looked at.
+        if b"null" in event.removesuffix(_NO_ERROR) and not _is_finite(cooked.result):
+            raise BadResult("the result is not JSON: it holds NaN or an infinity")
+        return event
 
     def _ended(
         self,
@@ -115,6 +123,20 @@ class OrderTold:
             received_at=received_at,
             **more,
         )
+
+
+def _is_finite(result: dict[str, Any]) -> bool:
+    """Whether every number is one that JSON has."""
+    left = [msgspec.to_builtins(result, str_keys=True)]
+    while left:
+        value = left.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        if isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
+    return True
 
 
 def _delivery_number(delivery: Delivery) -> int:

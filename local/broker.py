@@ -34,11 +34,11 @@ def broker(environ: Mapping[str, str], directory: Path) -> Iterator[tuple[str, s
         if engine_name is None:
             raise NoBroker(WAYS_OUT) from impossible
         with container_broker(engine_name) as url:
-            yield url, f"a {engine_name} container"
+            yield url, f"{url} (a {engine_name} container)"
         return
     node = BrokerNode(directory)
     try:
         node.start()
-        yield node.url, "private"
+        yield node.url, f"{node.url} (private)"
     finally:
         node.stop()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 
 from kitchen_worker.contract.messages import utc_now
 from restaurant.launches import LaunchRefused, check_versions, end_launch, open_launch
@@ -21,11 +22,13 @@ if TYPE_CHECKING:  # only the type checker knows that these take types
     _Admin = admin.ModelAdmin[Any]
     _Inline = admin.TabularInline[Any, Any]
     _Form = forms.ModelForm[Launch]
+    _DarkForm = forms.ModelForm[DarkVersion]
     _FormSet = forms.BaseInlineFormSet[DarkVersion, Launch, Any]
     _Paginator = Paginator[Any]
 else:
     _Admin, _Inline = admin.ModelAdmin, admin.TabularInline
-    _Form, _FormSet, _Paginator = forms.ModelForm, forms.BaseInlineFormSet, Paginator
+    _Form, _DarkForm = forms.ModelForm, forms.ModelForm
+    _FormSet, _Paginator = forms.BaseInlineFormSet, Paginator
 
 #: Rows that lists count and page through; what lies beyond is found by searching.
 _COUNTED = 5_000
@@ -137,17 +140,27 @@ class LaunchForm(_Form):
         return super().clean()
 
 
+class DarkVersionForm(_DarkForm):
+    """A dark version, whose name and role stay as they were when it joined."""
+
+    class Meta:
+        # Narrow, so that a telephone shows the percent, too.
+        widgets: ClassVar = {"version": forms.TextInput(attrs={"size": 14})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("version", "role"):
+            self.fields[name].disabled = self.instance.pk is not None
+
+
 class DarkVersionFormSet(_FormSet):
     """A launch's dark versions: each has one part in it."""
 
     def clean(self) -> None:
         """Refuse a version that has two parts."""
         super().clean()
-        dark = [
-            form.cleaned_data["version"]
-            for form in self.forms
-            if form.cleaned_data.get("version") and not form.cleaned_data.get("DELETE")
-        ]
+        said = [form.cleaned_data.get("version") for form in self.forms]
+        dark = [version for version in said if version]
         try:
             check_versions(self.instance.control, dark)
         except LaunchRefused as cause:
@@ -155,20 +168,25 @@ class DarkVersionFormSet(_FormSet):
 
 
 class DarkVersions(_Inline):
-    """A launch's dark versions, with the percent to change."""
+    """A launch's dark versions, with the percent to change; 0 is the way out."""
 
     model = DarkVersion
+    form = DarkVersionForm
     formset = DarkVersionFormSet
+    fields = ("version", "percent", "role")
     extra = 0
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What it did in the launch stays."""
+        return False
 
 
 @admin.register(Launch)
 class LaunchAdmin(_Admin):
-    """Launches: the percent holds from the next order on."""
+    """Launches: the percent holds from the next order on, the parts stay, what ended is a fact."""
 
     form = LaunchForm
     fields = ("name", "control", "started_at", "ended_at")
-    readonly_fields = ("started_at", "ended_at")
     list_display = ("name", "control", "versions", "started_at", "ended_at")
     show_full_result_count = False
     inlines = (DarkVersions,)
@@ -177,6 +195,21 @@ class LaunchAdmin(_Admin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Launch]:
         """With the versions that the list shows."""
         return super().get_queryset(request).prefetch_related("dark_versions")
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Launch | None = None
+    ) -> tuple[str, ...]:
+        """Who is compared with whom is settled when the launch starts."""
+        return ("started_at", "ended_at") if obj is None else ("control", "started_at", "ended_at")
+
+    def has_change_permission(self, request: HttpRequest, obj: Launch | None = None) -> bool:
+        """A launch that ended is only looked at."""
+        ended = obj is not None and obj.ended_at is not None
+        return not ended and super().has_change_permission(request, obj)
+
+    def view_on_site(self, obj: Launch) -> str:
+        """The launch's board."""
+        return f"{reverse('board')}?launch={obj.pk}"
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A launch is ended, never deleted."""
@@ -196,5 +229,14 @@ class LaunchAdmin(_Admin):
     @admin.action(description="End the selected launches", permissions=["change"])
     def end(self, request: HttpRequest, queryset: QuerySet[Launch]) -> None:
         """End launches: nothing more is sent in the dark."""
-        for launch in queryset:
+        running = [launch for launch in queryset if launch.ended_at is None]
+        for launch in running:
             end_launch(launch)
+        if running:
+            names = ", ".join(launch.name for launch in running)
+            said = (
+                f"Ended: {names}. This cannot be undone: from the next order on, nothing is dark."
+            )
+            self.message_user(request, said, messages.SUCCESS)
+        else:
+            self.message_user(request, "Nothing to end: that was over before.", messages.WARNING)

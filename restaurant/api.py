@@ -22,6 +22,8 @@ from restaurant.pricing import Line, OrderRefused, Problem, Refusal, item_name, 
 MAX_BODY = 64 * 1024
 
 _ITEMS, _NOTE = "menuitems", "note"
+#: The properties as we write them.
+_WRITTEN = {_ITEMS: "menuItems", _NOTE: "note"}
 _ABOUT_ITEMS = frozenset(Refusal) - {Refusal.WRONG_NOTE, Refusal.WRONG_KEY, Refusal.CONFLICT}
 #: Items by the names that clients may use: as on the menu, and by title.
 _KNOWN_NAMES = {item_name(called): item.name for item in MENU for called in (item.name, item.title)}
@@ -127,8 +129,9 @@ def _read_order(body: Any) -> tuple[list[str], str]:
     found: dict[str, Any] = {}
     for name, value in body:
         known = name.lower()
-        if known in found and known in (_ITEMS, _NOTE):
-            raise BadRequest(Problem("duplicate_property", known, f"{known} is there twice."))
+        if known in found and known in _WRITTEN:
+            field = _WRITTEN[known]
+            raise BadRequest(Problem("duplicate_property", field, f"{field} is there twice."))
         found[known] = value
     if _ITEMS not in found:
         raise BadRequest(Problem("missing_property", "menuItems", "menuItems is missing."))

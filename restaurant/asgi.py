@@ -17,6 +17,9 @@ http = get_asgi_application()
 
 from dashboard.consumers import BoardConsumer  # noqa: E402
 from dashboard.live import Hub  # noqa: E402
+from restaurant.raw_bodies import hand_over_raw_bodies  # noqa: E402
+
+hand_over_raw_bodies()
 
 board = BoardConsumer.as_asgi(hub=Hub(settings.ENVIRONMENT.amqp_url))
 # A path is typed for views; Channels gives it an application.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import json
+import shlex
 import uuid
 from datetime import timedelta
 
@@ -10,6 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from dashboard import wording
 from dashboard.models import DeadLetter, DeadLetterTally
 from dashboard.recording import record_events
 from dashboard.rosters import read_roster
@@ -152,7 +156,13 @@ def test_an_earlier_launch_can_be_looked_at(client: Client) -> None:
 
     assert "October" in shown
     assert "handled" in shown
-    assert client.get(f"{BOARD}?launch=nonsense").status_code == 404
+
+
+@pytest.mark.parametrize("page", [BOARD, LANES])
+@pytest.mark.parametrize("asked", ["nonsense", str(uuid.UUID(int=1))])
+def test_a_launch_that_does_not_exist_is_not_found(client: Client, page: str, asked: str) -> None:
+    a_launch()
+    assert client.get(f"{page}?launch={asked}", headers=HTMX).status_code == 404
 
 
 def test_an_order_shows_its_timeline_and_both_results(client: Client) -> None:
@@ -168,6 +178,35 @@ def test_an_order_shows_its_timeline_and_both_results(client: Client) -> None:
     assert "dark.vnext: 1" in shown
     assert "not sampled" in shown
     assert "every 1s" not in shown
+
+
+def test_an_order_is_ordered_again_with_its_note(client: Client) -> None:
+    order = an_order(a_launch())
+    Order.objects.update(note="no 'onions'")
+
+    shown = html.unescape(page(client, f"/dashboard/orders/{order.uuid}/"))
+
+    [body] = [part for part in shlex.split(_command(shown, "curl")) if part.startswith("{")]
+    assert json.loads(body) == {"menuItems": ["burger", "burger"], "note": "no 'onions'"}
+    assert '--url "${AMQP_URL%/}"' in _command(shown, "amqp")
+
+
+def _command(shown: str, name: str) -> str:
+    return (
+        shown.split(f'id="again-{name}"><code>')[1]
+        .split("</code>", maxsplit=1)[0]
+        .replace("\\\n", "")
+    )
+
+
+def test_waiting_is_measured_from_placed_however_late_the_broker_confirmed(client: Client) -> None:
+    launch = a_launch()
+    order = an_order(launch, sent_at=START + timedelta(milliseconds=90))
+    handled(launch, order, "vlatest", "vnext")
+
+    shown = page(client, f"/dashboard/orders/{order.uuid}/")
+
+    assert shown.count(f'<span class="waited">waited {wording.duration(3.0)}</span>') == 2
 
 
 def test_an_order_that_nobody_has_answered_asks_again(client: Client) -> None:

@@ -2,10 +2,11 @@
 # A kitchen in a shell script: joins a dark launch with amqp-tools and jq, by docs/asyncapi.yaml.
 #
 #   apt-get install amqp-tools jq
-#   AMQP_URL=amqp://guest:guest@127.0.0.1:5672/ LAUNCH=<the launch's id> docs/examples/kitchen.sh
+#   AMQP_URL=amqp://guest:guest@127.0.0.1:5672/ docs/examples/kitchen.sh
 #
 # First make it a version of the launch (in the admin): the relay then declares its queue.
-# amqp-consume hands over an order's body and none of its headers, so the launch is given above.
+# amqp-consume hands over an order's body and none of its headers, so the launch is not said: the
+# observer knows each order's own. LAUNCH=<the launch's id> may be given.
 set -euo pipefail
 
 AMQP_URL="${AMQP_URL:-amqp://guest:guest@127.0.0.1:5672}"

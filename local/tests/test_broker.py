@@ -46,7 +46,7 @@ def test_a_container_engine_brings_the_broker_where_it_cannot_be_installed(
     engine.chmod(0o755)
     with chosen.broker({}, tmp_path) as (url, name):
         port = url.removeprefix("amqp://guest:guest@127.0.0.1:").removesuffix("/")
-        assert name == "a docker container"
+        assert name == f"{url} (a docker container)"
     started, *_, removed = [line for line in said.read_text().splitlines() if line != "info"]
     assert f"--publish 127.0.0.1:{port}:5672" in started
     assert removed == "rm --force --volumes the-container"

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from local.broker_node import BrokerNode
 from local.ports import LOOPBACK, free_ports
 from local.processes import is_running
-from local.settings import ROOT, environment
+from local.settings import BROKER, ROOT, environment
 
 _PATIENCE_S = 120.0
 
@@ -85,6 +86,7 @@ def test_a_run_takes_an_order_and_ctrl_c_leaves_no_process(run: _Run) -> None:
     log = run.log.read_text()
     site = f"http://{LOOPBACK}:{run.port}"
     assert {f"{site}/", f"{site}/dashboard/", f"{site}/admin/"} <= set(re.findall(r"http\S+", log))
+    assert f"{BrokerNode(run.directory / BROKER).url} (private)" in log
     request = urllib.request.Request(  # noqa: S310 - our own site
         f"{site}/orders",
         data=json.dumps({"MenuItems": ["burger", "fries"]}).encode(),

@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from restaurant import admin
+from restaurant.launches import end_launch
 from restaurant.models import DarkVersion, Launch, Order
 from restaurant.tests.making import a_launch, some_orders
 
@@ -62,14 +63,21 @@ def test_percent_is_changed_in_the_admin_and_holds_from_the_next_order_on(
 
 
 @pytest.mark.parametrize(
-    ("version", "percent"), [("vlatest", "5"), ("vnext", "101"), ("vnext", "-1"), ("V!", "5")]
+    ("version", "percent", "said"),
+    [
+        ("vlatest", "5", "vlatest is the control"),
+        ("vnext", "101", "less than or equal to 100"),
+        ("vnext", "-1", "greater than or equal to 0"),
+        ("V!", "5", "Lower-case letters"),
+    ],
 )
 def test_a_wrong_version_or_percent_is_refused(
-    admin_client: Client, version: str, percent: str
+    admin_client: Client, version: str, percent: str, said: str
 ) -> None:
     form = _form(None, (version, "candidate", percent))
     response = admin_client.post("/admin/restaurant/launch/add/", form)
     assert response.status_code == 200
+    assert said in response.content.decode()
     assert not Launch.objects.exists()
 
 
@@ -80,9 +88,66 @@ def test_a_launch_is_started_and_ended_in_the_admin_one_at_a_time(admin_client: 
     assert "A launch is open; end it first." in again.content.decode()
     launch = Launch.objects.get()
     action = {"action": "end", "_selected_action": str(launch.pk)}
-    admin_client.post("/admin/restaurant/launch/", action)
+    ended = admin_client.post("/admin/restaurant/launch/", action, follow=True)
+    assert "Ended: first. This cannot be undone" in ended.content.decode()
     launch.refresh_from_db()
     assert launch.ended_at is not None
+    once_more = admin_client.post("/admin/restaurant/launch/", action, follow=True)
+    assert "Nothing to end" in once_more.content.decode()
+
+
+def _parts(launch: Launch) -> dict[str, tuple[str, Decimal]]:
+    return {one.version: (one.role, one.percent) for one in launch.dark_versions.all()}
+
+
+def test_the_parts_of_a_started_launch_stay_and_another_version_may_join(
+    admin_client: Client,
+) -> None:
+    launch = a_launch(candidate="100", baseline="20")
+    known = [("vother", "candidate", "1"), ("vother-b", "candidate", "2")]
+    form = _form(launch, *known, ("vmine", "candidate", "3"), control="vnew")
+    form |= {f"dark_versions-{number}-DELETE": "on" for number in (0, 1)}
+    url = f"/admin/restaurant/launch/{launch.pk}/change/"
+    assert admin_client.post(url, form).status_code == 302
+    first, second = (one.version for one in launch.dark_versions.exclude(version="vmine"))
+    roles = {"vnext": "candidate", "vlatest-b": "baseline"}
+    assert _parts(launch) == {
+        first: (roles[first], Decimal(1)),
+        second: (roles[second], Decimal(2)),
+        "vmine": ("candidate", Decimal(3)),
+    }
+    launch.refresh_from_db()
+    assert launch.control == "vlatest"
+
+
+@pytest.mark.parametrize("version", ["vlatest", "vnext"])
+def test_a_version_that_has_a_part_cannot_join_again(admin_client: Client, version: str) -> None:
+    launch = a_launch()
+    rows = [(one.version, one.role, "5") for one in launch.dark_versions.all()]
+    form = _form(launch, *rows, (version, "candidate", "5"))
+    url = f"/admin/restaurant/launch/{launch.pk}/change/"
+    assert admin_client.post(url, form).status_code == 200
+    assert set(_parts(launch)) == {"vnext", "vlatest-b"}
+
+
+def test_an_ended_launch_is_only_looked_at(admin_client: Client) -> None:
+    launch = a_launch()
+    end_launch(launch)
+    url = f"/admin/restaurant/launch/{launch.pk}/change/"
+    shown = admin_client.get(url).content.decode()
+    assert "vlatest-b" in shown
+    assert 'name="name"' not in shown
+    assert 'name="_save"' not in shown
+    assert f'<a href="/dashboard/?launch={launch.pk}">Board</a>' in shown
+    form = _form(launch, *[(one.version, one.role, "5") for one in launch.dark_versions.all()])
+    assert admin_client.post(url, form).status_code == 403
+
+
+def test_a_launchs_page_leads_to_its_board(admin_client: Client) -> None:
+    launch = a_launch()
+    shown = admin_client.get(f"/admin/restaurant/launch/{launch.pk}/change/").content.decode()
+    assert f'<a href="/dashboard/?launch={launch.pk}">Board</a>' in shown
+    assert shown.index("column-percent") < shown.index("column-role")
 
 
 @pytest.mark.parametrize("page", ["order", "letter"])

@@ -1,0 +1,37 @@
+"""`make kitchen` finds the broker of `make run`, and says so where there is none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from local.settings import ROOT
+
+#: It is refused by its own name before it would connect to a broker.
+_NO_KITCHEN = ("--version", "vmine", "--role", "candidate", "--kitchen", "no_such_kitchen:cook")
+
+
+def _kitchen(directory: Path, amqp_url: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local.kitchen", *_NO_KITCHEN],
+        cwd=ROOT,
+        env={**os.environ, "RUN_DIRECTORY": str(directory / "run"), "AMQP_URL": amqp_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_without_a_broker_one_line_says_what_to_do(tmp_path: Path) -> None:
+    refused = _kitchen(tmp_path, "")
+    assert refused.returncode == 1
+    [line] = refused.stderr.splitlines()
+    assert "start `make run` first, or set AMQP_URL" in line
+
+
+def test_with_a_broker_it_becomes_the_kitchen(tmp_path: Path) -> None:
+    become = _kitchen(tmp_path, "amqp://guest:guest@127.0.0.1:5672/")
+    assert become.returncode == 2
+    assert "no_such_kitchen" in become.stderr
