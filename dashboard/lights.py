@@ -60,6 +60,6 @@ def lights(frame: dict[str, Any]) -> list[Light]:
 
 def _queue(key: str, label: str, length: int | None, slack: float) -> Light:
     if length is None:
-        return Light(key=key, label=label, text="unknown", shine=Shine.IDLE)
+        return Light(key=key, label=label, text=wording.NONE, shine=Shine.IDLE)
     shine = Shine.GOOD if length <= slack else Shine.DOUBT
     return Light(key=key, label=label, text=wording.count(length), shine=shine)

@@ -36,13 +36,17 @@ TIMES = frozenset({"p50", "p95", "p99"})
 _ALARMS = frozenset({"failed", "missing", "late", "repeats"})
 
 
+#: A version's times are held against the control's only if both are of nearly the same orders:
+#: of this part of the control's, and of so many at least. As in ``static/js/board/counters.js``.
+_COMPARABLE = 0.95
+_COMPARABLE_LEAST = 100
 #: The part of the bars that the scale has room for.
 _USUAL = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One number of a version. ``delta`` is its distance from the control's, for times."""
+    """One number of a version. ``delta`` is its distance from the control's, where that is fair."""
 
     key: str
     text: str
@@ -56,6 +60,7 @@ class Headline:
     """What is measured of the dark version that is looked at, in short."""
 
     version: Version
+    place: int
     share: str
     pairs: str
     median: str
@@ -97,6 +102,8 @@ class Lanes:
 
     control: Version
     dark: Version | None
+    #: The dark version's place among all versions, from which its shade comes.
+    place: int
     rows: tuple[Row, ...]
     scale_ms: float
 
@@ -119,9 +126,10 @@ def headline(versions: Sequence[Version], asked: str) -> Headline | None:
         return None
     return Headline(
         version=dark,
+        place=versions.index(dark),
         share=wording.share(dark["percent"] or 0),
         pairs=wording.count(dark["pairs"]),
-        median=wording.delta(versions[0]["p50"], dark["p50"]),
+        median=_change("p50", dark, versions[0]),
         failed=wording.count(dark["failed"]),
         missing=wording.count(dark["missing"]),
     )
@@ -129,15 +137,12 @@ def headline(versions: Sequence[Version], asked: str) -> Headline | None:
 
 def figures(version: Version, control: Version) -> list[Figure]:
     """A version's line of the counters."""
-    is_control = version["role"] == "control"
     return [
         Figure(
             key=key,
             text=wording.duration(version[key]) if key in TIMES else wording.count(version[key]),
             is_time=key in TIMES,
-            delta=""
-            if is_control or key not in TIMES
-            else wording.delta(control[key], version[key]),
+            delta=_change(key, version, control) if key in TIMES else "",
             alarm=key in _ALARMS and bool(version[key]),
         )
         for key, _, _ in COLUMNS
@@ -152,6 +157,7 @@ def lanes(rows: Sequence[dict[str, Any]], versions: Sequence[Version], asked: st
     return Lanes(
         control=versions[0],
         dark=dark,
+        place=versions.index(dark) if dark else 0,
         rows=tuple(_row(row, names, scale_ms) for row in rows),
         scale_ms=scale_ms,
     )
@@ -178,6 +184,14 @@ def nice_scale(longest_ms: float) -> float:
         return 1
     power: float = 10 ** math.floor(math.log10(longest_ms))
     return next(step * power for step in (1, 2, 3, 4, 5, 6, 8, 10) if longest_ms <= step * power)
+
+
+def _change(key: str, version: Version, control: Version) -> str:
+    """How far a version's time is from the control's; nothing while it has other orders."""
+    pairs = version["pairs"] or 0
+    if pairs < max(_COMPARABLE_LEAST, _COMPARABLE * control["orders"]):
+        return ""
+    return wording.delta(control[key], version[key])
 
 
 def _usual(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> float:

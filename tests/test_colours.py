@@ -19,6 +19,8 @@ _WORDS = (
     "ink-2",
     "control",
     "candidate",
+    "candidate-2",
+    "candidate-3",
     "baseline",
     "agree",
     "differ",

@@ -101,3 +101,40 @@ def test_one_very_slow_order_does_not_shrink_all_other_bars() -> None:
     assert lanes.scale_ms == 100
     assert (lanes.rows[0].control.bar, lanes.rows[0].control.over) == ("100.0%", True)
     assert not lanes.rows[1].control.over
+
+
+def measured(name: str, *, orders: int, pairs: int | None, p50: float) -> dict[str, Any]:
+    role = "control" if pairs is None else "candidate"
+    numbers = dict.fromkeys([key for key, _, _ in paint.COLUMNS], 0)
+    named = {"name": name, "role": role, "percent": 20.0}
+    times = {"p50": p50, "p95": p50, "p99": p50}
+    return {**numbers, **named, **times, "orders": orders, "pairs": pairs}
+
+
+@pytest.mark.parametrize(
+    ("orders", "pairs", "change"),
+    [
+        (1000, 950, "−25\N{NO-BREAK SPACE}%"),
+        (1000, 949, ""),
+        (100, 100, "−25\N{NO-BREAK SPACE}%"),
+        (99, 99, ""),
+        (0, 0, ""),
+    ],
+)
+def test_times_are_held_against_the_controls_only_if_both_are_of_the_same_orders(
+    orders: int, pairs: int, change: str
+) -> None:
+    control = measured("vlatest", orders=orders, pairs=None, p50=200)
+    dark = measured("vnext", orders=pairs, pairs=pairs, p50=150)
+
+    headline = paint.headline([control, dark], "")
+
+    assert headline is not None
+    assert headline.median == change
+    assert {one.delta for one in paint.figures(dark, control) if one.is_time} == {change}
+    assert {one.delta for one in paint.figures(control, control)} == {""}
+
+
+def test_a_dark_version_knows_its_place() -> None:
+    assert paint.lanes([], VERSIONS, "vlatest-b").place == 2
+    assert paint.lanes([], VERSIONS[:1], "").place == 0

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 import websockets
@@ -193,7 +192,7 @@ def test_a_kitchen_in_shell_joins_as_a_fourth_version_and_stands_on_the_board(
     stack.start(*EVERYTHING)
     stack.post_order(["burger", "fries"])
     until_all_observed(stack, "vlatest", "vnext")
-    with shell_kitchen(stack, launch):
+    with shell_kitchen(stack):
         stack.post_order(["soda"])
         until_all_observed(stack, "vlatest", "vnext", "vshell")
     (frame,) = asyncio.run(frames(stack, 1))
@@ -202,8 +201,8 @@ def test_a_kitchen_in_shell_joins_as_a_fourth_version_and_stands_on_the_board(
 
 
 @contextmanager
-def shell_kitchen(stack: Stack, launch: str) -> Iterator[None]:
-    environment = {**os.environ, "AMQP_URL": stack.amqp_url, "LAUNCH": str(UUID(launch))}
+def shell_kitchen(stack: Stack) -> Iterator[None]:
+    environment = {**os.environ, "AMQP_URL": stack.amqp_url}
     process = subprocess.Popen(
         [ROOT / "docs" / "examples" / "kitchen.sh"], env=environment, start_new_session=True
     )

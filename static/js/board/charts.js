@@ -2,19 +2,27 @@
 
 import { duration, rate } from "./format.js";
 import { setHidden, setText } from "./dom.js";
+import { FONT, Palette } from "./palette.js";
+import { highestOf, lastFilled, lastOf, usual, withoutLead } from "./points.js";
+import { lonePoints, longGaps } from "./points.js";
 
 /** Sizes are in rem, as the page's are. */
-const FONT = 0.6875;
 const NARROW = 30;
 const LABEL_ROOM = 6.5;
+const NARROW_ROOM = 2.25;
+/** The width of a character of an axis, as a part of its font's size; generous. */
+const CHARACTER = 0.6;
+/** Points that are so many times higher than what is usual for every line are left out. */
+const HEADROOM = 1.5;
 
 const CHARTS = {
   handling: {
     lines: [
-      { key: "p99", width: 1, dash: [1, 3] },
+      { key: "p99", width: 1, dash: [1, 3], spare: true },
       { key: "p95", width: 1, dash: [] },
       { key: "p50", width: 2, dash: [] },
     ],
+    capped: true,
     label: (name, key) => `${name} ${key}`,
     write: duration,
     mark: (ms) => duration(ms).replace(".0", ""),
@@ -32,65 +40,6 @@ const clock = new Intl.DateTimeFormat("en-GB", {
   minute: "2-digit",
   second: "2-digit",
 });
-
-/** A line goes on over a few seconds without orders, and breaks off where nothing was measured. */
-const LONGEST_GAP_S = 10;
-
-function longGaps(chart, _series, _from, _to, gaps) {
-  const [start] = chart.data[0];
-  const position = (second) => chart.valToPos(second, "x", true);
-  const longest = position(start + LONGEST_GAP_S) - position(start);
-  return gaps.filter(([from, to]) => to - from > longest);
-}
-
-/** The points that no line reaches, since nothing was measured near them; they get a dot. */
-function lonePoints(chart, series) {
-  const [seconds] = chart.data;
-  const measured = chart.data[series].flatMap((value, index) => (value === null ? [] : [index]));
-  const apart = (one, other) =>
-    one === undefined || other === undefined || seconds[other] - seconds[one] > LONGEST_GAP_S;
-  return measured.filter(
-    (index, place) => apart(measured[place - 1], index) && apart(index, measured[place + 1]),
-  );
-}
-
-/** The colours of the page as they are now: light or dark. */
-class Palette {
-  constructor() {
-    this.read();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.changed());
-    new MutationObserver(() => this.changed()).observe(document.documentElement, {
-      attributeFilter: ["data-theme"],
-    });
-    this.listeners = [];
-  }
-
-  read() {
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    this.colours = Object.fromEntries(
-      ["control", "candidate", "baseline", "ink", "ink-2", "hairline", "paper"].map((name) => [
-        name,
-        colour(name),
-      ]),
-    );
-    this.rem = parseFloat(style.fontSize);
-    this.family = colour("font-sans") || "sans-serif";
-  }
-
-  font(ratio = 1) {
-    return `${FONT * this.rem * ratio}px ${this.family}`;
-  }
-
-  of(name) {
-    return this.colours[name] ?? this.colours.ink;
-  }
-
-  changed() {
-    this.read();
-    for (const listener of this.listeners) listener();
-  }
-}
 
 class Chart {
   constructor(figure, palette, group) {
@@ -117,15 +66,25 @@ class Chart {
     );
     setHidden(this.empty, any);
     if (!any || !window.uPlot) return;
-    const names = drawn.map((version) => `${version.name} ${version.role}`).join();
+    const names = drawn.map(({ name, role, place }) => `${name} ${role} ${place}`).join();
     const data = [series.t];
     for (const version of drawn) {
       for (const line of this.kind.lines) data.push(series.versions[version.name][line.key]);
     }
-    const trimmed = withoutLead(data);
-    if (this.chart && names === this.names) this.chart.setData(trimmed);
-    else this.build(trimmed, drawn, names);
+    this.data = withoutLead(data);
+    const capped = this.cappedData();
+    if (this.chart && names === this.names) this.chart.setData(capped);
+    else this.build(capped, drawn, names);
     if (this.chart.cursor.idx === null || this.chart.cursor.left < 0) this.read(null);
+  }
+
+  /** The points as they are drawn: what is far above the usual ends a little above the plot. */
+  cappedData() {
+    const [times, ...lines] = this.data;
+    this.cap = this.kind.capped ? Math.max(1, HEADROOM * Math.max(...lines.map(usual))) : Infinity;
+    const beyond = 2 * this.cap;
+    const cut = (number) => (number > beyond ? beyond : number);
+    return [times, ...lines.map((line) => line.map(cut))];
   }
 
   build(data, versions, names) {
@@ -154,7 +113,7 @@ class Chart {
         sync: { key: this.group },
         points: { size: 6 },
       },
-      scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, Math.max(max * 1.08, 1)] } },
+      scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, this.top(max)] } },
       axes: [
         {
           ...axis,
@@ -164,7 +123,7 @@ class Chart {
         },
         {
           ...axis,
-          size: 4 * palette.rem,
+          size: (_u, values) => this.axisRoom(values),
           gap: 8,
           grid: { stroke: () => palette.of("hairline"), width: 1 },
           values: (_u, splits) => splits.map((number) => (number ? this.kind.mark(number) : "0")),
@@ -172,16 +131,27 @@ class Chart {
       ],
       series: [{}, ...this.versions.flatMap((version) => this.lines(version))],
       hooks: {
-        draw: [(chart) => this.drawLabels(chart)],
+        draw: [(chart) => this.drawLabels(chart), (chart) => this.drawTop(chart)],
         setCursor: [(chart) => this.read(chart.cursor.idx)],
       },
     };
   }
 
+  /** The end of the axis: above all points, or above what is usual when some are far from it. */
+  top(highest) {
+    return Math.max(Math.min(highest * 1.08, this.cap), 1);
+  }
+
+  axisRoom(values) {
+    const longest = Math.max(6, ...(values ?? []).map((text) => text.length));
+    return longest * CHARACTER * FONT * this.palette.rem + 12;
+  }
+
   lines(version) {
     return this.kind.lines.map((line) => ({
       label: this.kind.label(version.name, line.key),
-      stroke: () => this.palette.of(version.role),
+      spare: line.spare,
+      stroke: () => this.palette.ofVersion(version),
       width: line.width,
       dash: line.dash,
       points: { show: false, size: 2.5 * line.width, filter: lonePoints },
@@ -194,24 +164,25 @@ class Chart {
   }
 
   room() {
-    return (this.isNarrow() ? 1.5 : LABEL_ROOM) * this.palette.rem;
+    return (this.isNarrow() ? NARROW_ROOM : LABEL_ROOM) * this.palette.rem;
   }
 
-  /** Each line's name at its end; names that would meet are moved apart. */
+  /** Each line's name at its end, in the lines' order; p99 goes unnamed where names would meet. */
   drawLabels(chart) {
     if (this.isNarrow()) return;
     const ratio = window.devicePixelRatio || 1;
-    const labels = chart.series
+    const height = 1.2 * FONT * this.palette.rem * ratio;
+    const { top } = chart.bbox;
+    const bottom = top + chart.bbox.height;
+    const all = chart.series
       .map((one, index) => ({ one, last: lastOf(chart.data[index]) }))
       .slice(1)
       .filter(({ last }) => last !== null)
-      .map(({ one, last }) => ({ one, y: chart.valToPos(last, "y", true) }))
+      .map(({ one, last }) => ({ one, y: Math.max(top, chart.valToPos(last, "y", true)) }))
       .sort((a, b) => a.y - b.y);
-    const bottom = chart.bbox.top + chart.bbox.height;
-    for (let index = labels.length - 1, least = bottom; index >= 0; index -= 1) {
-      labels[index].y = Math.min(labels[index].y, least);
-      least = labels[index].y - 1.2 * FONT * this.palette.rem * ratio;
-    }
+    const meet = all.some(({ y }, index) => index > 0 && y - all[index - 1].y < height);
+    const labels = meet ? all.filter(({ one }) => !one.spare) : all;
+    moveApart(labels, { top, bottom, height });
     const { ctx } = chart;
     ctx.save();
     ctx.font = this.palette.font(ratio);
@@ -224,9 +195,28 @@ class Chart {
     ctx.restore();
   }
 
+  /** Says where the axis ends when there is more above it. */
+  drawTop(chart) {
+    const highest = Math.max(...this.data.slice(1).map(highestOf));
+    if (highest <= this.cap) return;
+    const ratio = window.devicePixelRatio || 1;
+    const { ctx, bbox } = chart;
+    ctx.save();
+    ctx.font = this.palette.font(ratio);
+    ctx.textBaseline = "top";
+    ctx.textAlign = "left";
+    const text = `up to ${this.kind.mark(highest)}`;
+    const box = ctx.measureText(text).width + 8 * ratio;
+    ctx.fillStyle = this.palette.of("paper");
+    ctx.fillRect(bbox.left, bbox.top, box, 1.4 * FONT * this.palette.rem * ratio);
+    ctx.fillStyle = this.palette.of("ink-2");
+    ctx.fillText(text, bbox.left + 4 * ratio, bbox.top + ratio);
+    ctx.restore();
+  }
+
   /** Write both versions' numbers at the pointer, or the newest ones. */
   read(index) {
-    const { data } = this.chart;
+    const { data } = this;
     const at = index ?? lastFilled(data);
     if (at === null || at === undefined) return;
     const per = this.kind.lines.length;
@@ -248,6 +238,7 @@ class Chart {
       const name = part.appendChild(document.createElement("span"));
       name.className = "version";
       name.dataset.role = version.role;
+      name.dataset.place = version.place;
       name.textContent = version.name;
       const words = this.kind.lines.map(() => document.createElement("b"));
       [...this.kind.lines.keys()].reverse().forEach((offset) => {
@@ -271,6 +262,7 @@ class Chart {
 export class Charts {
   constructor(root) {
     const palette = new Palette();
+    this.root = root;
     this.charts = [...root.querySelectorAll("[data-chart]")].map(
       (figure) => new Chart(figure, palette, "board"),
     );
@@ -278,35 +270,25 @@ export class Charts {
   }
 
   paint(frame, dark) {
+    setHidden(this.root, !frame.orders);
     if (frame.series) this.series = frame.series;
     if (!this.series || (!frame.series && dark === this.dark)) return;
     this.dark = dark;
-    const chosen = frame.versions.filter(
-      (version) => version.role === "control" || version.name === dark,
-    );
+    const chosen = frame.versions
+      .map((version, place) => ({ ...version, place }))
+      .filter((version) => version.role === "control" || version.name === dark);
     for (const chart of this.charts) chart.show(this.series, chosen);
   }
 }
 
-/** Drop the stretch before anything happened, but keep at least a minute. */
-function withoutLead(data) {
-  const [times, ...lines] = data;
-  const first = times.findIndex((_, index) => lines.some((line) => line[index]));
-  const minute = times.findIndex((time) => time > times[times.length - 1] - 60);
-  const from = Math.max(0, Math.min(first - 2, minute));
-  return from > 0 ? data.map((column) => column.slice(from)) : data;
-}
-
-function lastOf(column) {
-  for (let index = column.length - 1; index >= 0; index -= 1) {
-    if (column[index] !== null && column[index] !== undefined) return column[index];
+/** Move labels, sorted downwards, as far apart as they are high, and keep them in the plot. */
+function moveApart(labels, { top, bottom, height }) {
+  for (let index = labels.length - 1, lowest = bottom; index >= 0; index -= 1) {
+    labels[index].y = Math.min(labels[index].y, lowest);
+    lowest = labels[index].y - height;
   }
-  return null;
-}
-
-function lastFilled(data) {
-  for (let index = data[0].length - 1; index >= 0; index -= 1) {
-    if (data.slice(1).some((column) => column[index])) return index;
+  for (let index = 0, highest = top; index < labels.length; index += 1) {
+    labels[index].y = Math.max(labels[index].y, highest);
+    highest = labels[index].y + height;
   }
-  return data[0].length ? data[0].length - 1 : null;
 }

@@ -1,12 +1,21 @@
 // Paints the headline and the counters of every version.
 
 import { count, delta, duration, rate, share } from "./format.js";
-import { setText } from "./dom.js";
+import { setData, setHidden, setText } from "./dom.js";
 
 const COUNTS = ["orders", "pairs", "handled", "failed", "missing", "waiting", "late", "repeats"];
 const TIMES = ["p50", "p95", "p99"];
 const ASK_AGAIN_MS = 5000;
 const ALARMS = new Set(["failed", "missing", "late", "repeats"]);
+// As in dashboard/paint.py.
+const COMPARABLE = 0.95;
+const COMPARABLE_LEAST = 100;
+
+/** How far a version's time is from the control's; nothing while it has other orders. */
+function change(fact, version, control) {
+  const fair = version.pairs >= Math.max(COMPARABLE_LEAST, COMPARABLE * control.orders);
+  return fair ? delta(control[fact], version[fact]) : "";
+}
 
 export class Counters {
   constructor(root) {
@@ -43,7 +52,7 @@ export class Counters {
     const control = frame.versions[0];
     for (const version of frame.versions) this.paintVersion(version, control);
     const chosen = frame.versions.find((version) => version.name === dark);
-    if (chosen) this.paintHeadline(chosen, control);
+    if (chosen) this.paintHeadline(chosen, frame.versions);
   }
 
   paintVersion(version, control) {
@@ -58,20 +67,23 @@ export class Counters {
       const cell = place(fact);
       if (!cell) continue;
       setText(cell.firstElementChild, duration(version[fact]));
-      setText(cell.children[1], version === control ? "" : delta(control[fact], version[fact]));
+      setText(cell.children[1], change(fact, version, control));
     }
     if (version.percent !== null) setText(place("percent"), share(version.percent));
     setText(place("build"), version.build);
   }
 
-  paintHeadline(version, control) {
+  paintHeadline(version, versions) {
     const say = (fact, text) => setText(this.facts.get(`.headline.${fact}`), text);
     const name = this.facts.get(".headline.name");
     say("name", version.name);
-    if (name) name.dataset.role = version.role;
+    setData(name, "role", version.role);
+    setData(name, "place", String(versions.indexOf(version)));
     say("share", share(version.percent ?? 0));
     say("pairs", count(version.pairs));
-    say("median", delta(control.p50, version.p50) || "–");
+    const median = change("p50", version, versions[0]);
+    say("median", median);
+    setHidden(this.facts.get(".headline.median")?.parentElement, !median);
     say("failed", count(version.failed));
     say("missing", count(version.missing));
   }

@@ -44,7 +44,7 @@ export class Lights {
   }
 
   queue(key, length, slack) {
-    if (length === null) return this.light(key, "idle", "unknown");
+    if (length === null) return this.light(key, "idle", count(length));
     const text = key === "unsent" && length > UNSENT_SHOWN ? `${count(UNSENT_SHOWN)}+` : count(length);
     this.light(key, length <= slack ? "good" : "doubt", text);
   }
