@@ -18,6 +18,7 @@ import websockets
 from websockets.typing import Origin
 
 from local.broker_node import BrokerNode
+from local.postgres import private_postgres
 from tests.stack import EVERYTHING, KITCHENS, ROOT, Stack, a_stack, until
 
 pytestmark = pytest.mark.broker
@@ -35,7 +36,9 @@ def stack(tmp_path: Path, amqp_url: str) -> Iterator[Stack]:
 
 
 def sampled(stack: Stack) -> int:
-    return stack.number("select count(*) from restaurant_letter where sample like '%vlatest-b%'")
+    return stack.number(
+        "select count(*) from restaurant_letter where cast(sample as text) like '%vlatest-b%'"
+    )
 
 
 def until_all_observed(stack: Stack, *versions: str) -> None:
@@ -54,6 +57,19 @@ def percent_of(stack: Stack, version: str, percent: int) -> None:
 
 
 def test_every_order_of_a_rush_is_observed_once_a_version(stack: Stack) -> None:
+    rush_and_count(stack)
+
+
+@pytest.mark.postgres
+def test_every_order_of_a_rush_is_observed_once_a_version_on_postgresql(
+    tmp_path: Path, amqp_url: str
+) -> None:
+    with private_postgres() as url, a_stack(tmp_path, amqp_url, DATABASE_URL=url) as stack:
+        rush_and_count(stack)
+
+
+def rush_and_count(stack: Stack) -> None:
+    """Rush 400 orders through all processes, and hold every count against the rows."""
     stack.start(*EVERYTHING)
     summary = stack.manage("rush", "--orders", "400", "--rate", "100", "--seed", "5")
     assert "placed 400 orders" in summary
