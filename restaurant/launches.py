@@ -127,8 +127,23 @@ def end_launch(launch: Launch, *, at: datetime | None = None) -> None:
 
 
 def check_versions(control: str, dark: Sequence[str]) -> None:
-    """Each version has one part in a launch; raises LaunchRefused."""
+    """Each version has one part in a launch, and none that it changed; raises LaunchRefused.
+
+    A dark version's queue is bounded, the control's never: the broker does not let one become the
+    other, and would stop the relay.
+    """
     if control in dark:
         raise LaunchRefused(f"{control} is the control and cannot be a dark version as well")
     if len(set(dark)) != len(dark):
         raise LaunchRefused("a dark version is named twice")
+    if DarkVersion.objects.filter(version=control).exists():
+        raise LaunchRefused(
+            f"{control} was a dark version, and its queue on the broker is a dark one: deploy its "
+            "code under the live version's name, or as a version with a new name"
+        )
+    live = Launch.objects.filter(control__in=dark).values_list("control", flat=True).first()
+    if live is not None:
+        raise LaunchRefused(
+            f"{live} was a control, and its queue on the broker is a live one: give the dark copy "
+            f"a name of its own, such as {live}-b"
+        )

@@ -137,6 +137,26 @@ def test_a_wrong_launch_is_refused_whole(control: str, dark: list[tuple[str, str
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("control", "dark", "reason"),
+    [
+        ("vnext", "vlatest-c", "vnext was a dark version"),
+        ("vlatest", "vlatest-c", ""),
+        ("vlatest-2", "vlatest", "vlatest was a control"),
+    ],
+)
+def test_no_version_changes_from_dark_to_live_or_back(control: str, dark: str, reason: str) -> None:
+    end_launch(start_launch("first", "vlatest", [("vnext", Role.CANDIDATE, Decimal(100))]))
+    second = [(dark, Role.CANDIDATE, Decimal(5))]
+    if not reason:
+        assert start_launch("second", control, second).control == control
+        return
+    with pytest.raises(LaunchRefused, match=reason):
+        start_launch("second", control, second)
+    assert Launch.objects.count() == 1
+
+
+@pytest.mark.django_db
 def test_a_second_launch_waits_for_the_end_of_the_first() -> None:
     a_launch()
     with pytest.raises(LaunchRefused, match="open"):
