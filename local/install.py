@@ -63,11 +63,12 @@ RABBITMQ = Need(package="rabbitmq-server", is_there=lambda: rabbitmq.scripts() i
 POSTGRESQL = Need(package="postgresql", is_there=lambda: postgres.programs() is not None)
 CHROMIUM = Need(package="chromium", is_there=partial(_on_path, "chromium"))
 AMQP_TOOLS = Need(package="amqp-tools", is_there=partial(_on_path, "amqp-consume"))
+JQ = Need(package="jq", is_there=partial(_on_path, "jq"))
 
 _PURPOSES = {
     "venv": (VENV,),
     "broker": (RABBITMQ,),
-    "broker-tests": (RABBITMQ, AMQP_TOOLS),
+    "broker-tests": (RABBITMQ, AMQP_TOOLS, JQ),
     "database-tests": (RABBITMQ, POSTGRESQL),
     "browser-tests": (RABBITMQ, CHROMIUM),
 }

@@ -13,6 +13,10 @@ AMQP_URL="${AMQP_URL:-amqp://guest:guest@127.0.0.1:5672}"
 export AMQP_URL="${AMQP_URL%/}" # to amqp-tools, a last slash would name the virtual host ""
 export VERSION="${VERSION:-vshell}" ROLE="${ROLE:-candidate}" LAUNCH="${LAUNCH:-}"
 
+for tool in jq amqp-consume amqp-publish; do
+  command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install amqp-tools jq" >&2; exit 1; }
+done
+
 publish() { # EXCHANGE ROUTING_KEY [HEADER]; the body is read from standard input
   amqp-publish --url="$AMQP_URL" --exchange="$1" --routing-key="$2" ${3:+--header="$3"} \
     --content-type=application/json --persistent
