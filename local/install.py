@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -58,11 +59,21 @@ def _has_venv() -> bool:
     return importlib.util.find_spec("ensurepip") is not None
 
 
+def _has_library(name: str) -> bool:
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
+
+
 VENV = Need(package=f"python3.{sys.version_info.minor}-venv", is_there=_has_venv)
 RABBITMQ = Need(package="rabbitmq-server", is_there=lambda: rabbitmq.scripts() is not None)
 POSTGRESQL = Need(package="postgresql", is_there=lambda: postgres.programs() is not None)
 CHROMIUM = Need(package="chromium", is_there=partial(_on_path, "chromium"))
 AMQP_TOOLS = Need(package="amqp-tools", is_there=partial(_on_path, "amqp-consume"))
+#: Chromium's driver, which comes with Playwright, needs it.
+ATOMIC = Need(package="libatomic1", is_there=partial(_has_library, "libatomic.so.1"))
 JQ = Need(package="jq", is_there=partial(_on_path, "jq"))
 
 _PURPOSES = {
@@ -70,7 +81,7 @@ _PURPOSES = {
     "broker": (RABBITMQ,),
     "broker-tests": (RABBITMQ, AMQP_TOOLS, JQ),
     "database-tests": (RABBITMQ, POSTGRESQL),
-    "browser-tests": (RABBITMQ, CHROMIUM),
+    "browser-tests": (RABBITMQ, CHROMIUM, ATOMIC),
 }
 
 

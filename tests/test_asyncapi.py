@@ -167,7 +167,7 @@ def _examples(message: str) -> list[bytes]:
 def test_the_documents_examples_can_be_read() -> None:
     [order] = map(messages.decode_order, _examples("orderPlaced"))
     for kind in messages.EventKind:
-        [[event]] = map(messages.decode_events, _examples(f"order{kind.title()}"))
+        [event] = map(messages.decode_event, _examples(f"order{kind.title()}"))
         assert (event.kind, event.order_id) == (kind, order.id)
     headers = MESSAGES["orderPlaced"]["examples"][0]["headers"]
     assert _validator("OrderHeaders").is_valid(headers)

@@ -11,8 +11,15 @@ from pathlib import Path
 import pytest
 
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.messages import EventKind, Role, decode_events
-from kitchen_worker.contract.tests.making import LAUNCH, an_item, an_order, posted, posted_bytes
+from kitchen_worker.contract.messages import EventKind, Role
+from kitchen_worker.contract.tests.making import (
+    LAUNCH,
+    an_item,
+    an_order,
+    decode_events,
+    posted,
+    posted_bytes,
+)
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import (
     OBSERVER_QUEUE,

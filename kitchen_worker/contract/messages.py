@@ -210,12 +210,6 @@ def decode_event(raw: bytes) -> Event:
         raise UnreadableMessage(f"not an event: {cause}", raw) from cause
 
 
-def decode_events(raw: bytes) -> tuple[Event, ...]:
-    """Read a message of one event or several; raises what ``decode_event`` raises for the first
-    event that cannot be read."""
-    return tuple(decode_event(one) for one in split_events(raw))
-
-
 def utc_now() -> datetime:
     """The time of day, aware and UTC."""
     return datetime.now(UTC)

@@ -15,8 +15,14 @@ import pytest
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import RabbitBroker, connect
-from kitchen_worker.contract.messages import Event, EventKind, Order, Role, decode_events
-from kitchen_worker.contract.tests.making import an_item, an_order, posted, posted_bytes
+from kitchen_worker.contract.messages import Event, EventKind, Order, Role
+from kitchen_worker.contract.tests.making import (
+    an_item,
+    an_order,
+    decode_events,
+    posted,
+    posted_bytes,
+)
 from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
 from kitchen_worker.contract.topology import (
     OBSERVER_QUEUE,

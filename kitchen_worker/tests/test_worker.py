@@ -23,11 +23,17 @@ from kitchen_worker.contract.messages import (
     EventKind,
     Order,
     Role,
-    decode_events,
     utc_now,
 )
 from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.tests.making import LAUNCH, an_item, an_order, posted, posted_bytes
+from kitchen_worker.contract.tests.making import (
+    LAUNCH,
+    an_item,
+    an_order,
+    decode_events,
+    posted,
+    posted_bytes,
+)
 from kitchen_worker.contract.tests.waiting import DEADLINE_S, until
 from kitchen_worker.contract.topology import (
     KITCHEN_EVENTS,

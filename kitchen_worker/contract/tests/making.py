@@ -14,7 +14,9 @@ from kitchen_worker.contract.messages import (
     Order,
     OrderItem,
     Role,
+    decode_event,
     encode_order,
+    split_events,
 )
 from kitchen_worker.contract.topology import LAUNCH_HEADER, ORDERS, dark_header
 from kitchen_worker.contract.wire import Outgoing
@@ -83,3 +85,8 @@ def posted_bytes(
         message_id=message_id,
         headers={**(headers or {}), **({LAUNCH_HEADER: launch} if launch else {})},
     )
+
+
+def decode_events(raw: bytes) -> tuple[Event, ...]:
+    """All events of a message; raises for the first that cannot be read."""
+    return tuple(decode_event(one) for one in split_events(raw))

@@ -24,14 +24,13 @@ from kitchen_worker.contract.messages import (
     OversizedMessage,
     UnreadableMessage,
     decode_event,
-    decode_events,
     decode_order,
     encode_event,
     encode_order,
     join_events,
     split_events,
 )
-from kitchen_worker.contract.tests.making import an_event, an_item, an_order
+from kitchen_worker.contract.tests.making import an_event, an_item, an_order, decode_events
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 moments = st.datetimes(
