@@ -144,7 +144,7 @@ class Chart {
 
   axisRoom(values) {
     const longest = Math.max(6, ...(values ?? []).map((text) => text.length));
-    return longest * CHARACTER * FONT * this.palette.rem + 12;
+    return longest * CHARACTER * FONT * this.palette.rem + 24;
   }
 
   lines(version) {
