@@ -88,7 +88,8 @@ class Rosters:
 
     def _read(self, launches: set[UUID]) -> None:
         found = Launch.objects.filter(id__in=launches).prefetch_related("dark_versions")
-        self.known |= {launch.id: read_roster(launch) for launch in found}
+        # A new dict: the loop reads this one while a thread of the database is here.
+        self.known = self.known | {launch.id: read_roster(launch) for launch in found}
 
 
 #: The launch in which an order was placed, and the dark versions to which it was sent.
