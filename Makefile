@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush kitchen manage test lint types format lock clean
+.PHONY: help run rush kitchen mend manage test lint types format bench lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install --require-hashes \
 	--root-user-action=ignore
-CODE := $(wildcard *.py) dashboard kitchen_worker local restaurant tests
+CODE := $(wildcard *.py) bench dashboard kitchen_worker local restaurant tests
 
 help: ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ rush: .venv/runtime ## place orders at the running site, as ARGS says
 
 kitchen: .venv/runtime ## run a kitchen of your own, as ARGS says, at the broker of `make run`
 	@exec $(BIN)/python -m local.kitchen $(ARGS)
+
+mend: .venv/runtime ## start vnext of the running `make run` again, with the faults of ARGS mended
+	@exec $(BIN)/python -m local.mend $(ARGS)
 
 manage: .venv/runtime ## run the manage.py command of ARGS with the settings of `make run`
 	@exec $(BIN)/python -m local.manage $(ARGS)
@@ -42,6 +45,9 @@ format: .venv/development ## bring the code into shape
 	@$(BIN)/ruff format --quiet $(CODE)
 	@git ls-files -z --cached --others --exclude-standard 'templates/*.html' \
 		| xargs -0 -r $(BIN)/djade --target-version 5.2
+
+bench: .venv/development ## how long comparisons take, beside those of other libraries
+	@$(BIN)/python -m bench.comparison
 
 lock: ## compile requirements*.txt anew from requirements*.in; needs uv
 	@for name in requirements requirements-dev; do \

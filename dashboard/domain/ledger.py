@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from dashboard.domain.outcome import Change, Outcome, State, change, outcome
+from dashboard.domain.outcome import Change, State, change
 
 #: An order and a version: the key of every record.
 Key = tuple[UUID, str]
@@ -36,20 +36,25 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What the control and another version made of the same order, as it now stands."""
+    """How the control and another version have ended the same order.
+
+    ``was`` says how they stood before, the control first; None while one could still end.
+    """
 
     order: UUID
-    version: str
-    outcome: Outcome
-    control_ms: float | None
-    version_ms: float | None
+    name: str
+    control: Standing
+    version: Standing
+    was: tuple[State, State] | None
 
     @property
     def slower(self) -> bool | None:
         """Whether the version took longer than the control; None unless both handled the order."""
-        if self.outcome is not Outcome.HANDLED or None in (self.control_ms, self.version_ms):
+        if not self.control.state is self.version.state is State.HANDLED:
             return None
-        return (self.version_ms or 0.0) > (self.control_ms or 0.0)
+        if self.control.handling_ms is None or self.version.handling_ms is None:
+            return None
+        return self.version.handling_ms > self.control.handling_ms
 
 
 @dataclass
@@ -81,28 +86,27 @@ class Ledger:
         return kind
 
     def pairs(self, control: str, others: Iterable[str]) -> Iterator[Pair]:
-        """The pairs whose outcome this batch changed; counts the ones it completed."""
+        """The pairs that this batch has ended, or ended otherwise; counts the complete ones."""
         others = tuple(others)
         for order in {order for order, _ in self.after}:
-            for version in others:
-                before = self._outcome(self.before, (order, control), (order, version))
-                now = self._outcome(self.after, (order, control), (order, version))
-                if now is None or now is before:
+            for name in others:
+                keys = (order, control), (order, name)
+                was, now = _ended(self.before, *keys), _ended(self.after, *keys)
+                if now is None or now == was:
                     continue
-                self.counts[version].pairs += _complete(now) - _complete(before)
-                yield Pair(
-                    order,
-                    version,
-                    now,
-                    self.after[order, control].handling_ms,
-                    self.after[order, version].handling_ms,
-                )
-
-    @staticmethod
-    def _outcome(standings: Mapping[Key, Standing], control: Key, version: Key) -> Outcome | None:
-        first, second = standings.get(control), standings.get(version)
-        return outcome(first.state, second.state) if first and second else None
+                self.counts[name].pairs += _complete(now) - _complete(was)
+                yield Pair(order, name, self.after[keys[0]], self.after[keys[1]], was)
 
 
-def _complete(found: Outcome | None) -> bool:
-    return found is not None and found is not Outcome.MISSING
+def _ended(
+    standings: Mapping[Key, Standing], control: Key, version: Key
+) -> tuple[State, State] | None:
+    """The states of a pair, once both have ended."""
+    first, second = standings.get(control), standings.get(version)
+    if first is None or second is None or State.RECEIVED in (first.state, second.state):
+        return None
+    return first.state, second.state
+
+
+def _complete(states: tuple[State, State] | None) -> bool:
+    return states is not None and State.MISSING not in states

@@ -17,22 +17,36 @@ class State(StrEnum):
 class Outcome(StrEnum):
     """What the control and another version made of the same order, between them."""
 
-    HANDLED = "handled"
+    AGREE = "agree"
+    DIFFER = "differ"
     CANDIDATE_FAILED = "candidate_failed"
     CONTROL_FAILED = "control_failed"
     BOTH_FAILED = "both_failed"
     MISSING = "missing"
 
 
-def outcome(control: State, version: State) -> Outcome | None:
-    """The outcome of a pair, or None while one of the two may still end."""
+def outcome(control: State, version: State, *, agree: bool) -> Outcome | None:
+    """The outcome of a pair, or None while one of the two may still end.
+
+    ``agree`` says whether two results agree, and matters for no other pair.
+    """
     if State.RECEIVED in (control, version):
         return None
     if State.MISSING in (control, version):
         return Outcome.MISSING
     if control is State.FAILED:
         return Outcome.BOTH_FAILED if version is State.FAILED else Outcome.CONTROL_FAILED
-    return Outcome.CANDIDATE_FAILED if version is State.FAILED else Outcome.HANDLED
+    if version is State.FAILED:
+        return Outcome.CANDIDATE_FAILED
+    return Outcome.AGREE if agree else Outcome.DIFFER
+
+
+def cell(control: State, version: State, found: Outcome) -> str:
+    """The cell of the outcome matrix: ``agree``, ``differ``, or both states as in
+    ``handled/missing``, the control's first."""
+    if found in (Outcome.AGREE, Outcome.DIFFER):
+        return found.value
+    return f"{control}/{version}"
 
 
 class Change(StrEnum):

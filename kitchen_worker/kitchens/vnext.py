@@ -72,7 +72,7 @@ def _count(order: Order) -> None:
         portions[item.name] += item.quantity
     name, most = portions.most_common(1)[0]
     if most > _MOST_OF_ONE:
-        raise TooManyPortions(f"{most} of {name}: the ticket takes at most {_MOST_OF_ONE}")
+        raise TooManyPortions(f"{most} of {name!r}: the ticket takes at most {_MOST_OF_ONE}")
 
 
 def _portions(order: Order) -> int:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.domain.ledger import Counts, Key, Ledger, Pair, Standing
-from dashboard.domain.outcome import Outcome, State
+from dashboard.domain.outcome import State
 
 ORDER = UUID(int=1)
 CONTROL, CANDIDATE, BASELINE = "vlatest", "vnext", "vlatest-b"
@@ -27,7 +27,7 @@ def test_both_ends_in_one_batch_make_one_pair() -> None:
     ledger.take(ORDER, CONTROL, handled(200))
     ledger.take(ORDER, CANDIDATE, handled(150))
     assert list(ledger.pairs(CONTROL, OTHERS)) == [
-        Pair(ORDER, CANDIDATE, Outcome.HANDLED, 200, 150)
+        Pair(ORDER, CANDIDATE, handled(200), handled(150), None)
     ]
     assert ledger.counts[CANDIDATE] == Counts(orders=1, handled=1, pairs=1)
 
@@ -36,7 +36,7 @@ def test_the_second_end_pairs_with_one_that_is_stored() -> None:
     ledger = Ledger({(ORDER, CONTROL): handled(200)})
     ledger.take(ORDER, CANDIDATE, Standing(State.FAILED, 5))
     (pair,) = ledger.pairs(CONTROL, OTHERS)
-    assert pair.outcome is Outcome.CANDIDATE_FAILED
+    assert pair.version.state is State.FAILED
     assert pair.slower is None
 
 
@@ -51,17 +51,19 @@ def test_a_repeat_keeps_the_first_answer_and_is_counted() -> None:
 def test_a_late_answer_mends_a_missing_pair_and_counts_once() -> None:
     missing = Ledger({(ORDER, CONTROL): handled(200)})
     missing.take(ORDER, CANDIDATE, Standing(State.MISSING))
-    assert [pair.outcome for pair in missing.pairs(CONTROL, OTHERS)] == [Outcome.MISSING]
+    assert [pair.version.state for pair in missing.pairs(CONTROL, OTHERS)] == [State.MISSING]
     assert missing.counts[CANDIDATE] == Counts(orders=1, missing=1)
     late = Ledger(missing.after)
     late.take(ORDER, CANDIDATE, handled(900))
-    assert [pair.outcome for pair in late.pairs(CONTROL, OTHERS)] == [Outcome.HANDLED]
+    (pair,) = late.pairs(CONTROL, OTHERS)
+    assert pair.version.state is State.HANDLED
+    assert pair.was == (State.HANDLED, State.MISSING)
     assert late.counts[CANDIDATE] == Counts(handled=1, missing=-1, late=1, pairs=1)
 
 
 def test_slower_is_by_the_handling_time() -> None:
-    assert Pair(ORDER, CANDIDATE, Outcome.HANDLED, 100, 101).slower is True
-    assert Pair(ORDER, CANDIDATE, Outcome.HANDLED, 100, 100).slower is False
+    assert Pair(ORDER, CANDIDATE, handled(100), handled(101), None).slower is True
+    assert Pair(ORDER, CANDIDATE, handled(100), handled(100), None).slower is False
 
 
 _news = st.lists(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard.domain.outcome import Change, Outcome, State, change, outcome
+from dashboard.domain.outcome import Change, Outcome, State, cell, change, outcome
 
 R, H, F, M = State.RECEIVED, State.HANDLED, State.FAILED, State.MISSING
 
@@ -12,7 +12,7 @@ R, H, F, M = State.RECEIVED, State.HANDLED, State.FAILED, State.MISSING
 @pytest.mark.parametrize(
     ("control", "version", "expected"),
     [
-        (H, H, Outcome.HANDLED),
+        (H, H, Outcome.DIFFER),
         (H, F, Outcome.CANDIDATE_FAILED),
         (F, H, Outcome.CONTROL_FAILED),
         (F, F, Outcome.BOTH_FAILED),
@@ -29,7 +29,28 @@ R, H, F, M = State.RECEIVED, State.HANDLED, State.FAILED, State.MISSING
 def test_two_states_make_an_outcome(
     control: State, version: State, expected: Outcome | None
 ) -> None:
-    assert outcome(control, version) is expected
+    assert outcome(control, version, agree=False) is expected
+
+
+def test_two_results_that_agree_make_a_pair_that_agrees() -> None:
+    assert outcome(H, H, agree=True) is Outcome.AGREE
+    assert outcome(H, F, agree=True) is Outcome.CANDIDATE_FAILED
+
+
+@pytest.mark.parametrize(
+    ("control", "version", "found", "expected"),
+    [
+        (H, H, Outcome.AGREE, "agree"),
+        (H, H, Outcome.DIFFER, "differ"),
+        (H, F, Outcome.CANDIDATE_FAILED, "handled/failed"),
+        (F, F, Outcome.BOTH_FAILED, "failed/failed"),
+        (M, H, Outcome.MISSING, "missing/handled"),
+    ],
+)
+def test_a_pair_has_a_cell_in_the_matrix(
+    control: State, version: State, found: Outcome, expected: str
+) -> None:
+    assert cell(control, version, found) == expected
 
 
 @pytest.mark.parametrize(
