@@ -1,4 +1,4 @@
-"""One batch of news: record, pair, tally, commit. The only writer of observations and pairs.
+"""One batch of news: record, pair, tally, commit. The only writer of observations.
 
 Every batch first locks its launch's tallies, so that several observers take turns; what a repeat
 or a late answer is, the ledger decides from what is stored.
@@ -15,10 +15,12 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
-from dashboard.domain.ledger import Counts, Key, Ledger, Pair, Standing
+from dashboard.answers import Answers
+from dashboard.domain.ledger import Counts, Key, Ledger, Standing
 from dashboard.domain.outcome import Change, State
 from dashboard.domain.sketch import LogHistogram
-from dashboard.models import Comparison, Observation, Tally, TimeSlice
+from dashboard.models import Observation, Tally, TimeSlice
+from dashboard.pairing import record_pairs
 from dashboard.rosters import Roster
 from kitchen_worker.contract.messages import Event, EventKind
 
@@ -42,7 +44,8 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
     """Take in events of one launch, in one transaction. Raises django.db.Error."""
     with transaction.atomic():
         tallies = _locked_tallies(roster)
-        ledger = Ledger(_standings(UUID(event.order_id) for event in events))
+        answers = Answers.stored({UUID(event.order_id) for event in events})
+        ledger = Ledger(answers.standings)
         rows: dict[Key, Observation] = {}
         ends: list[Event] = []
         for event in events:
@@ -50,11 +53,12 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
             kind = ledger.take(*key, Standing(State(event.kind), event.handling_ms))
             if kind in (Change.REPEATED, Change.STALE):
                 continue
+            answers.hear(event)
             rows[key] = _observation(roster, event, late=kind is Change.MENDED)
             if event.kind is not EventKind.RECEIVED:
                 ends.append(event)
         _write_observations(rows.values(), _OBSERVED)
-        _write_pairs(roster, ledger, now)
+        record_pairs(roster, tallies, ledger, answers, now)
         _add_times(roster, tallies, ends, now)
         _add_counts(tallies, ledger.counts, events, now)
 
@@ -63,7 +67,8 @@ def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) 
     """Mark as missing what nobody answered in time, in one transaction; says how many it marked."""
     with transaction.atomic():
         tallies = _locked_tallies(roster)
-        ledger = Ledger(_standings(silence.order for silence in silences))
+        answers = Answers.stored({silence.order for silence in silences})
+        ledger = Ledger(answers.standings)
         rows = [
             _missing(roster, silence)
             for silence in silences
@@ -71,7 +76,7 @@ def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) 
             in (Change.NEW, Change.ENDED)
         ]
         _write_observations(rows, ("state",))
-        _write_pairs(roster, ledger, now)
+        record_pairs(roster, tallies, ledger, answers, now)
         _add_counts(tallies, ledger.counts, (), now)
         return len(rows)
 
@@ -87,16 +92,6 @@ def _locked_tallies(roster: Roster) -> dict[str, Tally]:
     )
     locked = Tally.objects.select_for_update().filter(launch=roster.launch).order_by("id")
     return {tally.version: tally for tally in locked}
-
-
-def _standings(orders: Iterable[UUID]) -> dict[Key, Standing]:
-    known = Observation.objects.filter(order__in=set(orders))
-    return {
-        (order, version): Standing(State(state), handling_ms)
-        for order, version, state, handling_ms in known.values_list(
-            "order", "version", "state", "handling_ms"
-        )
-    }
 
 
 def _observation(roster: Roster, event: Event, *, late: bool) -> Observation:
@@ -138,7 +133,6 @@ _OBSERVED = (
     "state", "late", "build", "worker", "delivery", "placed_at", "received_at", "finished_at",
     "queue_ms", "handling_ms", "result", "error_type", "error_message",
 )  # fmt: skip
-_COMPARED = ("outcome", "control_ms", "version_ms", "slower", "compared_at")
 
 
 def _write_observations(rows: Iterable[Observation], fields: Sequence[str]) -> None:
@@ -149,30 +143,6 @@ def _write_observations(rows: Iterable[Observation], fields: Sequence[str]) -> N
         update_conflicts=True,
         unique_fields=_KEY,
         update_fields=fields,
-    )
-
-
-def _write_pairs(roster: Roster, ledger: Ledger, now: datetime) -> None:
-    others = [version for version in roster.roles if version != roster.control]
-    Comparison.objects.bulk_create(
-        [_comparison(roster, pair, now) for pair in ledger.pairs(roster.control, others)],
-        batch_size=_BULK,
-        update_conflicts=True,
-        unique_fields=_KEY,
-        update_fields=_COMPARED,
-    )
-
-
-def _comparison(roster: Roster, pair: Pair, now: datetime) -> Comparison:
-    return Comparison(
-        launch=roster.launch,
-        order=pair.order,
-        version=pair.version,
-        outcome=pair.outcome,
-        control_ms=pair.control_ms,
-        version_ms=pair.version_ms,
-        slower=pair.slower,
-        compared_at=now,
     )
 
 
@@ -196,7 +166,7 @@ def _add_counts(
     for version, added in counts.items():
         for name, number in asdict(added).items():
             setattr(tallies[version], name, getattr(tallies[version], name) + number)
-    fields = [*asdict(Counts()), "sketch", "newest_at", "ended_until", "build"]
+    fields = [*asdict(Counts()), "matrix", "sketch", "newest_at", "ended_until", "build"]
     Tally.objects.bulk_update([tallies[version] for version in counts], fields)
 
 

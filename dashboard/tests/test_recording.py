@@ -49,7 +49,7 @@ def test_two_ends_make_two_observations_and_one_pair(roster: Roster) -> None:
     say(roster, order, "vnext", EventKind.HANDLED, handling_ms=150.0)
     assert Observation.objects.count() == 2
     pair = Comparison.objects.get()
-    assert (pair.version, pair.outcome) == ("vnext", Outcome.HANDLED)
+    assert (pair.version, pair.outcome) == ("vnext", Outcome.AGREE)
     assert (pair.control_ms, pair.version_ms, pair.slower) == (200.0, 150.0, False)
     assert counts(roster, "vlatest") == {"orders": 1, "handled": 1}
     assert counts(roster, "vnext") == {"orders": 1, "handled": 1, "pairs": 1}
@@ -103,7 +103,7 @@ def test_silence_is_missing_and_a_late_answer_mends_it(roster: Roster) -> None:
     say(roster, order, "vnext", EventKind.HANDLED)
     observation = Observation.objects.get(version="vnext")
     assert (observation.state, observation.late) == (State.HANDLED, True)
-    assert Comparison.objects.get().outcome == Outcome.HANDLED
+    assert Comparison.objects.get().outcome == Outcome.AGREE
     assert counts(roster, "vnext") == {"orders": 1, "handled": 1, "late": 1, "pairs": 1}
 
 

@@ -1,22 +1,14 @@
-"""The dashboard's tables: what was observed, what was paired, and the running state of a launch.
-
-Orders and launches are named by their ids and never by foreign keys: these tables can be dropped,
-and kept elsewhere, without the restaurant noticing.
-"""
+"""Facts: what was observed, what was paired, and the running state of a launch."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import ClassVar
 
 from django.db import models
 
 from dashboard.domain.outcome import Outcome, State
+from dashboard.models.choices import choices
 from kitchen_worker.contract.messages import Role
-
-
-def _choices(kinds: type[StrEnum]) -> list[tuple[str, str]]:
-    return [(kind.value, kind.value.replace("_", " ")) for kind in kinds]
 
 
 class Observation(models.Model):
@@ -25,8 +17,8 @@ class Observation(models.Model):
     launch = models.UUIDField()
     order = models.UUIDField()
     version = models.CharField(max_length=40)
-    role = models.CharField(max_length=9, choices=_choices(Role))
-    state = models.CharField(max_length=8, choices=_choices(State))
+    role = models.CharField(max_length=9, choices=choices(Role))
+    state = models.CharField(max_length=8, choices=choices(State))
     #: True when the answer came after the deadline had passed.
     late = models.BooleanField(default=False)
     build = models.CharField(max_length=200, blank=True)
@@ -58,9 +50,13 @@ class Comparison(models.Model):
     order = models.UUIDField()
     #: The version that is held against the control.
     version = models.CharField(max_length=40)
-    outcome = models.CharField(max_length=16, choices=_choices(Outcome))
+    outcome = models.CharField(max_length=16, choices=choices(Outcome))
     control_ms = models.FloatField(null=True)
     version_ms = models.FloatField(null=True)
+    #: The Signature of the differences that it shows; null where it shows none.
+    signature = models.BigIntegerField(null=True)
+    #: The signature's members where that is the folded one, as JSON text; else empty.
+    members = models.TextField(blank=True)
     #: True when the version took longer than the control; null unless both handled the order.
     slower = models.BooleanField(null=True)
     compared_at = models.DateTimeField()
@@ -75,6 +71,11 @@ class Comparison(models.Model):
                 fields=["launch", "version", "-id"],
                 name="slower_pairs",
                 condition=models.Q(slower=True),
+            ),
+            models.Index(
+                fields=["signature", "-id"],
+                name="pairs_by_signature",
+                condition=models.Q(signature__isnull=False),
             ),
         ]
 
@@ -100,6 +101,8 @@ class Tally(models.Model):
     repeats = models.PositiveBigIntegerField(default=0)
     #: Orders that both the control and this version have ended; none for the control itself.
     pairs = models.PositiveBigIntegerField(default=0)
+    #: The outcome matrix: pairs by cell (dashboard.domain.outcome.cell); empty for the control.
+    matrix = models.JSONField(default=dict)
     #: Handling times: a LogHistogram's buckets.
     sketch = models.JSONField(default=dict)
     #: When it was last heard of.

@@ -1,0 +1,47 @@
+"""A database that was filled by an earlier release."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BEFORE = ("dashboard", "0001_initial")
+
+
+def test_pairs_that_were_stored_before_results_were_compared_are_to_be_judged() -> None:
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes("dashboard")
+    old = MigrationExecutor(connection)
+    old.migrate([BEFORE])
+    apps = old.loader.project_state([BEFORE]).apps
+    launch = uuid4()
+    apps.get_model("dashboard", "Tally").objects.create(
+        launch=launch, version="vnext", role="candidate"
+    )
+    times = {"handled": (1.0, 2.0), "candidate_failed": (1.0, 2.0), "missing": (1.0, None)}
+    for outcome, (control_ms, version_ms) in times.items():
+        apps.get_model("dashboard", "Comparison").objects.create(
+            launch=launch,
+            order=uuid4(),
+            version="vnext",
+            outcome=outcome,
+            control_ms=control_ms,
+            version_ms=version_ms,
+            compared_at=timezone.now(),
+        )
+
+    new = MigrationExecutor(connection)
+    new.migrate(latest)
+
+    apps = new.loader.project_state(latest).apps
+    rejudging = apps.get_model("dashboard", "Rejudging").objects.get()
+    tally = apps.get_model("dashboard", "Tally").objects.get()
+    outcomes = apps.get_model("dashboard", "Comparison").objects.values_list("outcome", flat=True)
+    assert (rejudging.launch, rejudging.cursor) == (launch, 0)
+    assert tally.matrix == {"agree": 1, "handled/failed": 1, "handled/missing": 1}
+    assert sorted(outcomes) == ["agree", "candidate_failed", "missing"]
