@@ -22,6 +22,7 @@ from dashboard.domain.sketch import LogHistogram
 from dashboard.models import Observation, Tally, TimeSlice
 from dashboard.pairing import record_pairs
 from dashboard.rosters import Roster
+from dashboard.texts import storable
 from kitchen_worker.contract.messages import Event, EventKind
 
 #: Length of a TimeSlice, in seconds.
@@ -103,8 +104,8 @@ def _observation(roster: Roster, event: Event, *, late: bool) -> Observation:
         role=event.role,
         state=State(event.kind),
         late=late,
-        build=_storable(event.build),
-        worker=_storable(event.worker),
+        build=storable(event.build),
+        worker=storable(event.worker),
         delivery=event.delivery,
         placed_at=event.placed_at,
         received_at=event.received_at,
@@ -112,8 +113,8 @@ def _observation(roster: Roster, event: Event, *, late: bool) -> Observation:
         queue_ms=event.queue_ms,
         handling_ms=event.handling_ms,
         result=result,
-        error_type=_storable(event.error.type) if event.error else "",
-        error_message=_storable(event.error.message) if event.error else "",
+        error_type=storable(event.error.type) if event.error else "",
+        error_message=storable(event.error.message) if event.error else "",
     )
 
 
@@ -159,7 +160,7 @@ def _add_counts(
     for event in events:
         tally = tallies[event.version]
         tally.newest_at = now
-        tally.build = _storable(event.build)
+        tally.build = storable(event.build)
         if event.kind is not EventKind.RECEIVED and event.placed_at is not None:
             placed_at = min(event.placed_at, now)
             tally.ended_until = max(placed_at, tally.ended_until or placed_at)
@@ -223,8 +224,3 @@ def _slice_start(event: Event, now: datetime) -> int:
     if abs((finished - now).total_seconds()) > _MAX_CLOCK_ERROR_S:
         finished = now
     return int(finished.timestamp()) // SLICE_S * SLICE_S
-
-
-def _storable(text: str) -> str:
-    """Text without NUL, which PostgreSQL cannot keep."""
-    return text.replace("\x00", "\ufffd")

@@ -31,7 +31,7 @@ else:
     _FormSet, _Paginator = forms.BaseInlineFormSet, Paginator
 
 #: Rows that lists count and page through; what lies beyond is found by searching.
-_COUNTED = 5_000
+COUNTED = 5_000
 
 
 class BoundedPaginator(_Paginator):
@@ -39,11 +39,11 @@ class BoundedPaginator(_Paginator):
 
     @cached_property
     def count(self) -> int:
-        """The number of rows, at most ``_COUNTED``."""
+        """The number of rows, at most ``COUNTED``."""
         rows = self.object_list
         if isinstance(rows, QuerySet):
-            return rows.values("pk")[:_COUNTED].count()
-        return min(len(rows), _COUNTED)
+            return rows.values("pk")[:COUNTED].count()
+        return min(len(rows), COUNTED)
 
 
 class ReadOnly:

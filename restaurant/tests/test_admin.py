@@ -184,7 +184,7 @@ def test_an_order_is_found_by_number_and_by_id(admin_client: Client, page: str) 
 def test_a_list_costs_a_fixed_number_of_bounded_statements(
     admin_client: Client, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin, "_COUNTED", 60)
+    monkeypatch.setattr(admin, "COUNTED", 60)
     some_orders(70)
     with CaptureQueriesContext(connection) as queries:
         response = admin_client.get(f"/admin/restaurant/{page}/")

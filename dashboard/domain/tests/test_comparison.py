@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from dashboard.domain.comparison import (
 from dashboard.domain.globs import Glob
 from dashboard.domain.lists import UNORDERED, Lists
 from dashboard.domain.paths import NOTHING, find
+from dashboard.domain.tests.growth import stays_in_hand
 
 NAN = float("nan")
 INFINITY = float("inf")
@@ -373,7 +373,6 @@ LARGE = {
 def test_a_large_document_does_not_take_long(name: str, treated: Lists) -> None:
     control, version, by_position = LARGE[name]
     assert len(json.dumps(control)) > 200_000
-    begun = time.perf_counter()
-    found = compare(control, version, treated)
-    assert time.perf_counter() - begun < 1
+    with stays_in_hand():
+        found = compare(control, version, treated)
     assert len(found.differences) == by_position or treated

@@ -1,0 +1,181 @@
+"""What a rule would hide, before it is saved: exactly what then vanishes."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from dashboard import grouping
+from dashboard.discrepancies import against
+from dashboard.domain.comparison import Kind
+from dashboard.domain.rules import Rule, Treatment
+from dashboard.models import Comparison, Discrepancy, Rejudging
+from dashboard.preview import EXAMPLES, Preview, preview
+from dashboard.recording import record_events
+from dashboard.rejudging import request, step
+from dashboard.rosters import Roster, read_roster
+from dashboard.tests.factories import a_launch, an_event
+from dashboard.tests.making import NOW, a_draft, a_pair, a_rule
+from kitchen_worker.contract.messages import EventKind, Failure
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def roster() -> Roster:
+    return read_roster(a_launch())
+
+
+def counts() -> dict[int, int]:
+    return dict(Discrepancy.objects.values_list("pk", "count"))
+
+
+def differing() -> int:
+    return Comparison.objects.filter(outcome="differ").count()
+
+
+def saved_and_applied(roster: Roster, draft: Rule) -> None:
+    a_rule(draft)
+    request(roster.launch, author="ada", now=NOW)
+    while step(NOW) is not None:
+        pass
+
+
+def many_pairs(roster: Roster) -> None:
+    for number in range(12):
+        ours = {"cook": "Ada", "minutes": 10, "total": "3.50", "items": ["a", "b", "c"]}
+        theirs = {
+            "cook": f"cook {number % 4}",
+            "minutes": 10 + number % 3,
+            "total": "3.5" if number % 2 else "3.49",
+            "items": ["c", "b", "a"] if number % 5 == 0 else ours["items"],
+        }
+        a_pair(roster, ours, theirs)
+        a_pair(roster, ours, {**ours, "cook": f"cook {number}"}, name="vlatest-b")
+    a_pair(roster, {"cook": "Ada"}, {"cook": "Bob"})
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        a_draft("cook"),
+        a_draft("cook", version="vnext"),
+        a_draft("**"),
+        a_draft("minutes", Treatment.TOLERANCE, absolute=1),
+        a_draft("total", Treatment.DECIMAL),
+        a_draft("items", Treatment.UNORDERED),
+        a_draft("cook", Treatment.REPLACE, pattern="[0-9]", replacement="#"),
+        a_draft("nothing.like.it"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("folded_beyond", [200, 2])
+def test_what_is_previewed_is_what_then_vanishes(
+    roster: Roster, draft: Rule, folded_beyond: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", folded_beyond)
+    many_pairs(roster)
+    before, were_differing = counts(), differing()
+    found = preview(roster.launch, draft, NOW)
+    assert (counts(), differing()) == (before, were_differing)
+    saved_and_applied(roster, draft)
+    after = counts()
+    assert found.complete
+    assert found.hidden == were_differing - differing()
+    assert {row.pk for row in found.vanishing} == {
+        pk for pk, count in before.items() if count and not after[pk]
+    }
+    assert {row.pk: less for row, less in found.shrinking} == {
+        pk: count - after[pk] for pk, count in before.items() if 0 < after[pk] < count
+    }
+
+
+def test_it_says_how_many_of_how_many_and_of_which_version(roster: Roster) -> None:
+    many_pairs(roster)
+    found = preview(roster.launch, a_draft("cook"), NOW)
+    assert (found.looked, found.of) == (25, 25)
+    assert found.hidden_of == {"vnext": 1, "vlatest-b": 12}
+    alone = preview(roster.launch, a_draft("cook", version="vlatest-b"), NOW)
+    assert (alone.looked, alone.of, alone.hidden) == (12, 12, 12)
+
+
+def test_three_examples_show_what_would_be_ignored_each_kind_of_it_first(roster: Roster) -> None:
+    orders = [
+        a_pair(roster, {"a": 1, "b": 1, "c": 1}, {"a": number + 2, "c": 1}) for number in range(5)
+    ]
+    found = preview(roster.launch, a_draft("**"), NOW)
+    assert len(found.examples) == EXAMPLES
+    assert {(one.kind, one.shown) for _, one in found.examples} == {
+        (Kind.VALUE, "a"),
+        (Kind.MISSING, "b"),
+    }
+    assert found.examples[0][0] == orders[-1]
+
+
+def test_pairs_that_failed_have_no_part_in_it(roster: Roster) -> None:
+    order = a_pair(roster, {"a": 1}, {"a": 2})
+    other = a_pair(roster, {"a": 1}, {"a": 1}, name="vlatest-b")
+    for version, kind in (("vnext", EventKind.FAILED), ("vlatest", EventKind.HANDLED)):
+        record_events(roster, [an_event(roster.launch, other, version, kind)], NOW)
+    found = preview(roster.launch, a_draft("**"), NOW)
+    assert (found.looked, found.of, found.hidden) == (1, 1, 1)
+    assert found.examples[0][0] == order
+
+
+def test_failures_of_both_are_looked_at_where_they_differ(roster: Roster) -> None:
+    for message in ("too many", "too many", "no such dish"):
+        order = uuid4()
+        for version, said in (("vlatest", "too many"), ("vnext", message)):
+            failure = Failure(type="Refused", message=said)
+            event = an_event(roster.launch, order, version, EventKind.FAILED, error=failure)
+            record_events(roster, [event], NOW)
+    found = preview(roster.launch, a_draft("error.message"), NOW)
+    assert (found.looked, found.of, found.hidden) == (1, 1, 1)
+
+
+def test_only_so_many_are_looked_at_the_newest_and_it_says_so(roster: Roster) -> None:
+    for _ in range(130):
+        a_pair(roster, {"a": 1}, {"a": 2})
+    found = preview(roster.launch, a_draft("a"), NOW, at_most=100)
+    assert (found.looked, found.of, found.complete) == (100, 130, False)
+    assert (found.vanishing, [less for _, less in found.shrinking]) == ([], [100])
+
+
+def test_it_stops_when_its_time_is_over(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.preview.MAX_S", -1)
+    a_pair(roster, {"a": 1}, {"a": 2})
+    found = preview(roster.launch, a_draft("a"), NOW)
+    assert (found.looked, found.complete) == (0, False)
+
+
+def test_a_launch_without_differences_has_nothing_to_preview(roster: Roster) -> None:
+    a_pair(roster, {"a": 1}, {"a": 1})
+    assert preview(roster.launch, a_draft("a"), NOW) == Preview(complete=True)
+
+
+def test_what_counts_against_the_version_falls_by_what_was_previewed(roster: Roster) -> None:
+    many_pairs(roster)
+    before = against(roster.launch, "vnext")
+    draft = a_draft("cook", version="vnext")
+    found = preview(roster.launch, draft, NOW)
+    saved_and_applied(roster, draft)
+    assert before - against(roster.launch, "vnext") == found.hidden == 1
+    assert Rejudging.objects.get().changed > 0
+
+
+def test_a_preview_costs_as_many_statements_however_many_pairs_a_chunk_has(
+    roster: Roster,
+) -> None:
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            preview(roster.launch, a_draft("a"), NOW)
+        return len(queries)
+
+    a_pair(roster, {"a": 1}, {"a": 2})
+    few = statements()
+    for _ in range(50):
+        a_pair(roster, {"a": 1}, {"a": 2})
+    assert statements() == few < 20
