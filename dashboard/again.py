@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from dashboard.domain.outcome import State
 from dashboard.models import Observation
 from kitchen_worker.contract.messages import ORDER_PLACED
-from kitchen_worker.contract.topology import ORDERS, dark_header
+from kitchen_worker.contract.topology import LAUNCH_HEADER, ORDERS, ORDERS_DARK, dark_header
 from restaurant.menu import BY_NAME
 
 _NEXT = " \\\n  "
@@ -34,18 +34,27 @@ def curl(lines: Sequence[Portion], note: str, *, url: str) -> str:
     return _NEXT.join([*parts, f"--data {shlex.quote(body)}"])
 
 
-def amqp_publish(body: str, headers: dict[str, str]) -> str:
+def amqp_publish(body: str, headers: dict[str, str], *, exchange: str = ORDERS) -> str:
     """The same message once more, with amqp-tools."""
     said = [f"--header {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
     # To amqp-tools, a last slash would name the virtual host "".
-    parts = [f'amqp-publish --url "${{AMQP_URL%/}}" --exchange {ORDERS} --persistent']
+    parts = [f'amqp-publish --url "${{AMQP_URL%/}}" --exchange {exchange} --persistent']
     parts += ["--content-type application/json", *said, f"--body {shlex.quote(body)}"]
     return _NEXT.join(parts)
 
 
 def headers(launch: str, sample: Sequence[str]) -> dict[str, str]:
     """The order message's headers."""
-    return ({"launch": launch} if launch else {}) | {dark_header(name): "1" for name in sample}
+    said = {LAUNCH_HEADER: launch} if launch else {}
+    return said | {dark_header(name): "1" for name in sample}
+
+
+def to_dark(body: str, launch: str, sample: Sequence[str]) -> list[tuple[str, str]]:
+    """Each dark version that had the order, and the command that sends it to this one alone."""
+    return [
+        (version, amqp_publish(body, headers(launch, [version]), exchange=ORDERS_DARK))
+        for version in sample
+    ]
 
 
 def sent_message(order: str, body: str, headers: dict[str, str]) -> str:

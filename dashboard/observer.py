@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,15 +17,18 @@ import msgspec
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
+from dashboard.chores import Chores
 from dashboard.dead_letters import record_dead_letters
 from dashboard.recording import record_events
+from dashboard.replay_answers import record_answers
+from dashboard.replaying import give_up_overdue
 from dashboard.rosters import Rosters
 from dashboard.sweep import sweep
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.dead_letters import Refused, put_aside
 from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.hearing import Heard, hear
-from kitchen_worker.contract.messages import utc_now
+from kitchen_worker.contract.messages import Event, utc_now
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.wire import Broker, Deliveries, Outgoing
 from restaurant.patience import in_database
@@ -57,16 +60,24 @@ class Observer:
     rosters: Rosters = field(default_factory=Rosters)
     changed: set[UUID] = field(default_factory=set)
     announced: int = 0
+    #: Whether more events wait than one batch takes.
+    behind: bool = False
 
     async def session(self, broker: Broker) -> None:
         """Observe on a connected broker until shutdown; raises BrokerLost."""
         await broker.declare(topology.observer(self.limits))
         events = await broker.consume(topology.OBSERVER_QUEUE, prefetch=PREFETCH)
         dead = await broker.consume(topology.DEAD_LETTERS_QUEUE, prefetch=BATCH)
+        chores = Chores(
+            shutdown=self.shutdown,
+            is_busy=lambda: self.behind,
+            on_change=self._note_changed,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._observe(broker, events))
             tasks.create_task(self._collect_dead_letters(dead))
             tasks.create_task(self._announce(broker))
+            tasks.create_task(chores.run(broker))
 
     async def _observe(self, broker: Broker, deliveries: Deliveries) -> None:
         """Take batch after batch; sweep when the queue is empty, and not before everybody was
@@ -74,8 +85,8 @@ class Observer:
         next_sweep = time.monotonic() + self.deadline.total_seconds()
         while not self.shutdown.requested:
             self.health.beat()
-            more_waiting = await self.step(broker, deliveries)
-            if not more_waiting and time.monotonic() >= next_sweep:
+            self.behind = await self.step(broker, deliveries)
+            if not self.behind and time.monotonic() >= next_sweep:
                 await self._sweep()
                 next_sweep = time.monotonic() + SWEEP_EVERY_S
         await deliveries.cancel()
@@ -98,30 +109,21 @@ class Observer:
         admissions = self.rosters.admit([one.event for one in heard])
         refused: list[Refused] = []
         by_launch: defaultdict[UUID, list[Heard]] = defaultdict(list)
+        replayed: list[Heard] = []
         for one, admission in zip(heard, admissions, strict=True):
             if admission.reason:
                 refused.append(one.refused(admission.reason))
+            elif admission.replayed:
+                replayed.append(one)
             elif admission.launch is not None:
                 by_launch[admission.launch].append(one)
         for launch, several in by_launch.items():
-            refused += self._record_launch(launch, several)
-        return refused
-
-    def _record_launch(self, launch: UUID, heard: Sequence[Heard]) -> list[Refused]:
-        """Record events of one launch; what the database will not take is found by halving."""
-        try:
-            record_events(self.rosters.of(launch), [one.event for one in heard], utc_now())
-        except (OperationalError, InterfaceError):
-            raise
-        except (DatabaseError, ValueError, OverflowError, RecursionError) as cause:
-            if len(heard) == 1:
-                return [heard[0].refused(f"the database does not take it: {cause}")]
-            middle = len(heard) // 2
-            first = self._record_launch(launch, heard[:middle])
-            return first + self._record_launch(launch, heard[middle:])
-        return []
+            roster = self.rosters.of(launch)
+            refused += _stored_or_refused(partial(record_events, roster), several)
+        return refused + _stored_or_refused(record_answers, replayed)
 
     async def _sweep(self) -> None:
+        self._note_changed(await self._stored(lambda: give_up_overdue(utc_now(), self.deadline)))
         marked = await self._stored(lambda: sweep(utc_now(), self.deadline))
         if marked:
             logger.info("%d answers are missing", marked, extra={"action": "sweep"})
@@ -143,8 +145,28 @@ class Observer:
             self.announced += len(launches)
             await broker.publish([_announcement(launch, self.announced) for launch in launches])
 
+    def _note_changed(self, launches: Iterable[UUID]) -> None:
+        self.changed.update(launches)
+
     async def _stored(self, work: Callable[[], _Answer]) -> _Answer:
         return await in_database(work, on_attempt=self.health.beat)
+
+
+def _stored_or_refused(
+    record: Callable[[Sequence[Event], datetime], None], heard: Sequence[Heard]
+) -> list[Refused]:
+    """Record events; what the database will not take is found by halving, and given back."""
+    try:
+        record([one.event for one in heard], utc_now())
+    except (OperationalError, InterfaceError):
+        raise
+    except (DatabaseError, ValueError, OverflowError, RecursionError) as cause:
+        if len(heard) == 1:
+            return [heard[0].refused(f"the database does not take it: {cause}")]
+        middle = len(heard) // 2
+        first = _stored_or_refused(record, heard[:middle])
+        return first + _stored_or_refused(record, heard[middle:])
+    return []
 
 
 def _announcement(launch: UUID, number: int) -> Outgoing:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
+from dashboard.models import ReplayedOrder
 from kitchen_worker.contract.messages import Event, Role
 from restaurant.models import Launch, Letter
 
@@ -35,6 +37,16 @@ class Admission:
 
     launch: UUID | None = None
     reason: str = ""
+    #: Of an order that was sent again: apart from the live ones.
+    replayed: bool = False
+
+
+class Placed(NamedTuple):
+    """The launch in which an order was placed or sent again, and to which dark versions."""
+
+    launch: UUID | None
+    sample: Sequence[str]
+    replayed: bool = False
 
 
 @dataclass
@@ -46,14 +58,14 @@ class Rosters:
     def admit(self, events: Sequence[Event]) -> list[Admission]:
         """What to make of each event.
 
-        Its order must have been placed, in the launch that it names if it names one, and its
-        version must have been sent the order in the role in which it speaks. Before an event is
-        refused its launch is read anew: the version may have joined since.
+        Its order must have been placed, or sent again, in the launch that it names if it names one,
+        and its version must have been sent the order in the role in which it speaks. Before an
+        event is refused its launch is read anew: the version may have joined since.
         """
         placed = _placed({UUID(event.order_id) for event in events})
         admissions = [self._admit(event, placed) for event in events]
         doubted = {
-            placed[order][0]
+            placed[order].launch
             for event, admission in zip(events, admissions, strict=True)
             if admission.reason and (order := UUID(event.order_id)) in placed
         }
@@ -66,10 +78,10 @@ class Rosters:
         """The roster of a launch that ``admit`` has seen; raises KeyError for another."""
         return self.known[launch]
 
-    def _admit(self, event: Event, placed: Mapping[UUID, _Placed]) -> Admission:
+    def _admit(self, event: Event, placed: Mapping[UUID, Placed]) -> Admission:
         if (order := UUID(event.order_id)) not in placed:
             return Admission(reason=f"nobody placed an order {order}")
-        launch, sample = placed[order]
+        launch, sample, replayed = placed[order]
         if event.launch is not None and UUID(event.launch) != launch:
             return Admission(reason=f"order {order} was not placed in launch {event.launch}")
         if launch is None:
@@ -82,9 +94,10 @@ class Rosters:
             return Admission(
                 reason=f"version {event.version} is the {role}, and speaks as {event.role}"
             )
-        if role is not Role.CONTROL and event.version not in sample:
+        # Every order is sent to the control, but for those that are sent again.
+        if event.version not in sample and (role is not Role.CONTROL or replayed):
             return Admission(reason=f"order {order} was not sent to version {event.version}")
-        return Admission(launch)
+        return Admission(launch, replayed=replayed)
 
     def _read(self, launches: set[UUID]) -> None:
         found = Launch.objects.filter(id__in=launches).prefetch_related("dark_versions")
@@ -92,11 +105,14 @@ class Rosters:
         self.known = self.known | {launch.id: read_roster(launch) for launch in found}
 
 
-#: The launch in which an order was placed, and the dark versions to which it was sent.
-_Placed = tuple[UUID | None, Sequence[str]]
-
-
-def _placed(orders: set[UUID]) -> dict[UUID, _Placed]:
+def _placed(orders: set[UUID]) -> dict[UUID, Placed]:
     letters = Letter.objects.filter(order__uuid__in=orders)
     rows = letters.values_list("order__uuid", "launch_id", "sample")
-    return {order: (launch, sample) for order, launch, sample in rows}
+    placed = {order: Placed(launch, sample) for order, launch, sample in rows}
+    if unknown := orders - placed.keys():
+        again = ReplayedOrder.objects.filter(uuid__in=unknown)
+        for order, launch, version in again.values_list(
+            "uuid", "replay__launch", "replay__version"
+        ):
+            placed[order] = Placed(launch, (version,), replayed=True)
+    return placed

@@ -13,7 +13,7 @@ from typing import TypeVar
 from kitchen_worker.contract.limits import limits_from_environ
 from kitchen_worker.contract.messages import VERSION_PATTERN, Role
 from kitchen_worker.contract.topology import Limits
-from kitchen_worker.kitchens.known import COOKS, known_name
+from kitchen_worker.kitchens.known import COOKS, known_name, shipped_build
 from kitchen_worker.kitchens.vnext import Fault
 
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -73,16 +73,18 @@ class WorkerConfig:
         except ValueError as wrong:
             raise ConfigError(str(wrong)) from wrong
         kitchen = given.matching("--kitchen", _KITCHEN_PATTERN, "package.module:callable") or None
+        version, mend = _version(given, needs_known=kitchen is None), _faults(given)
+        build = given.text("--build")
         return cls(
-            version=_version(given, needs_known=kitchen is None),
+            version=version,
             role=given.word("--role", Role),
             kitchen=kitchen,
-            build=given.text("--build")[:200],
+            build=(build if kitchen else shipped_build(version, build, mend))[:200],
             concurrency=given.whole("--concurrency", least=1, most=10_000),
             prefetch=given.whole("--prefetch", least=1, most=65_535),
             minute_ms=given.number("--minute-ms", most=60_000),
             seed=given.whole("--seed", least=0, most=2**63) if given.text("--seed") else None,
-            mend=_faults(given),
+            mend=mend,
             amqp_url=given.matching("--amqp-url", re.compile(r"amqps?://.+"), "amqp://..."),
             health_port=given.whole("--health-port", least=0, most=65_535),
             health_host=_address(given),

@@ -19,6 +19,7 @@ from typing import IO
 
 from honcho.printer import Printer
 
+from local import mend
 from local.broker import NoBroker, broker
 from local.broker_container import ContainerFailed
 from local.broker_node import NodeFailed
@@ -87,7 +88,7 @@ def plan(environ: Mapping[str, str]) -> list[Planned]:
     }
     for version, role in _KITCHENS:
         kitchen = (_PYTHON, "-m", "kitchen_worker", "--version", version, "--role", role)
-        commands[version] = kitchen
+        commands[version] = mend.command(role) if version == mend.VERSION else kitchen
     ports = free_ports(len(commands))
     site = Planned(
         name="site", command=daphne, environ=environ, ready_url=f"{address(environ)}/api/ready"
@@ -128,6 +129,7 @@ def run(stop: StopSignals) -> None:
     """Start everything, print one log, and stop everything when told to."""
     environ = environment(os.environ)
     _check_port(environ)
+    mend.forget(run_directory(environ))
     preparing = subprocess.Popen(
         ends_with_us([_PYTHON, "-m", "local.prepare"]),
         cwd=ROOT,

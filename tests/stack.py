@@ -49,13 +49,13 @@ class Stack:
             **settings,
         }
 
-    def start(self, *names: str) -> None:
-        """Start processes, and wait for the site if it is among them."""
+    def start(self, *names: str, options: Sequence[str] = ()) -> None:
+        """Start processes with options, and wait for the site if it is among them."""
         for name in names:
             log = (self._directory / f"{name}.log").open("ab")
             with log:
                 self._running[name] = subprocess.Popen(
-                    [sys.executable, *self._command(name)],
+                    [sys.executable, *self._command(name), *options],
                     cwd=ROOT,
                     env=self._environment,
                     stdin=subprocess.DEVNULL,

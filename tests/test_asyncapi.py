@@ -174,6 +174,17 @@ def test_the_documents_examples_can_be_read() -> None:
     assert set(headers) == {topology.LAUNCH_HEADER, topology.dark_header("vnext")}
 
 
+def test_an_order_that_is_sent_again_has_the_headers_of_the_document() -> None:
+    headers = {
+        topology.LAUNCH_HEADER: ORDER["id"],
+        topology.REPLAY_HEADER: ORDER["id"],
+        topology.dark_header("vshell"): "1",
+    }
+    assert _validator("OrderHeaders").is_valid(headers)
+    assert not _validator("OrderHeaders").is_valid({**headers, topology.REPLAY_HEADER: "1"})
+    assert CHANNELS["ordersDark"]["address"] == topology.ORDERS_DARK
+
+
 def test_fields_limits_and_words_are_those_of_the_code() -> None:
     for name, struct in {
         "Order": messages.Order,

@@ -23,6 +23,8 @@ DEAD_LETTERS_QUEUE = "dashboard.dead"
 
 #: Header of an order: the id of the launch it was placed in.
 LAUNCH_HEADER = "launch"
+#: Header of an order that is sent again to one dark version: the id of the live order.
+REPLAY_HEADER = "replay"
 #: Header of a dead letter: why nobody could read or handle it.
 REASON_HEADER = "x-reason"
 

@@ -30,3 +30,11 @@ def cook_of(version: str, mend: AbstractSet[vnext.Fault] = frozenset()) -> Cook 
     if name is None:
         return None
     return partial(vnext.cook, mend=mend) if name == "vnext" else COOKS[name]
+
+
+def shipped_build(version: str, build: str, mend: AbstractSet[vnext.Fault]) -> str:
+    """What a shipped kitchen was built from, and what is mended in it."""
+    build = build or "shipped"
+    if not mend or known_name(version) != "vnext":
+        return build
+    return f"{build}, mended: {', '.join(sorted(mend))}"

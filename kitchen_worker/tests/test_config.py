@@ -17,7 +17,32 @@ LEAST = ["--version", "vnext", "--role", "candidate"]
 
 def test_version_and_role_are_enough() -> None:
     config = WorkerConfig.read(LEAST, {})
-    assert config == WorkerConfig(version="vnext", role=Role.CANDIDATE)
+    assert config == WorkerConfig(version="vnext", role=Role.CANDIDATE, build="shipped")
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "build"),
+    [
+        (LEAST, {}, "shipped"),
+        (
+            [*LEAST, "--mend", "too-many,float-prices"],
+            {},
+            "shipped, mended: float-prices, too-many",
+        ),
+        (
+            ["--version", "vnext-2", "--role", "candidate"],
+            {"MEND": "crowded"},
+            "shipped, mended: crowded",
+        ),
+        (["--version", "vlatest-b", "--role", "baseline"], {"MEND": "crowded"}, "shipped"),
+        ([*LEAST, "--mend", "crowded", "--build", "git:1a2b3c"], {}, "git:1a2b3c, mended: crowded"),
+        ([*LEAST, "--kitchen", "json:dumps", "--mend", "crowded"], {}, ""),
+    ],
+)
+def test_a_shipped_kitchen_names_its_own_build_and_what_is_mended_in_it(
+    argv: list[str], environ: dict[str, str], build: str
+) -> None:
+    assert WorkerConfig.read(argv, environ).build == build
 
 
 def test_the_environment_says_as_much_as_the_options() -> None:

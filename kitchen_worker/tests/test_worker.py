@@ -179,7 +179,7 @@ async def test_a_kitchen_that_raises_is_told_as_failed() -> None:
     assert failed.kind is EventKind.FAILED
     assert failed.error is not None
     assert failed.error.type == "TooManyPortions"
-    assert "21 of fries" in failed.error.message
+    assert "21 of 'fries'" in failed.error.message
     assert broker.bodies(QUEUE) == []
     assert broker.dead_letters == []
 
