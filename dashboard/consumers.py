@@ -12,7 +12,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 
 from dashboard.access import may_watch
-from dashboard.board import Lens
+from dashboard.lenses import Lens
 from dashboard.live import Hub, View
 
 DENIED = 4403

@@ -21,7 +21,9 @@ from uuid import UUID
 from django.db import close_old_connections, connections
 from django.utils import timezone
 
-from dashboard.board import Lens, build_frame, build_series, find_launch, newest_launch
+from dashboard.board import build_frame, find_launch, newest_launch
+from dashboard.lenses import Lens
+from dashboard.series import build_series
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.shutdown import Shutdown

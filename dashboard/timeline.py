@@ -10,7 +10,7 @@ from typing import Any
 from dashboard import wording
 from dashboard.domain.outcome import State
 from dashboard.models import Observation
-from dashboard.paint import nice_scale
+from dashboard.paint_lanes import nice_scale
 from kitchen_worker.contract.messages import Role
 
 #: The part of the axis that is kept free at its end.

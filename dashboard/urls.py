@@ -4,10 +4,36 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard import views
+from dashboard import discrepancy_views, replay_views, review_views, rule_views, views
 
 urlpatterns = [
     path("", views.board, name="board"),
     path("lanes/", views.board_lanes, name="board_lanes"),
     path("orders/<uuid:uuid>/", views.board_order, name="board_order"),
+    path("discrepancies/", discrepancy_views.discrepancies, name="discrepancies"),
+    path("discrepancies/review/", review_views.review, name="review"),
+    path(
+        "discrepancies/export/<str:kind>/",
+        discrepancy_views.discrepancies_export,
+        name="discrepancies_export",
+    ),
+    path("discrepancies/<int:pk>/", discrepancy_views.discrepancy, name="discrepancy"),
+    path(
+        "discrepancies/<int:pk>/orders/",
+        discrepancy_views.discrepancy_orders,
+        name="discrepancy_orders",
+    ),
+    path(
+        "discrepancies/<int:pk>/replays/",
+        discrepancy_views.discrepancy_replays,
+        name="discrepancy_replays",
+    ),
+    path("discrepancies/<int:pk>/replay/", replay_views.replay_new, name="replay_new"),
+    path("replays/<int:pk>/", replay_views.replay, name="replay"),
+    path("rules/", rule_views.rules, name="rules"),
+    path("rules/new/", rule_views.rule_new, name="rule_new"),
+    path("rules/<int:pk>/", rule_views.rule, name="rule"),
+    path("rules/<int:pk>/end/", rule_views.rule_end, name="rule_end"),
+    path("rejudge/", rule_views.rejudge, name="rejudge"),
+    path("rejudgings/<int:pk>/", rule_views.rejudging_progress, name="rejudging"),
 ]

@@ -14,11 +14,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.http import replace_url
 
-from dashboard import again, paint, timeline, wording
-from dashboard.access import board_access
-from dashboard.board import Lens, build_frame, find_launch, find_rows, newest_launch, order_story
+from dashboard import again, paint, paint_findings, paint_lanes, timeline, wording
+from dashboard.access import board_access, may_review
+from dashboard.board import build_frame, find_launch, newest_launch
+from dashboard.lenses import Lens
 from dashboard.lights import lights
+from dashboard.order_pairs import pairs_of
+from dashboard.paint_matrix import matrix
+from dashboard.rows import find_rows
 from dashboard.side_by_side import lay_side_by_side
+from dashboard.stories import order_story
 from restaurant.models import Launch
 
 _SEARCH_LENGTH = 60
@@ -41,14 +46,19 @@ def board(request: HttpRequest) -> HttpResponse:
             "launch": launch,
             "frame": frame,
             "running": _running(launch),
-            "blank_row": paint.blank_row(with_dark=len(frame["versions"]) > 1),
+            "blank_row": paint_lanes.blank_row(with_dark=len(frame["versions"]) > 1),
+            "matrix": matrix(frame["matrix"], launch.control, frame["version"]),
+            "findings": paint_findings.findings(frame),
+            "blank_finding": paint_findings.blank_finding(),
+            "may_review": may_review(request.user),
+            "here": request.get_full_path(),
             "columns": paint.COLUMNS,
             "times": paint.TIMES,
             "versions": [
                 (version, paint.figures(version, frame["versions"][0]))
                 for version in frame["versions"]
             ],
-            "headline": paint.headline(frame["versions"], frame["version"]),
+            "headline": paint.headline(frame),
             "lights": lights(frame),
             "rate": wording.rate(frame["rate"]),
             **_lanes(request, launch, frame),
@@ -84,6 +94,7 @@ def board_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
     headers = again.headers(launch, story["sample"])
     seen = story["observations"]
     with_result = [one for one in seen if one.result]
+    pairs = pairs_of(story["launch"].id, seen, timezone.now()) if story["launch"] else []
     return render(
         request,
         "dashboard/order.html",
@@ -91,7 +102,16 @@ def board_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
             **story,
             "timeline": timeline.lay_out(story),
             "compared": with_result,
-            "result_lines": lay_side_by_side([again.result(one) for one in with_result]),
+            "pairs": pairs,
+            "result_lines": lay_side_by_side(
+                [again.result(one) for one in with_result],
+                {
+                    column: pair.marks
+                    for column, one in enumerate(with_result)
+                    for pair in pairs
+                    if pair.version == one.version and pair.has_both_results
+                },
+            ),
             "sent_message": again.sent_message(str(uuid), story["message"], headers),
             "events": [(one, again.event(one)) for one in seen],
             "curl": again.curl(
@@ -100,6 +120,7 @@ def board_order(request: HttpRequest, uuid: UUID) -> HttpResponse:
                 url=request.build_absolute_uri(reverse("api_orders")),
             ),
             "amqp_publish": again.amqp_publish(story["message"], headers),
+            "dark_again": again.to_dark(story["message"], launch, story["sample"]),
         },
     )
 
@@ -108,10 +129,11 @@ def _lanes(request: HttpRequest, launch: Launch, frame: dict[str, Any]) -> dict[
     query = request.GET.get("q", "").strip()[:_SEARCH_LENGTH]
     rows = find_rows(launch, query) if query else frame["rows"]
     return {
-        "lanes": paint.lanes(rows, frame["versions"], frame["version"]),
+        "lanes": paint_lanes.lanes(rows, frame["versions"], frame["version"]),
         "lens": frame["lens"],
         "lenses": list(Lens),
         "query": query,
+        "looked_at": frame["looked_at"] and wording.count(frame["looked_at"]),
         "total": wording.count(frame["orders"]),
     }
 

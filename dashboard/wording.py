@@ -31,6 +31,20 @@ def share(percent: float) -> str:
     return f"{percent:g}{_THIN}%"
 
 
+def part(of_one: float | None) -> str:
+    """``0 %``, ``<0.1 %``, ``0.4 %``, ``21 %``; neither all nor nothing where it is not."""
+    if of_one is None:
+        return NONE
+    percent = min(of_one, 1) * 100
+    if 0 < percent < 0.1:
+        return f"<0.1{_THIN}%"
+    if 0 < percent < 9.95:
+        return f"{_rounded(percent, 10):.1f}{_THIN}%"
+    if 99 < percent < 100:
+        return f">99{_THIN}%"
+    return f"{_rounded(percent)}{_THIN}%"
+
+
 def delta(control_ms: float | None, version_ms: float | None) -> str:
     """How much longer the version took than the control: ``−31 %``, ``+4 %``; else nothing."""
     if not control_ms or version_ms is None:
@@ -62,6 +76,11 @@ def age(seconds: float | None) -> str:
     if hours < 24:
         return f"{hours}{_THIN}h {minutes % 60}{_THIN}min"
     return f"{hours // 24}{_THIN}d {hours % 24}{_THIN}h"
+
+
+def ago(seconds: float) -> str:
+    """``now``, ``42 s ago``, ``3 h 12 min ago``: steady enough to be read."""
+    return "now" if seconds < 5 else f"{age(int(seconds)).replace('.0', '')} ago"
 
 
 def _rounded(number: float, parts: int = 1) -> float:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 
-_Answer = HttpResponse | Awaitable[HttpResponse]
+_Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class ContentSecurityPolicy:
@@ -28,15 +29,15 @@ class ContentSecurityPolicy:
 
     def __call__(self, request: HttpRequest) -> _Answer:
         answer = self.get_response(request)
-        if isinstance(answer, HttpResponse):
+        if isinstance(answer, HttpResponseBase):
             return _guarded(answer)
         return _guarded_later(answer)
 
 
-async def _guarded_later(answer: Awaitable[HttpResponse]) -> HttpResponse:
+async def _guarded_later(answer: Awaitable[HttpResponseBase]) -> HttpResponseBase:
     return _guarded(await answer)
 
 
-def _guarded(response: HttpResponse) -> HttpResponse:
+def _guarded(response: HttpResponseBase) -> HttpResponseBase:
     response.headers.setdefault("Content-Security-Policy", _POLICY)
     return response

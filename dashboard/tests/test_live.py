@@ -17,8 +17,8 @@ from django.contrib.auth.models import AnonymousUser, User
 from pytest_django.fixtures import Settings
 
 from dashboard import board, live
-from dashboard.board import Lens
 from dashboard.consumers import DENIED, FULL, NOT_UNDERSTOOD, BoardConsumer
+from dashboard.lenses import Lens
 from dashboard.live import Hub, View
 from dashboard.tests.factories import a_launch, an_order
 from restaurant.models import Launch

@@ -1,4 +1,4 @@
-"""The first paint of the lanes: states, bars on one scale, deltas and marks."""
+"""The first paint of head and lanes: states, bars on one scale, deltas and marks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboard import paint
+from dashboard import paint, paint_lanes
 
 VERSIONS = [
     {"name": "vlatest", "role": "control"},
@@ -15,8 +15,18 @@ VERSIONS = [
 ]
 
 
-def a_cell(state: str, ms: float | None = None, error: str | None = None) -> dict[str, Any]:
-    return {"state": state, "ms": ms, "error": error, "late": False}
+def a_cell(
+    state: str,
+    ms: float | None = None,
+    error: str | None = None,
+    *,
+    pair: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    return {"state": state, "ms": ms, "error": error, "late": False, "pair": pair}
+
+
+def a_pair(outcome: str, *differs: str, more: int = 0, accepted: int = 0) -> dict[str, Any]:
+    return {"outcome": outcome, "differs": list(differs), "more": more, "accepted": accepted}
 
 
 def a_row(control: dict[str, Any], dark: dict[str, Any]) -> dict[str, Any]:
@@ -30,8 +40,8 @@ def a_row(control: dict[str, Any], dark: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def the_row(control: dict[str, Any], dark: dict[str, Any]) -> paint.Row:
-    return paint.lanes([a_row(control, dark)], VERSIONS, "").rows[0]
+def the_row(control: dict[str, Any], dark: dict[str, Any]) -> paint_lanes.Row:
+    return paint_lanes.lanes([a_row(control, dark)], VERSIONS, "").rows[0]
 
 
 def test_both_bars_are_on_one_scale_and_the_control_is_marked_on_the_dark_one() -> None:
@@ -39,14 +49,17 @@ def test_both_bars_are_on_one_scale_and_the_control_is_marked_on_the_dark_one() 
 
     assert row.dark is not None
     assert (row.control.bar, row.dark.bar, row.dark.tick) == ("100.0%", "75.0%", "100.0%")
-    assert (row.delta, row.mark) == ("−25\N{NO-BREAK SPACE}%", "faster")
+    assert (row.delta, row.slower) == ("−25\N{NO-BREAK SPACE}%", False)
+    assert the_row(a_cell("handled", 150), a_cell("handled", 200)).slower
 
 
 @pytest.mark.parametrize(
     ("control", "dark", "mark"),
     [
-        (a_cell("handled", 100), a_cell("handled", 120), "slower"),
-        (a_cell("handled", 100), a_cell("handled", 100.2), "same"),
+        (a_cell("handled", 9), a_cell("handled", 9, pair=a_pair("agree")), "agree"),
+        (a_cell("handled", 9), a_cell("handled", 9, pair=a_pair("agree", accepted=1)), "accepted"),
+        (a_cell("handled", 9), a_cell("handled", 9, pair=a_pair("differ", "total")), "differ"),
+        (a_cell("handled", 9), a_cell("handled", 9, pair=a_pair("differ", accepted=2)), "accepted"),
         (a_cell("handled", 100), a_cell("failed", 3, "too many"), "failed"),
         (a_cell("failed", 3, "too many"), a_cell("handled", 100), "failed"),
         (a_cell("handled", 100), a_cell("missing"), "missing"),
@@ -54,13 +67,22 @@ def test_both_bars_are_on_one_scale_and_the_control_is_marked_on_the_dark_one() 
         (a_cell("handled", 100), a_cell("unsampled"), "unsampled"),
         (a_cell("handled", 100), a_cell("received"), "waiting"),
         (a_cell("waiting"), a_cell("waiting"), "waiting"),
-        (a_cell("handled", 0), a_cell("handled", 1), "handled"),
+        (a_cell("handled", 9), a_cell("handled", 9), "waiting"),
     ],
 )
 def test_the_mark_says_what_lies_between(
     control: dict[str, Any], dark: dict[str, Any], mark: str
 ) -> None:
     assert the_row(control, dark).mark == mark
+
+
+def test_a_row_names_the_fields_that_differ_and_count() -> None:
+    pair = a_pair("differ", "note", "total_price", "cook", more=2, accepted=1)
+
+    row = the_row(a_cell("handled", 9), a_cell("handled", 9, pair=pair))
+
+    assert row.differs == "note, total_price, cook +2"
+    assert row.meaning == "differ"
 
 
 def test_a_failed_cell_says_its_error_and_draws_no_bar() -> None:
@@ -71,7 +93,9 @@ def test_a_failed_cell_says_its_error_and_draws_no_bar() -> None:
 
 
 def test_a_version_that_the_row_does_not_know_was_not_sampled() -> None:
-    lanes = paint.lanes([a_row(a_cell("handled", 100), a_cell("waiting"))], VERSIONS, "vlatest-b")
+    lanes = paint_lanes.lanes(
+        [a_row(a_cell("handled", 100), a_cell("waiting"))], VERSIONS, "vlatest-b"
+    )
 
     assert lanes.rows[0].dark is not None
     assert lanes.rows[0].dark.text == "not sampled"
@@ -89,14 +113,14 @@ def test_an_unknown_version_is_answered_with_the_first_dark_one() -> None:
     ("longest", "scale"), [(0, 1), (0.4, 1), (1, 1), (7, 8), (101, 200), (480, 500), (1000, 1000)]
 )
 def test_the_scale_is_the_next_round_number(longest: float, scale: float) -> None:
-    assert paint.nice_scale(longest) == scale
+    assert paint_lanes.nice_scale(longest) == scale
 
 
 def test_one_very_slow_order_does_not_shrink_all_other_bars() -> None:
     rows = [a_row(a_cell("handled", 100), a_cell("handled", 100)) for _ in range(19)]
     slow = a_row(a_cell("handled", 9_000), a_cell("handled", 100))
 
-    lanes = paint.lanes([slow, *rows], VERSIONS, "")
+    lanes = paint_lanes.lanes([slow, *rows], VERSIONS, "")
 
     assert lanes.scale_ms == 100
     assert (lanes.rows[0].control.bar, lanes.rows[0].control.over) == ("100.0%", True)
@@ -127,14 +151,15 @@ def test_times_are_held_against_the_controls_only_if_both_are_of_the_same_orders
     control = measured("vlatest", orders=orders, pairs=None, p50=200)
     dark = measured("vnext", orders=pairs, pairs=pairs, p50=150)
 
-    headline = paint.headline([control, dark], "")
+    headline = paint.headline({"versions": [control, dark], "version": "vnext", "against": 7})
 
     assert headline is not None
     assert headline.median == change
+    assert headline.against == "7"
     assert {one.delta for one in paint.figures(dark, control) if one.is_time} == {change}
     assert {one.delta for one in paint.figures(control, control)} == {""}
 
 
 def test_a_dark_version_knows_its_place() -> None:
-    assert paint.lanes([], VERSIONS, "vlatest-b").place == 2
-    assert paint.lanes([], VERSIONS[:1], "").place == 0
+    assert paint_lanes.lanes([], VERSIONS, "vlatest-b").place == 2
+    assert paint_lanes.lanes([], VERSIONS[:1], "").place == 0

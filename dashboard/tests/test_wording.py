@@ -64,3 +64,28 @@ def test_an_age_is_as_exact_as_it_is_young(seconds: float | None, text: str) -> 
 )
 def test_a_rate_has_a_digit_after_the_point_while_it_is_small(per_second: float, text: str) -> None:
     assert wording.rate(per_second) == text
+
+
+@pytest.mark.parametrize(
+    ("of_one", "text"),
+    [
+        (None, "–"),
+        (0, "0 %"),
+        (0.0004, "<0.1 %"),
+        (0.004, "0.4 %"),
+        (0.0994, "9.9 %"),
+        (0.0996, "10 %"),
+        (0.206, "21 %"),
+        (0.9999, ">99 %"),
+        (1, "100 %"),
+    ],
+)
+def test_a_part_is_neither_all_nor_nothing_where_it_is_not(of_one: float | None, text: str) -> None:
+    assert wording.part(of_one) == text.replace(" ", SPACE)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "now"), (4.9, "now"), (5.3, "5 s ago"), (3600, "1 h 0 min ago")]
+)
+def test_what_was_seen_a_while_ago_says_so_in_whole_seconds(seconds: float, text: str) -> None:
+    assert wording.ago(seconds).replace(SPACE, " ") == text

@@ -1,9 +1,9 @@
 // Paints the headline and the counters of every version.
 
-import { count, delta, duration, rate, share } from "./format.js";
+import { count, delta, duration, part, rate, share } from "./format.js";
 import { setData, setHidden, setText } from "./dom.js";
 
-const COUNTS = ["orders", "pairs", "handled", "failed", "missing", "waiting", "late", "repeats"];
+const COUNTS = ["orders", "pairs", "agree", "differ", "handled", "failed", "missing", "waiting", "late", "repeats"];
 const TIMES = ["p50", "p95", "p99"];
 const ASK_AGAIN_MS = 5000;
 const ALARMS = new Set(["failed", "missing", "late", "repeats"]);
@@ -52,7 +52,7 @@ export class Counters {
     const control = frame.versions[0];
     for (const version of frame.versions) this.paintVersion(version, control);
     const chosen = frame.versions.find((version) => version.name === dark);
-    if (chosen) this.paintHeadline(chosen, frame.versions);
+    if (chosen) this.paintHeadline(chosen, frame);
   }
 
   paintVersion(version, control) {
@@ -73,7 +73,8 @@ export class Counters {
     setText(place("build"), version.build);
   }
 
-  paintHeadline(version, versions) {
+  paintHeadline(version, frame) {
+    const { versions } = frame;
     const say = (fact, text) => setText(this.facts.get(`.headline.${fact}`), text);
     const name = this.facts.get(".headline.name");
     say("name", version.name);
@@ -81,6 +82,12 @@ export class Counters {
     setData(name, "place", String(versions.indexOf(version)));
     say("share", share(version.percent ?? 0));
     say("pairs", count(version.pairs));
+    if (frame.version === version.name) {
+      say("against", count(frame.against));
+      const against = version.pairs ? part(frame.against / version.pairs) : "";
+      say("against_share", against);
+      setHidden(this.facts.get(".headline.against_share")?.parentElement, !against);
+    }
     const median = change("p50", version, versions[0]);
     say("median", median);
     setHidden(this.facts.get(".headline.median")?.parentElement, !median);

@@ -29,6 +29,15 @@ export function share(percent) {
   return `${percent}${SPACE}%`;
 }
 
+export function part(ofOne) {
+  if (ofOne === null || ofOne === undefined) return NONE;
+  const percent = Math.min(ofOne, 1) * 100;
+  if (percent > 0 && percent < 0.1) return `<0.1${SPACE}%`;
+  if (percent > 0 && percent < 9.95) return `${tenths(percent)}${SPACE}%`;
+  if (percent > 99 && percent < 100) return `>99${SPACE}%`;
+  return `${rounded(percent)}${SPACE}%`;
+}
+
 export function delta(controlMs, versionMs) {
   if (!controlMs || versionMs === null || versionMs === undefined) return "";
   const percent = rounded(((versionMs - controlMs) / controlMs) * 100);
@@ -50,6 +59,10 @@ export function age(seconds) {
   const hours = Math.trunc(minutes / 60);
   if (hours < 24) return `${hours}${SPACE}h ${minutes % 60}${SPACE}min`;
   return `${Math.trunc(hours / 24)}${SPACE}d ${hours % 24}${SPACE}h`;
+}
+
+export function ago(seconds) {
+  return seconds < 5 ? "now" : `${age(Math.trunc(seconds)).replace(".0", "")} ago`;
 }
 
 /** The smallest round step (1, 2, 3, 4, 5, 6, 8, 10, 20, ... ms) that holds this time. */

@@ -1,10 +1,11 @@
-// The board's keys: p pauses, / searches, 1 to 4 choose the lens, Escape leaves the search.
+// The board's keys: p pauses, / searches, 1 to 5 choose the lens, Escape leaves the search; those of
+// the discrepancies are theirs.
 
 function typing(target) {
   return target.matches("input:not([type=radio]), select, textarea, [contenteditable]");
 }
 
-export function listenToKeys({ togglePause }) {
+export function listenToKeys({ togglePause, review }) {
   const find = document.getElementById("find");
   const lenses = document.querySelectorAll("#toolbar [name=lens]");
   document.addEventListener("keydown", (event) => {
@@ -15,6 +16,7 @@ export function listenToKeys({ togglePause }) {
     if (event.key === "p") togglePause();
     else if (event.key === "/") find.focus();
     else if (lens) lens.click();
+    else if (review.key(event.key)) return event.preventDefault();
     else return;
     event.preventDefault();
   });

@@ -146,10 +146,13 @@ export class Lanes {
 
   sayPassing(frame) {
     const shown = frame.rows.length;
-    if (!shown) return setText(this.passing, "");
+    const looked = frame.looked_at
+      ? `; looked at the newest ${count(frame.looked_at)} pairs with another result`
+      : "";
+    if (!shown) return setText(this.passing, looked.slice(2));
     const which = this.lens === "all" ? `${shown}` : `${shown} ${this.lens}`;
     const fast = this.lens === "all" && frame.rate > FAST;
     const passing = fast ? `; ${count(Math.round(frame.rate))} a second pass by` : "";
-    setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${passing}`);
+    setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${passing}${looked}`);
   }
 }

@@ -5,20 +5,27 @@ import { Banner } from "./banner.js";
 import { Charts } from "./charts.js";
 import { Counters } from "./counters.js";
 import { age } from "./format.js";
-import { setText } from "./dom.js";
+import { setHidden, setText } from "./dom.js";
+import { Findings } from "./findings.js";
 import { listenToKeys } from "./keys.js";
 import { Lanes } from "./lanes.js";
 import { Lights } from "./lights.js";
+import { Matrix } from "./matrix.js";
+import { Review } from "./review.js";
 import { BoardSocket } from "./socket.js";
 
 const byId = (id) => document.getElementById(id);
 
 const board = byId("board");
 const pause = byId("pause");
+const badge = byId("badge");
 const counters = new Counters(byId("standing"));
 const lights = new Lights(byId("lights"));
 const lanes = new Lanes(byId("lanes"), byId("row"));
 const charts = new Charts(byId("charts"));
+const matrix = new Matrix(byId("matrix"));
+const findings = new Findings(byId("findings"), byId("finding"));
+const review = new Review(findings);
 
 let newest = JSON.parse(byId("frame").textContent);
 let scheduled = false;
@@ -71,7 +78,11 @@ function paint() {
   counters.paint(newest, dark);
   lights.paint(newest);
   lanes.paint(newest);
+  matrix.paint(newest, { dark, lens: lanes.lens });
+  findings.paint(newest, dark);
   charts.paint(newest, dark);
+  setText(badge, String(newest.open));
+  setHidden(badge, !newest.open);
   newest.painted = true;
   performance.measure("board-paint", "board-paint");
 }
@@ -97,6 +108,7 @@ document.addEventListener("htmx:afterSettle", () => {
     lanes.adopt(byId("lanes"));
     socket.send({ lens: lanes.lens, version: lanes.names.dark });
     counters.paint(newest, lanes.names.dark);
+    matrix.paint(newest, { dark: lanes.names.dark, lens: lanes.lens });
     charts.paint(newest, lanes.names.dark);
   }
 });
@@ -112,6 +124,8 @@ setInterval(() => {
 
 pause.hidden = false;
 pause.addEventListener("click", togglePause);
-listenToKeys({ togglePause });
+listenToKeys({ togglePause, review });
+findings.paint(newest, lanes.names.dark);
+matrix.paint(newest, { dark: lanes.names.dark, lens: lanes.lens });
 charts.paint(newest, lanes.names.dark);
 newest.painted = true;

@@ -3,7 +3,17 @@
 import { delta, duration } from "./format.js";
 import { setData, setHidden, setText } from "./dom.js";
 
-const UNSAMPLED = { state: "unsampled", ms: null, error: null, late: false };
+const UNSAMPLED = { state: "unsampled", ms: null, error: null, late: false, pair: null };
+/** What each mark means; as in dashboard/paint_lanes.py. */
+const MEANINGS = {
+  agree: "agree",
+  accepted: "differ only by design, by noise or where a rule says so",
+  differ: "differ",
+  failed: "failed",
+  missing: "missing",
+  waiting: "waiting",
+  unsampled: "not sampled",
+};
 
 function said(cell) {
   if (cell.state === "handled") return duration(cell.ms);
@@ -11,12 +21,17 @@ function said(cell) {
   return cell.state === "unsampled" ? "not sampled" : cell.state;
 }
 
-function mark(control, dark, change) {
+function mark(control, dark, pair) {
   for (const state of ["missing", "failed", "unsampled"]) {
     if (control === state || dark === state) return state;
   }
-  if (!change) return control === "handled" && dark === "handled" ? "handled" : "waiting";
-  return { "−": "faster", "+": "slower" }[change[0]] ?? "same";
+  if (!pair) return "waiting";
+  if (pair.outcome === "differ" && pair.differs.length) return "differ";
+  return pair.accepted ? "accepted" : "agree";
+}
+
+function differs(pair) {
+  return pair.differs.join(", ") + (pair.more ? ` +${pair.more}` : "");
 }
 
 function width(ms, scaleMs) {
@@ -59,6 +74,7 @@ export class RowView {
     this.note = element.querySelector(".note");
     this.delta = element.querySelector(".delta");
     this.mark = element.querySelector(".mark");
+    this.differs = element.querySelector(".differs code");
     this.cells = [...element.querySelectorAll(".cell")].map((cell) => new CellView(cell));
     this.id = element.dataset.order;
   }
@@ -84,8 +100,12 @@ export class RowView {
     const change = both ? delta(control.ms, dark.ms) : "";
     this.cells[1].paint(dark, scaleMs, both ? control.ms : null);
     setText(this.delta, change);
-    const shape = mark(control.state, dark.state, change);
+    this.element.toggleAttribute("data-slower", change.startsWith("+"));
+    const shape = mark(control.state, dark.state, dark.pair);
     setData(this.element, "mark", shape);
-    if (this.mark.title !== shape) this.mark.title = shape;
+    if (this.mark.title !== MEANINGS[shape]) this.mark.title = MEANINGS[shape];
+    const text = shape === "differ" ? differs(dark.pair) : "";
+    setText(this.differs, text);
+    if (this.differs.title !== text) this.differs.title = text;
   }
 }
