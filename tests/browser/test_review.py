@@ -1,0 +1,180 @@
+"""Discrepancies reviewed by keyboard, by two people at once, and by a rule: in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.end_to_end.test_launch import until_all_observed
+from tests.stack import EVERYTHING, Stack, a_stack
+
+pytestmark = pytest.mark.browser
+
+LIST = "/dashboard/discrepancies/"
+REVIEWERS = ("ada", "bo")
+_MAKE_REVIEWERS = ";".join(
+    [
+        "from django.contrib.auth.models import User",
+        *(f"User.objects.create_superuser('{name}', password='dark')" for name in REVIEWERS),
+    ]
+)
+STATE = "select state from dashboard_discrepancy where version = 'vnext' and path = ?"
+
+
+@pytest.fixture(scope="module")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, make_amqp_url: Callable[[], str]
+) -> Iterator[Stack]:
+    """Processes of this file alone: it decides and makes rules."""
+    with a_stack(tmp_path_factory.mktemp("review"), make_amqp_url()) as one:
+        one.start(*EVERYTHING)
+        one.manage("shell", "-c", _MAKE_REVIEWERS)
+        one.manage("rush", "--orders", "300", "--rate", "150", "--seed", "7")
+        until_all_observed(one)
+        yield one
+
+
+@pytest.fixture
+def other(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """A second person's browser."""
+    context = browser.new_context(base_url=stack.url, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(15_000)
+    yield context.new_page()
+    context.close()
+
+
+def come_as(name: str, page: Page, path: str) -> None:
+    page.goto(f"/login/?next={path}")
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", "dark")
+    page.locator("main button[type=submit]").click()
+    page.wait_for_url(f"**{path}")
+
+
+def row(page: Page, path: str) -> str:
+    """The selector of a row of the list."""
+    return f"#discrepancies tr:has(.what code:text-is('{path}'))"
+
+
+def page_of(stack: Stack, path: str) -> str:
+    [(pk,)] = stack.query(
+        "select id from dashboard_discrepancy where version = 'vnext' and path = ?", path
+    )
+    return f"{LIST}{pk}/"
+
+
+def test_the_list_is_worked_off_by_keyboard_alone(page: Page, stack: Stack) -> None:
+    come_as("ada", page, LIST)
+    rows = page.locator("#discrepancies tbody tr")
+    focused = page.locator("#discrepancies tbody tr:focus")
+    first, second, third = (rows.nth(at).get_attribute("id") for at in range(3))
+
+    page.keyboard.press("j")
+    expect(focused).to_have_attribute("id", first or "")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(focused).to_have_attribute("id", first or "")
+    page.keyboard.press("d")
+    expect(page.locator(f"#{first} .decision")).to_have_text("by design")
+    expect(focused).to_have_attribute("id", second or "")
+
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("[data-chosen]")).to_have_text("2 selected")
+    page.keyboard.press("b")
+    for decided in (second, third):
+        expect(page.locator(f"#{decided} .decision")).to_have_text("bug")
+    expect(page.locator(f"#{first} .by")).to_contain_text("ada")
+
+    page.fill("#note", "bdnojkx")
+    expect(page.locator("#note")).to_have_value("bdnojkx")
+    assert stack.number("select count(*) from dashboard_review") == 3
+    page.locator("#note").press("Escape")
+    page.keyboard.press("k")
+    opened = page.locator("#discrepancies tbody tr:focus .what code").inner_text()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(rf"{LIST}\d+/"))
+    expect(page.locator("h1 code")).to_have_text(opened)
+
+
+def test_of_two_reviewers_none_overwrites_the_other_unseen(
+    page: Page, other: Page, stack: Stack
+) -> None:
+    path = page_of(stack, "total_price")
+    come_as("ada", page, path)
+    come_as("bo", other, path)
+    before = stack.number("select count(*) from dashboard_review")
+
+    page.fill("#note", "a cent is missing")
+    page.get_by_role("button", name="Bug").click()
+    expect(page.locator("#review .stands")).to_contain_text("bug")
+    other.fill("#note", "must be rounding")
+    other.get_by_role("button", name="Noise").click()
+
+    alert = other.locator("#review .conflicts")
+    expect(alert).to_contain_text("ada decided 'bug'")
+    expect(alert).to_contain_text("nothing of yours was saved; your note is kept in the form")
+    expect(other.locator("#note")).to_have_value("must be rounding")
+    expect(other.locator("#review .history")).to_contain_text("a cent is missing")
+    assert stack.query(STATE, "total_price") == [("bug",)]
+    assert stack.number("select count(*) from dashboard_review") == before + 1
+
+    other.get_by_role("button", name="Noise").click()
+    expect(other.locator("#review .stands")).to_contain_text("noise")
+    assert stack.query(STATE, "total_price") == [("noise",)]
+    assert stack.number("select count(*) from dashboard_review") == before + 2
+
+
+def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
+    page: Page, stack: Stack
+) -> None:
+    differing = "select count(*) from dashboard_comparison where outcome = 'differ'"
+    before = stack.number(differing)
+    come_as("ada", page, page_of(stack, "cook"))
+    page.get_by_role("link", name="Make a rule").click()
+    page.locator("#id_version").select_option("")
+    page.get_by_role("button", name="Preview").click()
+    said = page.locator("[data-hidden]")
+    expect(said).to_be_visible()
+    would_hide = int(said.get_attribute("data-hidden") or 0)
+    assert would_hide > 0
+    expect(page.locator(".fates")).to_contain_text("vanishes")
+
+    page.get_by_role("button", name="Save the rule").click()
+    expect(page.locator("#problem-reason")).not_to_be_empty()
+    page.fill("#id_reason", "Chance decides who cooks.")
+    page.get_by_role("button", name="Save the rule").click()
+    page.wait_for_url(re.compile(r"/dashboard/rules/\d+/"))
+    assert stack.number(differing) == before
+
+    page.get_by_role("button", name="Apply to the past of this launch").click()
+    expect(page.locator("#rejudging")).to_contain_text("has been judged anew", timeout=60_000)
+    assert before - stack.number(differing) == would_hide
+    page.goto(LIST)
+    expect(page.locator(f"{row(page, 'cook')} .count b")).to_have_text("0")
+    expect(page.locator(f"{row(page, 'cook')} .count .ignored")).to_contain_text("ignored")
+
+    page.goto(page_of(stack, "cook"))
+    page.locator(".example .whose a").first.click()
+    cook = page.locator("tr[data-path='cook'] .differs")
+    expect(cook).to_have_attribute("data-standing", "ignored")
+    expect(page.locator("tr[data-path='cook']")).to_contain_text("Chance decides who cooks.")
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1440])
+def test_no_page_of_review_is_wider_than_the_screen(page: Page, stack: Stack, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    come_as("ada", page, LIST)
+    for path in (
+        LIST,
+        page_of(stack, "actual_minutes"),
+        "/dashboard/rules/",
+        "/dashboard/rules/new/",
+    ):
+        page.goto(path)
+        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overflow <= 0, path
