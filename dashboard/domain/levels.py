@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from dashboard.domain.numbers import short
+from dashboard.domain.rounding import short
 from dashboard.domain.sequences import NOTHING_KNOWN, Interval, RatioBlocks
 
 #: Blocks of one level that make one of the next.
@@ -77,7 +77,7 @@ class Level:
 
 @dataclass(slots=True)
 class MultiLevelBlocks:
-    """Blocks folded in the order of time, at every level; memory grows with the log of their number.
+    """Blocks folded in the order of time, at every level; memory grows with the log of k.
 
     ``most_levels`` bounds it altogether, at the price of not seeing spells longer than that.
     """
@@ -87,9 +87,11 @@ class MultiLevelBlocks:
 
     def add(self, x: float, y: float) -> None:
         """Fold the next block; an empty one is passed over."""
+        if x == 0 and y == 0:
+            return
         block: tuple[float, float] | None = (x, y)
         depth = 0
-        while block is not None and block != (0, 0) and depth < self.most_levels:
+        while block is not None and depth < self.most_levels:
             if depth == len(self.levels):
                 self.levels.append(Level())
             block = self.levels[depth].add(*block)

@@ -121,5 +121,5 @@ def field_evidence(pos: int, neg: int, zero: int) -> float:
 
 
 def beyond_noise(pos: int, neg: int, zero: int) -> bool:
-    """Whether a field is to be flagged; once flagged it may stay so (Bonferroni over the fields)."""
+    """Whether a field is to be flagged, for good (Bonferroni over all fields)."""
     return field_evidence(pos, neg, zero) >= FIELD_LIMIT

@@ -57,7 +57,6 @@ def _paired_of(given: str) -> PairedRate:
     return PairedRate(pos, neg, zero)
 
 
-
 def _order(given: str) -> list[float | None]:
     found = re.findall(r"\('(\w+)', ([\d.]+|None)\)", given)
     control, candidate = (
@@ -67,7 +66,7 @@ def _order(given: str) -> list[float | None]:
 
 
 def _alpha(name: str) -> float:
-    return float(name.split()[-1].removeprefix("alpha="))
+    return float(name.rsplit(maxsplit=1)[-1].removeprefix("alpha="))
 
 
 def _numbers(text: str) -> list[float]:
@@ -110,8 +109,8 @@ def _ranks_answer(name: str, given: str) -> list[float | None]:
 
 
 def _histogram_answer(name: str, given: str) -> list[float | None]:
-    values = [float(one) for one in given.split(" ")[0].split(",")]
-    return list(LogHistogram.of(values).quantiles(float(name.split()[-1])))
+    values = [float(one) for one in given.split(" ", maxsplit=1)[0].split(",")]
+    return list(LogHistogram.of(values).quantiles(float(name.rsplit(maxsplit=1)[-1])))
 
 
 _ANSWERS: dict[str, Callable[[str, str], list[float | None]]] = {

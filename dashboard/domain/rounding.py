@@ -14,5 +14,5 @@ def significant(number: float, digits: int = 2) -> int:
     """Rounded up to as many digits as an estimate has a right to; at least 1."""
     if number < 1:
         return 1
-    scale = 10 ** max(0, math.floor(math.log10(number)) + 1 - digits)
+    scale: int = 10 ** max(0, math.floor(math.log10(number)) + 1 - digits)
     return math.ceil(number / scale) * scale

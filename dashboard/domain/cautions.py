@@ -1,0 +1,94 @@
+"""What a reader of a verdict must know beside it. Warnings are outside the verdict's own promise.
+
+Each is at level 5 % by itself, or a plain count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from dashboard.domain.evidence import Evidence, Timing
+from dashboard.domain.levels import FLAT_BLOCKS, GROUP
+from dashboard.domain.paired_order import CLIP
+from dashboard.domain.phrases import percent, speed_text
+from dashboard.domain.requirements import Judged, Requirement, Requirements, Standing
+from dashboard.domain.segments import SegmentEffect
+from dashboard.domain.sequences import Interval
+from dashboard.domain.words import Speed
+
+_ALPHA = 0.05
+#: Shares of orders from which on it is said that they are not in the mean.
+_EXCLUDED_WORTH_SAYING = 0.01
+_MISSING_WORTH_SAYING = 0.001
+
+
+def cautions(
+    evidence: Evidence,
+    required: Requirements,
+    judged: Sequence[Judged],
+    bench: Interval | None,
+    timing: Timing,
+) -> Iterator[str]:
+    """All that apply, the gravest first."""
+    standings = {one.requirement: one for one in judged}
+    yield from _of_bench(bench)
+    yield from _of_exclusion(
+        evidence,
+        faster=standings[Requirement.SPEED].word == Speed.FASTER,
+        failing=standings[Requirement.FAILURES].standing is Standing.FAILED,
+    )
+    yield from _of_time(evidence, timing.block_s)
+    yield from _of_segments(evidence, math.log1p(required.speed_margin))
+
+
+def _of_bench(bench: Interval | None) -> Iterator[str]:
+    if bench is not None and not bench.has(0.0):
+        text = speed_text((bench.lo + bench.hi) / 2, bench)
+        yield f"bench uneven: of two copies of the control the second is {text}"
+
+
+def _of_exclusion(evidence: Evidence, *, faster: bool, failing: bool) -> Iterator[str]:
+    if not evidence.orders:
+        return
+    excluded = 1 - evidence.pairs / evidence.orders
+    if faster and failing:
+        yield "faster, but it fails more often: what fails is not in the mean"
+    elif faster and excluded > _EXCLUDED_WORTH_SAYING:
+        yield f"faster without the {percent(excluded)} of orders that have no time"
+    missing = evidence.incomplete / evidence.orders
+    if missing > _MISSING_WORTH_SAYING:
+        off = math.expm1(missing * 2 * CLIP)
+        yield f"for the {percent(missing)} of pairs missing, speed could be off by {percent(off)}"
+
+
+def _of_time(evidence: Evidence, block_s: float) -> Iterator[str]:
+    effect = evidence.effect
+    flat = effect.flat_level
+    if effect.k >= FLAT_BLOCKS and flat is None:
+        yield "orders drift together; waiting for more time"
+    elif flat:
+        yield (
+            f"blocks of {block_s:g} s depend on each other (correlation {effect.lag1:.2f}); counted"
+            f" in blocks of up to {block_s * GROUP**flat:g} s as well"
+        )
+    moved = evidence.drift.drifting(_ALPHA)
+    if moved is not None:
+        yield (
+            f"the effect drifts: {_brief(moved.before)} in the first {moved.blocks_before} blocks,"
+            f" {_brief(moved.after)} since"
+        )
+
+
+def _of_segments(evidence: Evidence, margin: float) -> Iterator[str]:
+    for contrast in evidence.segments.misleading(margin, _ALPHA):
+        yield f"{_segment_text(contrast.faster)}, but {_segment_text(contrast.slower)}"
+
+
+def _segment_text(effect: SegmentEffect) -> str:
+    name = effect.segment.replace(":", " ", 1)
+    return f"{name}: {speed_text(effect.estimate, effect.interval)}"
+
+
+def _brief(interval: Interval) -> str:
+    return speed_text((interval.lo + interval.hi) / 2, interval)
