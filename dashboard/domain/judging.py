@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 
 from dashboard.domain.evidence import Evidence
-from dashboard.domain.levels import FLAT_BLOCKS, GROUP, MultiLevelBlocks
+from dashboard.domain.outlook import outlook
 from dashboard.domain.phrases import percent, rate_text, speed_text
 from dashboard.domain.rates import RobustRate
 from dashboard.domain.requirements import (
@@ -15,9 +15,7 @@ from dashboard.domain.requirements import (
     Requirement,
     Requirements,
     Standing,
-    more_orders,
 )
-from dashboard.domain.rounding import significant
 from dashboard.domain.sequences import Interval, bernoulli_cs
 from dashboard.domain.signatures import counts
 from dashboard.domain.words import (
@@ -69,7 +67,7 @@ def judge_speed(
         interval=interval,
         line=line,
         orders=evidence.pairs,
-        more_orders=_more(
+        more_orders=outlook(
             standing, estimate, interval, line, required.each, orders=evidence.pairs, blocks=blocks
         ),
     )
@@ -96,9 +94,7 @@ def judge_rate(
     estimate = rate.counts.estimate
     text = word.value
     if estimate is not None:
-        text = rate_text(estimate, interval, _VERBS[requirement])
-        if word is Rate.SPELL:
-            text += ", but in too few separate spells to tell"
+        text = rate_text(estimate, interval, _VERBS[requirement], spell=word is Rate.SPELL)
     rare = rate.counts.pos + rate.counts.neg == 0
     return Judged(
         requirement=requirement,
@@ -109,7 +105,7 @@ def judge_rate(
         interval=interval,
         line=margin,
         orders=n,
-        more_orders=_more(
+        more_orders=outlook(
             *(standing, estimate, interval, margin, required.each),
             orders=n,
             blocks=rate.blocks,
@@ -146,7 +142,7 @@ def judge_raw_differences(
         interval=interval,
         line=line,
         orders=n,
-        more_orders=_more(standing, share, interval, line, required.each, orders=n, rare=k == 0),
+        more_orders=outlook(standing, share, interval, line, required.each, orders=n, rare=k == 0),
     )
 
 
@@ -189,29 +185,3 @@ def judge_keeping_up(health: Health, required: Requirements) -> Judged:
 
 def _standing(*, fine: bool, bad: bool) -> Standing:
     return Standing.PASSED if fine else Standing.FAILED if bad else Standing.NOT_YET
-
-
-def _more(
-    standing: Standing,
-    estimate: float | None,
-    interval: Interval,
-    line: float,
-    alpha: float,
-    *,
-    orders: int,
-    blocks: MultiLevelBlocks | None = None,
-    rare: bool = False,
-) -> int | None:
-    """The orders that a requirement still needs: for blocks enough, or for its width."""
-    if standing is not Standing.NOT_YET or estimate is None:
-        return None
-    if orders < LEAST_ORDERS:
-        return significant(LEAST_ORDERS - orders)
-    if blocks is not None and blocks.flat_level is None:
-        enough = FLAT_BLOCKS
-        while enough <= blocks.k:
-            enough *= GROUP
-        return significant(orders * (enough - blocks.k) / max(blocks.k, 1))
-    return more_orders(
-        orders=orders, estimate=estimate, upper=interval.hi, line=line, alpha=alpha, rare=rare
-    )

@@ -40,9 +40,11 @@ def _change(theta: float) -> str:
     return f"{percent(math.expm1(theta))} {'faster' if theta < 0 else 'slower'}"
 
 
-def rate_text(estimate: float, interval: Interval, verb: str) -> str:
+def rate_text(estimate: float, interval: Interval, verb: str, *, spell: bool = False) -> str:
     """A difference of rates: "fails on 1.9 % more of the orders (1.2–2.7 %)"."""
     number = f"{verb} on {percent(estimate)} {'more' if estimate > 0 else 'fewer'} of the orders"
+    if spell:
+        return f"{number}, but in too few separate spells to tell"
     if not interval.has(0.0):
         return f"{number} ({span(*sorted(abs(end) for end in interval))})"
     if interval.lo <= -1 or interval.hi >= 1:

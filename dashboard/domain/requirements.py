@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dashboard.domain.rounding import significant
-from dashboard.domain.sequences import UNKNOWN, Interval
+from dashboard.domain.sequences import Interval
 
 
 class Requirement(StrEnum):
@@ -85,25 +83,3 @@ class Judged:
     line: float
     orders: int
     more_orders: int | None = None
-
-
-def more_orders(
-    *, orders: int, estimate: float, upper: float, line: float, alpha: float, rare: bool = False
-) -> int | None:
-    """About how many more orders bring the upper end below the line, if the estimate stays.
-
-    The half-width shrinks with the root of the orders, a little slower because the level pays for
-    every look; for what has not happened once (``rare``) it shrinks with the orders themselves.
-    """
-    gap = line - estimate
-    if gap <= 0 or upper >= UNKNOWN or orders == 0:
-        return None
-    ratio = (upper - estimate) / gap
-    if ratio <= 1:
-        return None
-    if rare:
-        return significant(orders * (ratio - 1))
-    times = ratio * ratio
-    for _ in range(3):
-        times = ratio * ratio * (1 + math.log(times) / (2 * math.log(1 / alpha)))
-    return significant(orders * (times - 1))
