@@ -7,7 +7,7 @@ import math
 from dashboard.domain.levels import FLAT_BLOCKS, GROUP, MultiLevelBlocks
 from dashboard.domain.requirements import Standing
 from dashboard.domain.rounding import significant
-from dashboard.domain.sequences import UNKNOWN, Interval
+from dashboard.domain.sequences import NOTHING_KNOWN, UNKNOWN, Interval
 from dashboard.domain.words import LEAST_ORDERS
 
 
@@ -27,14 +27,25 @@ def outlook(
         return None
     if orders < LEAST_ORDERS:
         return significant(LEAST_ORDERS - orders)
+    needed, upper = 0, interval.hi
     if blocks is not None and blocks.flat_level is None:
-        enough = FLAT_BLOCKS
-        while enough <= blocks.k:
-            enough *= GROUP
-        return significant(orders * (enough - blocks.k) / max(blocks.k, 1))
-    return more_orders(
-        orders=orders, estimate=estimate, upper=interval.hi, line=line, alpha=alpha, rare=rare
+        needed, upper = _orders_until_full(orders, blocks.k), _finest(blocks, alpha).hi
+    more = more_orders(
+        orders=orders, estimate=estimate, upper=upper, line=line, alpha=alpha, rare=rare
     )
+    return max(needed, more or 0) or None
+
+
+def _orders_until_full(orders: int, k: int) -> int:
+    """About how many orders until one more level has blocks enough to be flat."""
+    enough = FLAT_BLOCKS
+    while enough <= k:
+        enough *= GROUP
+    return significant(orders * (enough - k) / max(k, 1))
+
+
+def _finest(blocks: MultiLevelBlocks, alpha: float) -> Interval:
+    return blocks.levels[0].blocks.interval(alpha) if blocks.levels else NOTHING_KNOWN
 
 
 def more_orders(

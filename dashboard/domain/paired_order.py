@@ -59,8 +59,9 @@ class PairedOrder:
     """One order that the control and a candidate were both given, and perhaps a baseline, too.
 
     ``placed_at`` is in seconds since 1970. ``shown`` are the discrepancies that the candidate's
-    result shows against the control's, after the rules, whatever their review; ``noise`` those
-    that the baseline's shows. ``segments`` are names as ``segments.segments_of`` gives them.
+    result shows against the control's, after the rules, whatever their review, by numbers from 1
+    on; ``noise`` those that the baseline's shows. ``segments`` are names that
+    ``segments.segments_of`` gives.
     """
 
     placed_at: float
@@ -72,14 +73,20 @@ class PairedOrder:
     segments: tuple[str, ...] = ()
 
     @property
-    def usable(self) -> bool:
-        """Whether every time in it is one."""
-        return self.control.usable and self.candidate.usable and self.baseline_usable
+    def results(self) -> tuple[Result, ...]:
+        """Of the control, the candidate, and the baseline if it has the order."""
+        pair = (self.control, self.candidate)
+        return pair if self.baseline is None else (*pair, self.baseline)
 
     @property
-    def baseline_usable(self) -> bool:
-        """Whether the baseline's time, if there is one, is one."""
-        return self.baseline is None or self.baseline.usable
+    def usable(self) -> bool:
+        """Whether every time in it is one."""
+        return all(one.usable for one in self.results)
+
+    @property
+    def unheard(self) -> int:
+        """How many versions have not ended it."""
+        return sum(not one.answered for one in self.results)
 
 
 def log_ratio(control: Result, candidate: Result, deadline_ms: float) -> float | None:

@@ -45,7 +45,7 @@ class Tally:
     #: The first block that is not closed, and the first that is not settled.
     closed_until: int | None = None
     settled_until: int | None = None
-    #: Answers that came after the deadline; changes that came after their block had settled;
+    #: Answers that mended what was missing; changes that came after their block had settled;
     #: orders with a time that is none.
     late: int = 0
     lost: int = 0
@@ -57,7 +57,7 @@ class Tally:
 
     def replace(self, old: PairedOrder, new: PairedOrder) -> bool:
         """Count an order as it is now known instead; False if it is too late for that."""
-        self.late += 1
+        self.late += max(0, old.unheard - new.unheard)
         return self._change(new, 1, changes=1) and self._change(old, -1, changes=0)
 
     def _change(self, order: PairedOrder, sign: int, *, changes: int) -> bool:
