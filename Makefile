@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush kitchen manage test lint types format lock clean
+.PHONY: help run rush kitchen manage simulate test lint types format lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install --require-hashes \
 	--root-user-action=ignore
-CODE := $(wildcard *.py) dashboard kitchen_worker local restaurant tests
+CODE := $(wildcard *.py) bench dashboard kitchen_worker local restaurant tests
 
 help: ## list what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ kitchen: .venv/runtime ## run a kitchen of your own, as ARGS says, at the broker
 
 manage: .venv/runtime ## run the manage.py command of ARGS with the settings of `make run`
 	@exec $(BIN)/python -m local.manage $(ARGS)
+
+simulate: .venv/development ## run the verdict's simulations, a few minutes; prints Markdown
+	@exec $(BIN)/python -m bench.simulate $(ARGS)
 
 test: .venv/development ## lint, types, every test; installs what they need
 	@exec $(BIN)/python -m local.stages

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from dashboard.domain.levels import MultiLevelBlocks
 from dashboard.domain.sequences import Interval, bisect, log_sum_exp
 
-_BETS = tuple(0.98 * 2.0**-j for j in range(12))
+BETS = tuple(0.98 * 2.0**-j for j in range(12))
 _TOTAL_WEIGHT = math.fsum(1 / (j + 1) for j in range(12))
-_LOG_WEIGHTS = tuple(-math.log((j + 1) * _TOTAL_WEIGHT) for j in range(12))
+LOG_WEIGHTS = tuple(-math.log((j + 1) * _TOTAL_WEIGHT) for j in range(12))
 
 #: Fields that a launch tells apart; what is beyond them is one more, "other".
 MOST_FIELDS = 200
@@ -59,7 +59,7 @@ class PairedRate:
                 + self.pos * math.log1p(bet * (1 - m) / (1 + m))
                 + self.neg * math.log1p(-bet)
                 + self.zero * math.log1p(-bet * m / (1 + m))
-                for bet, log_weight in zip(_BETS, _LOG_WEIGHTS, strict=True)
+                for bet, log_weight in zip(BETS, LOG_WEIGHTS, strict=True)
             ]
         )
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 UNKNOWN = 14.0
 #: Scales and weights of the mixture over lambda ~ N(0, 1/r): the first is tuned for orders with a
 #: log-sd of 0.1 to 0.8 and effects of 2 to 20 %, the others keep long runs and large blocks tight.
-_SCALES = (3.0, 300.0, 3e4, 3e6)
-_LOG_WEIGHTS = tuple(math.log(weight) for weight in (0.5, 0.25, 0.125, 0.125))
+SCALES = (3.0, 300.0, 3e4, 3e6)
+LOG_WEIGHTS = tuple(math.log(weight) for weight in (0.5, 0.25, 0.125, 0.125))
 _BISECTIONS = 100
 
 
@@ -101,7 +101,7 @@ class RatioBlocks:
                 log_weight
                 + 0.5 * math.log(scale / (spread + scale))
                 + distance * distance / (2 * (spread + scale))
-                for scale, log_weight in zip(_SCALES, _LOG_WEIGHTS, strict=True)
+                for scale, log_weight in zip(SCALES, LOG_WEIGHTS, strict=True)
             ]
         )
 
@@ -110,7 +110,7 @@ class RatioBlocks:
         centre = self.estimate
         if centre is None:
             return NOTHING_KNOWN
-        width = math.sqrt((self.spread(centre) + _SCALES[0]) * 2 * math.log(1 / alpha))
+        width = math.sqrt((self.spread(centre) + SCALES[0]) * 2 * math.log(1 / alpha))
         step = width / abs(self.x) / 8
         limit = math.log(1 / alpha)
 

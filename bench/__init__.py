@@ -1,0 +1,1 @@
+"""What is measured, and how: simulations and load, run by `make`, never by the product."""
