@@ -14,13 +14,13 @@ settles as if nothing were accepted, and stay so: rare mixtures keep counting.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from dashboard.domain.levels import GROUP, Level, MultiLevelBlocks
+from dashboard.domain.forms import FormLevel, Linear
+from dashboard.domain.levels import MultiLevelBlocks
 from dashboard.domain.rates import PairedRate, RobustRate
-from dashboard.domain.sequences import RatioBlocks
 
 MOST_CLASSES = 12
 #: A result that shows more discrepancies than this shows "many", which no review accepts.
@@ -29,11 +29,6 @@ MANY = 0
 _MANY_ALONE = frozenset(f"{MANY}|")
 #: Where classes go that are not told apart, by what they weigh.
 _OTHERS = {1: "+", -1: "-"}
-
-#: Counts by class: its place among the names, or one of the others.
-Linear = dict[str, int]
-#: Coefficients of products of two counts, by the two places in order.
-Quadratic = dict[str, int]
 
 
 def signature(ids: Collection[int]) -> str:
@@ -60,83 +55,6 @@ def weight(name: str, accepted: Collection[int]) -> int:
     """1 if orders of the class count against the candidate, -1 if for it, 0 if not at all."""
     shown, _, noise = name.partition("|")
     return counts(shown, accepted) - counts(noise, accepted)
-
-
-def _products(first: Linear, second: Linear) -> Quadratic:
-    found: Counter[str] = Counter()
-    for a, m in first.items():
-        for b, n in second.items():
-            found[" ".join(sorted((a, b)))] += m * n
-    return dict(found)
-
-
-def _add(to: dict[str, int], more: Mapping[str, int], times: int = 1) -> None:
-    for key, number in more.items():
-        to[key] = to.get(key, 0) + times * number
-
-
-@dataclass(slots=True)
-class FormLevel:
-    """A ``Level`` whose y is not a number but a linear form of the counts of classes."""
-
-    k: int = 0
-    x: int = 0
-    xx: int = 0
-    xx1: int = 0
-    last_x: int = 0
-    pending_x: int = 0
-    y: Linear = field(default_factory=dict)
-    xy: Linear = field(default_factory=dict)
-    xy1: Linear = field(default_factory=dict)
-    last_y: Linear = field(default_factory=dict)
-    pending_y: Linear = field(default_factory=dict)
-    yy: Quadratic = field(default_factory=dict)
-    yy1: Quadratic = field(default_factory=dict)
-
-    def add(self, x: int, y: Linear) -> tuple[int, Linear] | None:
-        """Add a block; gives the block of the next level when this one completes it."""
-        self.k += 1
-        self.x += x
-        self.xx += x * x
-        self.xx1 += x * self.last_x
-        _add(self.y, y)
-        _add(self.xy, y, x)
-        _add(self.yy, _products(y, y))
-        _add(self.xy1, self.last_y, x)
-        _add(self.xy1, y, self.last_x)
-        _add(self.yy1, _products(y, self.last_y))
-        self.last_x, self.last_y = x, y
-        self.pending_x += x
-        _add(self.pending_y, y)
-        if self.k % GROUP:
-            return None
-        whole = self.pending_x, self.pending_y
-        self.pending_x, self.pending_y = 0, {}
-        return whole
-
-    def weighed(self, weights: Mapping[str, int]) -> Level:
-        """The level of numbers that these weights make of it."""
-
-        def linear(form: Linear) -> float:
-            return float(sum(weights[place] * number for place, number in form.items()))
-
-        def quadratic(form: Quadratic) -> float:
-            total = 0
-            for key, number in form.items():
-                a, b = key.split(" ")
-                total += weights[a] * weights[b] * number
-            return float(total)
-
-        y, xy, yy = linear(self.y), linear(self.xy), quadratic(self.yy)
-        return Level(
-            RatioBlocks(self.k, self.x, y, self.xx, xy, yy),
-            *(self.xx1, linear(self.xy1), quadratic(self.yy1)),
-            *(self.last_x, linear(self.last_y), self.pending_x, linear(self.pending_y)),
-        )
-
-    def to_json(self) -> list[object]:
-        """Six numbers, five linear forms, two quadratic ones."""
-        return [getattr(self, name) for name in self.__slots__]
 
 
 @dataclass(slots=True)
@@ -188,15 +106,16 @@ class Differences:
 
     def to_json(self) -> list[object]:
         """The classes, and the levels."""
-        return [list(self.names), [level.to_json() for level in self.levels]]
+        places = _places(self.names)
+        return [list(self.names), [level.to_json(places) for level in self.levels]]
 
     @classmethod
-    def from_json(cls, stored: Sequence[object]) -> Differences:
+    def from_json(cls, stored: Sequence[Any]) -> Differences:
         """Read what ``to_json`` wrote."""
         names, levels = stored
-        return cls(list(names), [_form_level(level) for level in levels])  # type: ignore[call-overload, attr-defined]
+        places = _places(names)
+        return cls(list(names), [FormLevel.from_json(level, places) for level in levels])
 
 
-def _form_level(stored: Sequence[int | dict[str, int]]) -> FormLevel:
-    own = [dict(one) if isinstance(one, dict) else one for one in stored]
-    return FormLevel(*own)  # type: ignore[arg-type]
+def _places(names: Sequence[str]) -> list[str]:
+    return sorted((*map(str, range(len(names))), *_OTHERS.values()))

@@ -76,7 +76,7 @@ def test_a_late_answer_mends_what_was_missing_on_any_tally_and_even_before_the_o
         merged.merge(shard)
     merged.close(_END)
     assert merged.settled == _tally([one for one, _ in launch]).settled
-    assert merged.late == sum(mended for _, mended in launch)
+    assert merged.late == sum(mended and one.candidate.answered for one, mended in launch)
 
 
 @settings(deadline=None)
