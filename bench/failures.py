@@ -66,6 +66,7 @@ def _failure_methods(a: Array, b: Array) -> dict[str, Array]:
         "its counts without blocks, 1.25 %": first_alarm(alone, BLOCK),
         "two-proportion z-test, every order, 5 %": first_alarm(peers.z_alarms(a, b), 1),
         "McNemar's test, every order, 5 %": first_alarm(peers.mcnemar_alarms(pos, neg), 1),
+        "paired t-test, every order, 5 %": first_alarm(peers.t_alarms(b - a), 1),
     }
 
 
@@ -109,6 +110,7 @@ def _difference_methods(noise: Array, raw: Array) -> dict[str, Array]:
     return {
         "**the verdict** (1.25 %)": first_alarm(looks.rate_alarms(n, pos, neg, EACH), BLOCK),
         "the same at 5 %": first_alarm(looks.rate_alarms(n, pos, neg, 0.05), BLOCK),
+        "paired t-test, every order, 5 %": first_alarm(peers.t_alarms(raw - noise), 1),
         "Diffy's thresholds, every 100": first_alarm(
             peers.diffy_alarms(raw=hundreds[0], noise=hundreds[1], n=counted), 100
         ),

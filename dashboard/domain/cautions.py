@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dashboard.domain.evidence import Evidence, Timing
 from dashboard.domain.levels import FLAT_BLOCKS, GROUP
 from dashboard.domain.paired_order import CLIP
-from dashboard.domain.phrases import percent, speed_text
+from dashboard.domain.phrases import percent, rate_text, speed_text
 from dashboard.domain.requirements import Judged, Requirement, Requirements, Standing
 from dashboard.domain.segments import SegmentEffect
 from dashboard.domain.sequences import Interval
@@ -21,18 +21,21 @@ _ALPHA = 0.05
 #: Shares of orders from which on it is said that they are not in the mean.
 _EXCLUDED_WORTH_SAYING = 0.01
 _MISSING_WORTH_SAYING = 0.001
+#: Share of orders with noise from which on a candidate's own differences may hide in it.
+_NOISE_WORTH_SAYING = 0.05
 
 
 def cautions(
     evidence: Evidence,
     required: Requirements,
     judged: Sequence[Judged],
-    bench: Interval | None,
+    bench: Evidence | None,
     timing: Timing,
 ) -> Iterator[str]:
     """All that apply, the gravest first."""
     standings = {one.requirement: one for one in judged}
-    yield from _of_bench(bench)
+    if bench is not None:
+        yield from _of_bench(bench, required.each)
     yield from _of_exclusion(
         evidence,
         faster=standings[Requirement.SPEED].word == Speed.FASTER,
@@ -42,10 +45,17 @@ def cautions(
     yield from _of_segments(evidence, math.log1p(required.speed_margin))
 
 
-def _of_bench(bench: Interval | None) -> Iterator[str]:
-    if bench is not None and not bench.has(0.0):
-        text = speed_text((bench.lo + bench.hi) / 2, bench)
-        yield f"bench uneven: of two copies of the control the second is {text}"
+def _of_bench(bench: Evidence, alpha: float) -> Iterator[str]:
+    second = "of two copies of the control the second"
+    times, failures = bench.effect.interval(alpha), bench.errors.interval(alpha)
+    if not times.has(0.0):
+        yield f"bench uneven: {second} is {speed_text(bench.effect.estimate or 0.0, times)}"
+    if not failures.has(0.0):
+        share = bench.errors.counts.estimate or 0.0
+        yield f"bench uneven: {second} {rate_text(share, failures, 'fails')}"
+    noise = sum(bench.signatures.values()) / max(bench.handled, 1)
+    if noise > _NOISE_WORTH_SAYING:
+        yield f"two copies of the control differ on {percent(noise)} of the orders"
 
 
 def _of_exclusion(evidence: Evidence, *, faster: bool, failing: bool) -> Iterator[str]:

@@ -87,7 +87,8 @@ def judge_rate(
         Requirement.SLOW_ORDERS: required.slow_margin,
         Requirement.DIFFERENCES: required.differences_margin,
     }[requirement]
-    interval, quick = rate.interval(required.each), rate.quick_interval(required.each)
+    quick = rate.quick_interval(required.each)
+    interval = quick.hull(rate.block_interval(required.each))
     n = rate.counts.n
     word = rate_word(interval, n=n, margin=margin, quick=quick, comparable=comparable)
     standing = _standing(fine=word in _FINE_RATES, bad=word in (Rate.WORSE, Rate.MORE))

@@ -89,7 +89,11 @@ class RobustRate:
 
     def interval(self, alpha: float) -> Interval:
         """The hull of what the counts say and what the blocks say."""
-        return self.quick_interval(alpha).hull(self.blocks.interval(alpha).within(-1.0, 1.0))
+        return self.quick_interval(alpha).hull(self.block_interval(alpha))
+
+    def block_interval(self, alpha: float) -> Interval:
+        """What the blocks say, which are independent where orders are not."""
+        return self.blocks.interval(alpha).within(-1.0, 1.0)
 
     def quick_interval(self, alpha: float) -> Interval:
         """What the counts alone say, as if orders were independent."""

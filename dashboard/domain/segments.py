@@ -8,7 +8,6 @@ so that it does not matter which segments turn up, or when).
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,22 +86,27 @@ class Segments:
                 self.blocks[segment] = MultiLevelBlocks(most_levels=_LEVELS)
             self.blocks[segment].add(pairs[segment], sums.get(segment, 0.0))
 
-    def effects(self, alpha: float) -> list[SegmentEffect]:
-        """Every segment's effect; all intervals hold together at level alpha, at every look."""
+    def effects(self, alpha: float, names: Iterable[str] | None = None) -> list[SegmentEffect]:
+        """Segments' effects, all of them unless named.
+
+        All intervals hold together at level alpha, at every look.
+        """
         each = alpha / MOST_SEGMENTS
         return [
             SegmentEffect(name, int(own.levels[0].blocks.x), own.estimate, own.interval(each))
-            for name, own in self.blocks.items()
+            for name in (self.blocks if names is None else names)
+            for own in (self.blocks[name],)
             if own.estimate is not None
         ]
 
     def misleading(self, margin: float, alpha: float = 0.05) -> list[Contrast]:
         """Per kind, the pair that differs most, if surely by more than the margin; widest first."""
-        by_kind: defaultdict[str, list[SegmentEffect]] = defaultdict(list)
-        for effect in self.effects(alpha):
-            by_kind[effect.kind].append(effect)
-        found = [contrast for own in by_kind.values() for contrast in _widest(own)]
-        found = [contrast for contrast in found if contrast.gap > margin]
+        found = []
+        for kind in sorted({name.partition(":")[0] for name in self.blocks}):
+            own = [name for name in self.blocks if name.startswith(f"{kind}:")]
+            estimates = [self.blocks[name].estimate or 0.0 for name in own]
+            if max(estimates) - min(estimates) > margin:  # else no gap can be as wide
+                found += [one for one in _widest(self.effects(alpha, own)) if one.gap > margin]
         return sorted(found, key=lambda one: (not one.opposite, -one.gap))
 
     def to_json(self) -> dict[str, list[list[float]]]:

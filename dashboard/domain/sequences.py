@@ -19,6 +19,7 @@ UNKNOWN = 14.0
 #: log-sd of 0.1 to 0.8 and effects of 2 to 20 %, the others keep long runs and large blocks tight.
 SCALES = (3.0, 300.0, 3e4, 3e6)
 LOG_WEIGHTS = tuple(math.log(weight) for weight in (0.5, 0.25, 0.125, 0.125))
+_MIXTURE = tuple(zip(SCALES, LOG_WEIGHTS, strict=True))
 _BISECTIONS = 100
 
 
@@ -94,14 +95,12 @@ class RatioBlocks:
         If it is theta and y - theta x is symmetric given the past, the chance that this ever
         reaches ln(1/alpha) is at most alpha (Ville).
         """
-        distance = self.y - theta * self.x
+        half = (self.y - theta * self.x) ** 2 / 2
         spread = self.spread(theta)
         return log_sum_exp(
             [
-                log_weight
-                + 0.5 * math.log(scale / (spread + scale))
-                + distance * distance / (2 * (spread + scale))
-                for scale, log_weight in zip(SCALES, LOG_WEIGHTS, strict=True)
+                log_weight - 0.5 * math.log1p(spread / scale) + half / (spread + scale)
+                for scale, log_weight in _MIXTURE
             ]
         )
 
@@ -117,10 +116,9 @@ class RatioBlocks:
         def excluded(theta: float) -> bool:
             return self.log_e(theta) >= limit
 
-        return Interval(
-            _first_excluded(excluded, centre, -step, -UNKNOWN),
-            _first_excluded(excluded, centre, step, UNKNOWN),
-        )
+        lo = _first_excluded(excluded, centre, -step, -UNKNOWN)
+        hi = _first_excluded(excluded, centre, step, UNKNOWN)
+        return Interval(lo, hi).within(-UNKNOWN, UNKNOWN)
 
 
 def _first_excluded(
@@ -156,7 +154,7 @@ def log_sum_exp(terms: Sequence[float]) -> float:
     top = max(terms)
     if math.isinf(top):
         return top
-    return top + math.log(math.fsum(math.exp(term - top) for term in terms))
+    return top + math.log(sum([math.exp(term - top) for term in terms]))
 
 
 def bernoulli_cs(k: int, n: int, alpha: float) -> Interval:

@@ -103,7 +103,7 @@ def verdict(
         word=word,
         reasons=tuple(reasons[word]),
         requirements=judged,
-        warnings=tuple(cautions(evidence, required, judged, bench_interval, timing)),
+        warnings=tuple(cautions(evidence, required, judged, bench, timing)),
         pairs=evidence.pairs,
         blocks=evidence.effect.k,
         more_orders=most_orders(judged),

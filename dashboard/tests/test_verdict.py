@@ -226,6 +226,15 @@ def test_an_uneven_bench_is_said_and_a_small_effect_on_it_is_none() -> None:
     assert found.warnings[0].startswith("bench uneven: of two copies of the control")
 
 
+def test_a_baseline_that_fails_or_differs_on_its_own_is_said() -> None:
+    found = _judged(
+        simulated(1, blocks=100), bench=simulated(2, blocks=200, fails=0.1, shows=0.2)
+    )  # fmt: skip
+    fails, differs = found.warnings[:2]
+    assert fails.startswith("bench uneven: of two copies of the control the second fails on ")
+    assert differs.startswith("two copies of the control differ on ")
+
+
 def test_faster_comes_with_a_warning_when_it_fails_more_often() -> None:
     found = _judged(simulated(1, blocks=200, slower=0.7, fails=0.08))
     assert "faster, but it fails more often: what fails is not in the mean" in found.warnings
