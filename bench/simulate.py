@@ -13,8 +13,9 @@ import time
 
 from numpy.random import PCG64, Generator
 
+from bench.effects import interval_misses, orders_needed
 from bench.failures import difference_alarms, failure_alarms, field_alarms
-from bench.speed import orders_needed, speed_alarms
+from bench.speed import speed_alarms
 
 
 def main() -> None:
@@ -23,7 +24,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100, help="percent of the usual runs")
     share = parser.parse_args().runs / 100
     started = time.monotonic()
-    tables = (speed_alarms, failure_alarms, difference_alarms, field_alarms, orders_needed)
+    tables = (
+        speed_alarms,
+        failure_alarms,
+        difference_alarms,
+        field_alarms,
+        orders_needed,
+        interval_misses,
+    )
     for seed, table in enumerate(tables, 20_260_101):
         print(f"<!-- seed {seed} -->")
         for line in table(Generator(PCG64(seed)), share):

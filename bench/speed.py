@@ -1,4 +1,4 @@
-"""False alarms about speed, and orders until a true effect is said."""
+"""False alarms about speed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from bench.tables import (
     error,
     first_alarm,
     head,
-    percentiles,
     row,
     runs_of,
 )
@@ -91,49 +90,3 @@ def _speed_methods(d: Array) -> dict[str, Array]:
         "its sequence without blocks, every order, 5 %": first_alarm(by_order, 1),
         "paired t-test, every order, 5 %": first_alarm(peers.t_alarms(d), 1),
     }
-
-
-def orders_needed(rng: Generator, share: float) -> Iterator[str]:
-    """How many orders it takes until a true effect is said."""
-    runs, fewer = runs_of(200, share), runs_of(60, share)
-    yield '**Orders until "faster"**, 10th / 50th / 90th percentile (blocks of 5 orders;'
-    yield f"{runs} runs, split traffic {fewer}). Split traffic: the same verdict, each order to one"
-    yield "version alone, all orders counted. Time sets a floor besides: 20 blocks of 10 s, after"
-    yield "the warm-up."
-    yield ""
-    yield from head(["noise", "true effect", "paired", "split traffic", "factor"])
-    for kind in ("heavy", "quiet"):
-        for effect in (0.02, 0.05, 0.10, 0.20):
-            shift = np.log1p(-effect)
-            paired = _until_faster(rng, runs, kind, shift, longest=20_000, paired=True)
-            longest = 400_000 if effect < 0.04 else 40_000
-            split = 2 * _until_faster(rng, fewer, kind, shift, longest=longest, paired=False)
-            factor = np.median(split) / np.median(paired)
-            yield row(
-                [
-                    kind,
-                    f"{effect * 100:.0f} %",
-                    percentiles(paired),
-                    percentiles(split),
-                    f"{factor:.0f}",
-                ]
-            )
-
-
-def _until_faster(
-    rng: Generator, runs: int, kind: str, shift: float, *, longest: int, paired: bool
-) -> Array:
-    """Pairs until 0 is excluded, a run each; infinity for not within ``longest``."""
-    found = []
-    chunk = max(1, 2_000_000 // longest)
-    for start in range(0, runs, chunk):
-        shape = (min(chunk, runs - start), longest)
-        d = shift + kitchens.noise(rng, shape, kind) - kitchens.noise(rng, shape, kind)
-        if paired:
-            d = np.clip(d, -kitchens.CLIP, kitchens.CLIP)
-        else:
-            d += rng.normal(0, kitchens.SIZE_SD * np.sqrt(2), shape)
-        y = kitchens.blocks_of(d, 5)
-        alarms = looks.speed_alarms(np.full(y.shape, 5.0), y, EACH)
-        found.append(first_alarm(alarms, 5))
-    return np.concatenate(found)
