@@ -26,7 +26,7 @@ from bench.tables import (
 
 def orders_needed(rng: Generator, share: float) -> Iterator[str]:
     """How many orders it takes until a true effect is said."""
-    runs, fewer = runs_of(200, share), runs_of(60, share)
+    runs, fewer = runs_of(200, share), runs_of(40, share)
     yield '**Orders until "faster"**, 10th / 50th / 90th percentile (blocks of 5 orders;'
     yield f"{runs} runs, split traffic {fewer}). Split traffic: the same verdict, each order to one"
     yield "version alone, all orders counted. Time sets a floor besides: 20 blocks of 10 s, after"
@@ -37,7 +37,7 @@ def orders_needed(rng: Generator, share: float) -> Iterator[str]:
         for effect in (0.02, 0.05, 0.10, 0.20):
             shift = np.log1p(-effect)
             paired = _until_faster(rng, runs, kind, shift, longest=20_000, paired=True)
-            longest = 400_000 if effect < 0.04 else 40_000
+            longest = 300_000 if effect < 0.04 else 40_000
             split = 2 * _until_faster(rng, fewer, kind, shift, longest=longest, paired=False)
             factor = np.median(split) / np.median(paired)
             yield row(
@@ -72,7 +72,7 @@ def _until_faster(
 
 def interval_misses(rng: Generator, share: float) -> Iterator[str]:
     """How often the interval ever leaves out a true, skewed effect."""
-    runs = runs_of(500, share)
+    runs = runs_of(400, share)
     yield "**True effects.** Share of launches in which the interval ever missed the true mean"
     yield f"within so many orders, a look at every block of 25 ({runs} runs, heavy tails)."
     yield ""
@@ -80,8 +80,10 @@ def interval_misses(rng: Generator, share: float) -> Iterator[str]:
     for name in ("10 % faster, but 4 % instead of 2 % slow down", "stalls, 20 times, on 0.5 %"):
         truth = float(np.mean(_skewed(rng, (200, 20_000), name)))
         found: dict[float, list[Array]] = {EACH: [], 0.05: []}
-        for _ in range(0, runs, CHUNK):
-            y = kitchens.blocks_of(_skewed(rng, (min(CHUNK, runs), ORDERS), name) - truth, BLOCK)
+        for start in range(0, runs, CHUNK):
+            y = kitchens.blocks_of(
+                _skewed(rng, (min(CHUNK, runs - start), ORDERS), name) - truth, BLOCK
+            )
             for alpha, firsts in found.items():
                 missed = looks.speed_alarms(np.full(y.shape, float(BLOCK)), y, alpha)
                 firsts.append(first_alarm(missed, BLOCK))

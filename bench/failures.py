@@ -25,15 +25,15 @@ from bench.tables import (
 
 def failure_alarms(rng: Generator, share: float) -> Iterator[str]:
     """A/A: how often a version is said to fail more or less often than itself."""
-    runs = runs_of(1000, share)
+    runs = runs_of(600, share)
     yield f"**Failures, A/A.** The same for failures, half of them shared ({runs} runs each)."
     yield "Incidents hit each version by itself, one in 2,000 orders, for 50 orders: half fail."
     yield ""
     yield from head(["failures", "method", *(f"{one:,}" for one in LOOKS)])
     for rate, bursts in ((0.002, False), (0.01, False), (0.05, False), (0.002, True)):
         found: dict[str, list[Array]] = {}
-        for _ in range(0, runs, CHUNK):
-            a, b = _failures(rng, (min(CHUNK, runs), ORDERS), rate, bursts=bursts)
+        for start in range(0, runs, CHUNK):
+            a, b = _failures(rng, (min(CHUNK, runs - start), ORDERS), rate, bursts=bursts)
             for method, first in _failure_methods(a, b).items():
                 found.setdefault(method, []).append(first)
         name = f"{rate * 100:g} %" + (" and incidents" if bursts else "")
@@ -72,7 +72,7 @@ def _failure_methods(a: Array, b: Array) -> dict[str, Array]:
 
 def difference_alarms(rng: Generator, share: float) -> Iterator[str]:
     """A/A/A: how often a version is said to differ more than the baseline's noise."""
-    runs = runs_of(1000, share)
+    runs = runs_of(600, share)
     yield f"**Differences beyond noise, A/A.** Whole results; a baseline on every order ({runs}"
     yield "runs each). Bursts: noise is twenty times as likely for 50 orders, one in 2,000 orders,"
     yield "of each version by itself."
@@ -80,8 +80,8 @@ def difference_alarms(rng: Generator, share: float) -> Iterator[str]:
     yield from head(["noise", "method", *(f"{one:,}" for one in LOOKS)])
     for rate, bursts in ((0.005, False), (0.03, False), (0.005, True)):
         found: dict[str, list[Array]] = {}
-        for _ in range(0, runs, CHUNK):
-            noise, raw = _noises(rng, (min(CHUNK, runs), ORDERS), rate, bursts=bursts)
+        for start in range(0, runs, CHUNK):
+            noise, raw = _noises(rng, (min(CHUNK, runs - start), ORDERS), rate, bursts=bursts)
             for method, first in _difference_methods(noise, raw).items():
                 found.setdefault(method, []).append(first)
         name = f"{rate * 100:g} %" + (" and bursts" if bursts else "")

@@ -81,7 +81,7 @@ class PairedOrder:
     @property
     def usable(self) -> bool:
         """Whether every time in it is one."""
-        return all(one.usable for one in self.results)
+        return math.isfinite(self.placed_at) and all(one.usable for one in self.results)
 
     @property
     def unheard(self) -> int:

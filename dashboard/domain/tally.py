@@ -93,7 +93,8 @@ class Tally:
         lost = self.lost + other.lost
         horizon = None if settled.empty else first.settled_until
         for number, sums in (*first.blocks.items(), *second.blocks.items()):
-            if horizon is not None and number < horizon:
+            settled_already = horizon is not None and number < horizon
+            if settled_already or (number not in blocks and len(blocks) >= MOST_BLOCKS):
                 lost += sums.changes
             else:
                 blocks.setdefault(number, BlockSums()).merge(sums)

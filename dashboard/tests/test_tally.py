@@ -18,7 +18,7 @@ from dashboard.domain.requirements import Health, Requirements
 from dashboard.domain.signatures import MOST_CLASSES, Differences, class_of, weight
 from dashboard.domain.sketch import bucket_of
 from dashboard.domain.slow import straddle, straddling, threshold_of
-from dashboard.domain.tally import CannotMerge, Tally
+from dashboard.domain.tally import MOST_BLOCKS, CannotMerge, Tally
 from dashboard.domain.verdict import Verdict, verdict
 from dashboard.tests.paired_orders import FAILED, MISSING, OK_10, TIMING, order, orders, simulated
 
@@ -182,7 +182,18 @@ def test_a_time_that_is_none_is_refused_and_counted(ms: float | None) -> None:
     tally = Tally(TIMING)
     assert not tally.add(order(1, candidate=Result(Status.OK, ms)))
     assert not tally.add(order(1, baseline=Result(Status.OK, ms)))
-    assert (tally.bad, tally.blocks) == (2, {})
+    assert not tally.add(order(math.nan))
+    assert (tally.bad, tally.blocks) == (3, {})
+
+
+def test_however_wrong_the_clocks_are_the_blocks_are_bounded() -> None:
+    tally, other = Tally(TIMING), Tally(TIMING)
+    for number in range(MOST_BLOCKS + 5):
+        tally.add(order(float(number)))
+        other.add(order(float(number + 10)))
+    assert (len(tally.blocks), tally.lost) == (MOST_BLOCKS, 5)
+    tally.merge(other)
+    assert (len(tally.blocks), tally.lost) == (MOST_BLOCKS, 5 + 5 + 10)
 
 
 @pytest.mark.parametrize(
