@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from dashboard.domain.blocks import BlockSums
-from dashboard.domain.evidence import Timing
 from dashboard.domain.paired_order import PairedOrder, Result, Status
 from dashboard.domain.requirements import Health, Requirements
 from dashboard.domain.segments import segments_of
 from dashboard.domain.tally import Tally
+from dashboard.domain.timing import Timing
 from dashboard.domain.verdict import verdict
 
 _RATE = 100

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from dashboard.domain.evidence import Evidence, Timing
+from dashboard.domain.evidence import Evidence
 from dashboard.domain.levels import FLAT_BLOCKS, GROUP
 from dashboard.domain.paired_order import CLIP
 from dashboard.domain.phrases import percent, rate_text, speed_text
 from dashboard.domain.requirements import Judged, Requirement, Requirements, Standing
 from dashboard.domain.segments import SegmentEffect
 from dashboard.domain.sequences import Interval
+from dashboard.domain.timing import Timing
 from dashboard.domain.words import Speed
 
 _ALPHA = 0.05

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from dashboard.domain.evidence import Evidence, Timing
+from dashboard.domain.evidence import Evidence
 from dashboard.domain.judging import COMPARABLE_ALPHA
 from dashboard.domain.phrases import percent
 from dashboard.domain.requirements import Health, Judged, Requirement, Requirements, Standing
 from dashboard.domain.sequences import bernoulli_cs
+from dashboard.domain.timing import Timing
 from dashboard.domain.words import Rate
 
 _NO_WORSE = {

@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.domain.blocks import BlockSums, sums_of
-from dashboard.domain.evidence import Evidence, Timing
+from dashboard.domain.evidence import Evidence
 from dashboard.domain.paired_order import PairedOrder
+from dashboard.domain.timing import Timing
 
 #: Blocks that are kept one by one at most, whatever the clocks say; what is beyond is lost.
 MOST_BLOCKS = 512

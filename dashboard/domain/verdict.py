@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from dashboard.domain.cautions import cautions
-from dashboard.domain.evidence import Evidence, Timing
+from dashboard.domain.evidence import Evidence
 from dashboard.domain.judging import (
     judge_completeness,
     judge_keeping_up,
@@ -24,6 +24,7 @@ from dashboard.domain.rates import RobustRate
 from dashboard.domain.reasons import most_orders, not_comparable, of_not_yet, of_ready, of_worse
 from dashboard.domain.requirements import Health, Judged, Requirement, Requirements, Standing
 from dashboard.domain.sequences import Interval, bernoulli_cs
+from dashboard.domain.timing import Timing
 from dashboard.domain.words import Word
 
 _HEADLINES = (

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from dashboard.domain.evidence import Timing
 from dashboard.domain.paired_order import PairedOrder, Result, Status
 from dashboard.domain.tally import Tally
+from dashboard.domain.timing import Timing
 
 #: Short blocks and warm-up, so that few orders make many blocks.
 TIMING = Timing(

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.domain.blocks import BlockSums, sums_of
-from dashboard.domain.evidence import Evidence, Timing
+from dashboard.domain.evidence import Evidence
 from dashboard.domain.paired_order import PairedOrder, Result, Status, log_ratio
 from dashboard.domain.requirements import Health, Requirements
 from dashboard.domain.signatures import MOST_CLASSES, Differences, class_of, weight
 from dashboard.domain.sketch import bucket_of
 from dashboard.domain.slow import straddle, straddling, threshold_of
 from dashboard.domain.tally import MOST_BLOCKS, CannotMerge, Tally
+from dashboard.domain.timing import Timing
 from dashboard.domain.verdict import Verdict, verdict
 from dashboard.tests.paired_orders import FAILED, MISSING, OK_10, TIMING, order, orders, simulated
 

@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from dashboard.domain.evidence import Evidence, Timing
+from dashboard.domain.evidence import Evidence
 from dashboard.domain.latch import Decided, changed, latched
 from dashboard.domain.outlook import more_orders
 from dashboard.domain.phrases import percent, rate_text, speed_text
@@ -17,6 +17,7 @@ from dashboard.domain.requirements import Health, Judged, Requirement, Requireme
 from dashboard.domain.rounding import significant
 from dashboard.domain.sequences import NOTHING_KNOWN, Interval
 from dashboard.domain.tally import Tally
+from dashboard.domain.timing import Timing
 from dashboard.domain.verdict import Verdict, verdict
 from dashboard.domain.words import Rate, Speed, Word, rate_word, speed_word
 from dashboard.tests.paired_orders import MISSING, TIMING, order, simulated
