@@ -15,7 +15,7 @@ from numpy.random import PCG64, Generator
 
 from bench.effects import interval_misses, orders_needed
 from bench.failures import difference_alarms, failure_alarms, field_alarms
-from bench.speed import speed_alarms
+from bench.speed import long_spells, speed_alarms
 
 
 def main() -> None:
@@ -31,6 +31,7 @@ def main() -> None:
         field_alarms,
         orders_needed,
         interval_misses,
+        long_spells,
     )
     for seed, table in enumerate(tables, 20_260_101):
         print(f"<!-- seed {seed} -->")

@@ -90,3 +90,22 @@ def _speed_methods(d: Array) -> dict[str, Array]:
         "its sequence without blocks, every order, 5 %": first_alarm(by_order, 1),
         "paired t-test, every order, 5 %": first_alarm(peers.t_alarms(d), 1),
     }
+
+
+def long_spells(rng: Generator, share: float) -> Iterator[str]:
+    """A/A beyond what is assumed: spells of one version that last many blocks."""
+    runs = runs_of(200, share)
+    yield "**Beyond the assumption.** Speed, A/A, when each version has slow spells of its own that"
+    yield f"last many blocks (heavy tails, log-sd 0.1; {runs} runs, the verdict at 1.25 %)."
+    yield ""
+    yield from head(["length of spells", *(f"{one:,}" for one in LOOKS)])
+    for blocks in (2, 8, 40):
+        firsts = []
+        for start in range(0, runs, CHUNK):
+            shape = (min(CHUNK, runs - start), ORDERS)
+            spells = (kitchens.spells(rng, shape, blocks * BLOCK, 0.1) for _ in range(2))
+            d = _heavy(rng, shape) + next(spells) - next(spells)
+            y = kitchens.blocks_of(np.clip(d, -kitchens.CLIP, kitchens.CLIP), BLOCK)
+            alarms = looks.speed_alarms(np.full(y.shape, float(BLOCK)), y, EACH)
+            firsts.append(first_alarm(alarms, BLOCK))
+        yield row([f"{blocks} blocks", *by_looks(np.concatenate(firsts))])
