@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.domain.coverage import MOST_SHAPES, Coverage, shapes_of, shapes_of_menu
@@ -67,6 +67,7 @@ def test_a_review_makes_an_order_agree_after_all() -> None:
 _ORDERS = st.lists(st.tuples(st.lists(st.sampled_from("abcdef"), unique=True), st.booleans()))
 
 
+@settings(deadline=None)
 @given(_ORDERS, _ORDERS)
 def test_merged_coverage_is_that_of_all_orders(
     first: list[tuple[list[str], bool]], second: list[tuple[list[str], bool]]

@@ -8,7 +8,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.domain.rates import (
@@ -22,6 +22,7 @@ from dashboard.domain.rates import (
 _COUNTS = st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(0, 3000))
 
 
+@settings(deadline=None)
 @given(_COUNTS)
 def test_the_interval_holds_the_estimate(counts: tuple[int, int, int]) -> None:
     rate = PairedRate(*counts)
@@ -29,6 +30,7 @@ def test_the_interval_holds_the_estimate(counts: tuple[int, int, int]) -> None:
     assert -1 <= interval.lo <= (rate.estimate or 0.0) <= interval.hi <= 1
 
 
+@settings(deadline=None)
 @given(_COUNTS)
 def test_swapping_the_versions_mirrors_the_interval(counts: tuple[int, int, int]) -> None:
     pos, neg, zero = counts
@@ -37,6 +39,7 @@ def test_swapping_the_versions_mirrors_the_interval(counts: tuple[int, int, int]
     assert there.interval(0.05) == pytest.approx((-mirrored.hi, -mirrored.lo))
 
 
+@settings(deadline=None)
 @given(_COUNTS, st.floats(-0.99, 0.99), st.floats(-0.99, 0.99))
 def test_a_larger_difference_has_less_evidence(
     counts: tuple[int, int, int], one: float, other: float
@@ -46,6 +49,7 @@ def test_a_larger_difference_has_less_evidence(
     assert least <= rate.log_e_greater(min(one, other)) + 1e-9
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(-0.9, 0.9))
 def test_if_b_is_no_worse_than_m_the_evidence_has_mean_one_at_most(
     a: float, b: float, more: float

@@ -8,7 +8,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.domain.levels import MultiLevelBlocks
@@ -52,6 +52,7 @@ def test_an_empty_block_changes_nothing() -> None:
     assert sums == _ratio([(3, 0.1)])
 
 
+@settings(deadline=None)
 @given(_BLOCKS)
 def test_the_interval_is_around_the_estimate_and_wider_for_a_smaller_alpha(
     blocks: list[tuple[float, float]],
@@ -61,6 +62,7 @@ def test_the_interval_is_around_the_estimate_and_wider_for_a_smaller_alpha(
     assert wide.lo <= narrow.lo <= (sums.estimate or 0.0) <= narrow.hi <= wide.hi
 
 
+@settings(deadline=None)
 @given(_BLOCKS)
 def test_what_is_inside_the_interval_is_not_excluded_and_its_ends_are_the_border(
     blocks: list[tuple[float, float]],
@@ -71,6 +73,7 @@ def test_what_is_inside_the_interval_is_not_excluded_and_its_ends_are_the_border
             assert sums.log_e(end) == pytest.approx(math.log(1 / 0.05), abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_SIZES, _EFFECTS), min_size=1, max_size=13), st.floats(-3, 3))
 def test_fewer_than_14_blocks_exclude_nothing_at_the_level_of_a_headline(
     blocks: list[tuple[float, float]], theta: float
@@ -78,6 +81,7 @@ def test_fewer_than_14_blocks_exclude_nothing_at_the_level_of_a_headline(
     assert _ratio(blocks).log_e(theta) < math.log(1 / 0.0125)
 
 
+@settings(deadline=None)
 @given(_BLOCKS)
 def test_swapping_the_versions_mirrors_the_interval(blocks: list[tuple[float, float]]) -> None:
     there = _ratio(blocks).interval(0.05)
@@ -85,6 +89,7 @@ def test_swapping_the_versions_mirrors_the_interval(blocks: list[tuple[float, fl
     assert back == pytest.approx((-there.hi, -there.lo), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.01, 5), min_size=1, max_size=9))
 def test_over_all_swaps_of_the_two_versions_the_evidence_has_mean_one_at_most(
     sizes: list[float],
@@ -98,6 +103,7 @@ def test_over_all_swaps_of_the_two_versions_the_evidence_has_mean_one_at_most(
     assert sum(found) / len(found) <= 1 + 1e-9
 
 
+@settings(deadline=None)
 @given(_BLOCKS, _BLOCKS)
 def test_merged_sums_are_those_of_all_blocks(
     first: list[tuple[float, float]], second: list[tuple[float, float]]
@@ -156,6 +162,7 @@ def test_orders_that_drift_together_all_along_leave_all_open() -> None:
     assert _levels([i / 100 for i in range(60)]).interval(0.05) == NOTHING_KNOWN
 
 
+@settings(deadline=None)
 @given(st.lists(_EFFECTS, min_size=20, max_size=120))
 def test_the_shown_interval_holds_the_finest_one_so_that_the_promise_is_unchanged(
     values: list[float],
@@ -166,6 +173,7 @@ def test_the_shown_interval_holds_the_finest_one_so_that_the_promise_is_unchange
     assert blocks.log_e(0.3) <= max(0.0, blocks.levels[0].blocks.log_e(0.3))
 
 
+@settings(deadline=None)
 @given(st.lists(_EFFECTS, max_size=90))
 def test_levels_are_the_same_after_a_stay_in_the_database(values: list[float]) -> None:
     blocks = _levels(values, x=1 / 3)
@@ -176,6 +184,7 @@ def test_levels_are_the_same_after_a_stay_in_the_database(values: list[float]) -
     assert stored == blocks
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_the_interval_of_a_share_holds_the_share(k: int, more: int) -> None:
     interval = bernoulli_cs(k, k + more, 0.0125)
@@ -189,6 +198,7 @@ def test_more_than_all_is_refused() -> None:
         bernoulli_cs(5, 4, 0.05)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3000), st.sampled_from([0.5, 0.95, 0.99]))
 def test_the_ranks_of_a_quantile_are_around_it(n: int, share: float) -> None:
     lo, hi = quantile_ranks(n, share, 0.05)

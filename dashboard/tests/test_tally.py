@@ -251,6 +251,7 @@ def test_the_warm_up_lasts_until_there_are_orders_enough_and_begins_with_the_fir
 _MS = st.floats(0.1, 30_000)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(_MS, _MS), min_size=1, max_size=40), _MS)
 def test_slow_orders_are_counted_exactly_before_the_threshold_is_known(
     times: list[tuple[float, float]], slow_ms: float
