@@ -94,7 +94,7 @@ def _speed_methods(d: Array) -> dict[str, Array]:
 
 def long_spells(rng: Generator, share: float) -> Iterator[str]:
     """A/A beyond what is assumed: spells of one version that last many blocks."""
-    runs = runs_of(200, share)
+    runs = runs_of(600, share)
     yield "**Beyond the assumption.** Speed, A/A, when each version has slow spells of its own that"
     yield f"last many blocks (heavy tails, log-sd 0.1; {runs} runs, the verdict at 1.25 %)."
     yield ""
