@@ -118,7 +118,10 @@ def judge_rate(
 def judge_raw_differences(
     evidence: Evidence, required: Requirements, accepted: Collection[int], *, comparable: bool
 ) -> Judged:
-    """Without a baseline: how often the candidate differs at all, noise included."""
+    """Without a baseline: how often the candidate differs at all, noise included.
+
+    That is never held against it: a copy of the control might differ as often.
+    """
     n, line = evidence.handled, required.differences_margin
     k = sum(count for name, count in evidence.signatures.items() if counts(name, accepted))
     interval = bernoulli_cs(k, n, required.each)
@@ -129,9 +132,7 @@ def judge_raw_differences(
         word = Rate.WARMING_UP
     elif interval.hi < line:
         word = Rate.NO_WORSE
-    elif interval.lo > line:
-        word = Rate.WORSE
-    standing = _standing(fine=word is Rate.NO_WORSE, bad=word is Rate.WORSE)
+    standing = _standing(fine=word is Rate.NO_WORSE, bad=False)
     share = k / n if n else None
     return Judged(
         requirement=Requirement.DIFFERENCES,
