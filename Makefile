@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush kitchen mend manage test lint types format bench lock clean
+.PHONY: help run rush kitchen mend manage test lint types format bench simulate lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -30,6 +30,9 @@ mend: .venv/runtime ## start vnext of the running `make run` again, with the fau
 
 manage: .venv/runtime ## run the manage.py command of ARGS with the settings of `make run`
 	@exec $(BIN)/python -m local.manage $(ARGS)
+
+simulate: .venv/development ## run the verdict's simulations, a few minutes; prints Markdown
+	@exec $(BIN)/python -m bench.simulate $(ARGS)
 
 test: .venv/development ## lint, types, every test; installs what they need
 	@exec $(BIN)/python -m local.stages

@@ -1,1 +1,1 @@
-"""Measurements that a person runs: what is claimed of speed, shown on the machine at hand."""
+"""What is measured, and how: simulations and speed, run by `make`, never by the product."""

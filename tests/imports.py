@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Ours, and what must stay out of some layers.
-PACKAGES = ("dashboard", "kitchen_worker", "local", "restaurant", "tests")
+PACKAGES = ("bench", "dashboard", "kitchen_worker", "local", "restaurant", "tests")
 _WEB = ("asgiref", "channels", "daphne", "django", "django_htmx", "twisted", "whitenoise")
 _BROKER = ("aio_pika", "aiormq", "pamqp")
 

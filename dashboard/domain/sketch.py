@@ -15,6 +15,11 @@ FLOOR_MS = 0.01
 _LOG_GAMMA = math.log(GAMMA)
 
 
+def bucket_of(value_ms: float) -> int:
+    """The bucket of a value; NaN and infinity raise ValueError or OverflowError."""
+    return math.ceil(math.log(max(value_ms, FLOOR_MS)) / _LOG_GAMMA)
+
+
 class LogHistogram:
     """Counts of milliseconds by bucket."""
 
@@ -40,7 +45,7 @@ class LogHistogram:
 
     def add(self, value_ms: float) -> None:
         """Count one value; NaN and infinity raise ValueError or OverflowError."""
-        bucket = math.ceil(math.log(max(value_ms, FLOOR_MS)) / _LOG_GAMMA)
+        bucket = bucket_of(value_ms)
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
 
     def merge(self, other: LogHistogram) -> None:

@@ -1,0 +1,41 @@
+"""Slow orders, counted before it is known what slow is.
+
+The threshold is the control's p95 of the warm-up, frozen when the warm-up has settled; orders
+placed meanwhile must be counted as well, whoever counts them. So a block keeps, until then, how
+often a pair of times straddles each bucket's upper edge: an order with the control in bucket a and
+the candidate in bucket b > a is slower over every threshold from a to b - 1, which is +1 at a and
+-1 at b. Any threshold is then a sum, exactly, and merging is adding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from dashboard.domain.sketch import bucket_of
+
+#: The share of the control's orders that are not slow.
+SHARE = 0.95
+
+
+def straddle(control_ms: float, candidate_ms: float) -> tuple[dict[str, int], dict[str, int]]:
+    """The edges where the candidate alone begins and ends to be slow, and the control alone."""
+    a, b = bucket_of(control_ms), bucket_of(candidate_ms)
+    up, down = {str(a): 1, str(b): -1}, {str(b): 1, str(a): -1}
+    return (up if a < b else {}), (down if b < a else {})
+
+
+def straddling(edges: Mapping[str, int], threshold: int) -> int:
+    """How many of the counted orders have this bucket's upper edge between their times."""
+    return sum(count for bucket, count in edges.items() if int(bucket) <= threshold)
+
+
+def threshold_of(times: Mapping[str, int]) -> int:
+    """The bucket whose upper edge is the p95 of these times, counted by bucket."""
+    rank = math.ceil(SHARE * sum(times.values()))
+    reached = 0
+    for bucket in sorted(map(int, times)):
+        reached += times[str(bucket)]
+        if reached >= rank:
+            return bucket
+    raise ValueError("no times")
