@@ -26,7 +26,7 @@ from uuid import UUID
 import deepdiff
 import jsondiff
 
-from dashboard.domain.comparison import compare
+from dashboard.domain.comparing.comparison import compare
 from kitchen_worker.contract.messages import Order, OrderItem
 from kitchen_worker.kitchens import vlatest, vnext
 from restaurant.rush import rush

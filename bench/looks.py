@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.kitchens import blocks_of
-from dashboard.domain import rates, sequences
-from dashboard.domain.levels import COARSE_BLOCKS, FLAT_BLOCKS, GROUP
+from dashboard.domain.verdict import rates, sequences
+from dashboard.domain.verdict.levels import COARSE_BLOCKS, FLAT_BLOCKS, GROUP
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

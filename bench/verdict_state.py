@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from dashboard.domain.blocks import BlockSums
-from dashboard.domain.paired_order import PairedOrder, Result, Status
-from dashboard.domain.requirements import Health, Requirements
-from dashboard.domain.segments import segments_of
-from dashboard.domain.tally import Tally
-from dashboard.domain.timing import Timing
-from dashboard.domain.verdict import verdict
+from dashboard.domain.verdict.blocks import BlockSums
+from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
+from dashboard.domain.verdict.requirements import Health, Requirements
+from dashboard.domain.verdict.segments import segments_of
+from dashboard.domain.verdict.tally import Tally
+from dashboard.domain.verdict.timing import Timing
+from dashboard.domain.verdict.verdict import verdict
 
 _RATE = 100
 _START = 1_800_000_000

@@ -17,8 +17,8 @@ from uuid import UUID
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import Error as DatabaseError
 
-from dashboard.rejudging import step as rejudge
-from dashboard.replaying import Again, mark_sent, next_to_send, note_refusal
+from dashboard.reviewing.rejudging import step as rejudge
+from dashboard.reviewing.replaying import Again, mark_sent, next_to_send, note_refusal
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.wire import Broker, PublishFailed

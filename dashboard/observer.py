@@ -18,12 +18,12 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
 from dashboard.chores import Chores
-from dashboard.dead_letters import record_dead_letters
-from dashboard.recording import record_events
-from dashboard.replay_answers import record_answers
-from dashboard.replaying import give_up_overdue
-from dashboard.rosters import Rosters
-from dashboard.sweep import sweep
+from dashboard.observing.dead_letters import record_dead_letters
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import Rosters
+from dashboard.observing.sweep import sweep
+from dashboard.reviewing.replay_answers import record_answers
+from dashboard.reviewing.replaying import give_up_overdue
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.dead_letters import Refused, put_aside
 from kitchen_worker.contract.health import Health

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard import discrepancy_views, replay_views, review_views, rule_views, views
+from dashboard.pages import board_views as views
+from dashboard.pages import discrepancy_views, replay_views, review_views, rule_views
 
 urlpatterns = [
     path("", views.board, name="board"),

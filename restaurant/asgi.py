@@ -15,8 +15,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "restaurant.settings")
 # Django must stand before the consumers, which use its models, can be imported.
 http = get_asgi_application()
 
-from dashboard.consumers import BoardConsumer  # noqa: E402
-from dashboard.live import Hub  # noqa: E402
+from dashboard.board.consumers import BoardConsumer  # noqa: E402
+from dashboard.board.live import Hub  # noqa: E402
 from restaurant.raw_bodies import hand_over_raw_bodies  # noqa: E402
 
 hand_over_raw_bodies()

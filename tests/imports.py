@@ -12,6 +12,7 @@ PACKAGES = ("bench", "dashboard", "kitchen_worker", "local", "restaurant", "test
 _WEB = ("asgiref", "channels", "daphne", "django", "django_htmx", "twisted", "whitenoise")
 _BROKER = ("aio_pika", "aiormq", "pamqp")
 
+_RECORDED = ("dashboard.domain", "dashboard.models", "kitchen_worker.contract", "restaurant")
 #: What each layer may import of ours, itself aside; the most special prefix of a module decides.
 ALLOWED = {
     "kitchen_worker.contract": (),
@@ -19,6 +20,15 @@ ALLOWED = {
     "restaurant": ("kitchen_worker.contract",),
     "dashboard": ("kitchen_worker.contract", "restaurant"),
     "dashboard.domain": (),
+    "dashboard.models": ("dashboard.domain", "kitchen_worker.contract"),
+    "dashboard.observing": _RECORDED,
+    "dashboard.reviewing": (*_RECORDED, "dashboard.observing"),
+    "dashboard.board": (
+        *_RECORDED,
+        "dashboard.observing",
+        "dashboard.reviewing",
+        "dashboard.access",
+    ),
     # Where both halves are put together.
     "restaurant.asgi": ("restaurant", "dashboard"),
     "restaurant.urls": ("restaurant", "dashboard"),

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from dashboard import again
+from dashboard.pages import again
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import decode_order, encode_order
 from kitchen_worker.contract.tests.making import LAUNCH, an_order

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy
 from dashboard.models.choices import choices
-from dashboard.reviews import MAX_NOTE, ReviewConflict, ReviewRefused, Seen, review
+from dashboard.reviewing.reviews import MAX_NOTE, ReviewConflict, ReviewRefused, Seen, review
 
 #: What a person decides here; closing as fixed is done where the proof is shown.
 DECISIONS = (Decision.BUG, Decision.BY_DESIGN, Decision.NOISE, Decision.OPEN)

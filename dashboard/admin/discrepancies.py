@@ -19,11 +19,11 @@ from django.urls import URLPattern, path, reverse
 from dashboard.access import may_review
 from dashboard.admin import filters
 from dashboard.admin.deciding import DECISIONS, DecisionForm, decided
-from dashboard.discrepancies import row_of, rows_of
 from dashboard.domain.decision import Decision
-from dashboard.exports import Format, export
 from dashboard.models import Discrepancy, Tally
-from dashboard.reviews import AT_ONCE, Seen
+from dashboard.reviewing.discrepancies import row_of, rows_of
+from dashboard.reviewing.exports import Format, export
+from dashboard.reviewing.reviews import AT_ONCE, Seen
 from kitchen_worker.contract.messages import Role
 from restaurant.admin import FactAdmin
 from restaurant.models import DarkVersion, Launch

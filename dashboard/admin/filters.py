@@ -13,8 +13,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from dashboard.admin.periods import Period, span, years
+from dashboard.domain.comparing.judgement import GroupKind
 from dashboard.domain.decision import Decision
-from dashboard.domain.judgement import GroupKind
 from dashboard.domain.outcome import Outcome, State
 from dashboard.models.choices import choices
 from kitchen_worker.contract.messages import Role

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from dashboard.halving import first_id_from
+from dashboard.observing.halving import first_id_from
 from restaurant.models import Order
 
 #: How each level is written in an address, as far as it goes.

@@ -10,10 +10,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from dashboard.access import RULE, may
-from dashboard.domain import rules
-from dashboard.domain.rules import RuleError, Treatment
+from dashboard.domain.comparing import rules
+from dashboard.domain.comparing.rules import RuleError, Treatment
 from dashboard.models import Rule
-from dashboard.rulebook import end_rule, new_rule
+from dashboard.observing.rulebook import end_rule, new_rule
 from kitchen_worker.contract.messages import utc_now
 
 if TYPE_CHECKING:  # only the type checker knows that these take types

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Never
 
 from django.db import models
 
+from dashboard.domain.comparing.judgement import GroupKind
 from dashboard.domain.decision import Decision
-from dashboard.domain.judgement import GroupKind
 from dashboard.models.choices import choices
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from dashboard.domain.rules import Treatment
+from dashboard.domain.comparing.rules import Treatment
 from dashboard.models.choices import choices
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from dashboard.models import Discrepancy
-from dashboard.replay_pages import Panel, panel
+from dashboard.pages.replay_pages import Panel, panel
 
 register = template.Library()
 

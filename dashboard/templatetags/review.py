@@ -10,12 +10,12 @@ from django import template
 from django.template import Context
 from django.utils import timezone
 
-from dashboard import wording
-from dashboard.board import newest_launch
-from dashboard.discrepancies import open_count
-from dashboard.domain.paths import NOTHING
+from dashboard.board import wording
+from dashboard.board.frame import newest_launch
+from dashboard.domain.comparing.paths import NOTHING
 from dashboard.models import Rule
-from dashboard.rule_words import in_words
+from dashboard.pages.rule_words import in_words
+from dashboard.reviewing.discrepancies import open_count
 
 register = template.Library()
 

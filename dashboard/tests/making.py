@@ -10,10 +10,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from dashboard import models
+from dashboard.domain.comparing.judgement import Ending, judge
+from dashboard.domain.comparing.rules import Rule, Rules, Treatment
 from dashboard.domain.decision import Decision
-from dashboard.domain.judgement import Ending, judge
 from dashboard.domain.outcome import Outcome, State, cell
-from dashboard.domain.rules import Rule, Rules, Treatment
 from dashboard.models import (
     Discrepancy,
     Observation,
@@ -23,9 +23,9 @@ from dashboard.models import (
     Signature,
     Tally,
 )
-from dashboard.recording import record_events
-from dashboard.rosters import Roster
-from dashboard.rulebook import make_rule
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import Roster
+from dashboard.observing.rulebook import make_rule
 from dashboard.tests.factories import START, an_event
 from kitchen_worker.contract.messages import EventKind
 

@@ -17,9 +17,9 @@ from dashboard.admin import narrowing
 from dashboard.admin.periods import first_order_from
 from dashboard.domain.decision import Decision
 from dashboard.models import Comparison, DeadLetter, Discrepancy, Observation, Review, Rule, Tally
-from dashboard.recording import record_events
-from dashboard.reviews import Seen, review
-from dashboard.rosters import read_roster
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import read_roster
+from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from dashboard.tests.making import NOW, a_discrepancy, a_draft, a_replay, a_rule, states_of
 from kitchen_worker.contract.messages import EventKind

@@ -11,16 +11,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dashboard.board import build_frame, newest_launch
-from dashboard.dead_letters import record_dead_letters
-from dashboard.frames import Json
-from dashboard.lenses import ROWS, Lens
+from dashboard.board.frame import build_frame, newest_launch
+from dashboard.board.frames import Json
+from dashboard.board.lenses import ROWS, Lens
+from dashboard.board.rows import find_rows
+from dashboard.board.series import POINTS
+from dashboard.board.stories import order_story
 from dashboard.models import TimeSlice
-from dashboard.recording import Silence, record_events, record_silences
-from dashboard.rosters import read_roster
-from dashboard.rows import find_rows
-from dashboard.series import POINTS
-from dashboard.stories import order_story
+from dashboard.observing.dead_letters import record_dead_letters
+from dashboard.observing.recording import Silence, record_events, record_silences
+from dashboard.observing.rosters import read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import EventKind
 from kitchen_worker.contract.topology import OBSERVER_QUEUE

@@ -10,12 +10,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
-from dashboard import chores, rejudging
+from dashboard import chores
 from dashboard import observer as observing
 from dashboard.domain.decision import Decision
 from dashboard.models import Comparison, Discrepancy, Observation, Rejudging, Rule
 from dashboard.observer import Observer
-from dashboard.replay_answers import record_answers
+from dashboard.reviewing import rejudging
+from dashboard.reviewing.replay_answers import record_answers
 from dashboard.tests.factories import START, a_launch, an_event
 from dashboard.tests.test_observer import LIMITS, observed, placed, said, until, until_stored
 from dashboard.tests.test_replays import RIGHT, asked, disagreed, told

@@ -9,12 +9,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from dashboard import discrepancies, signatures
-from dashboard.discrepancies import against, listed, open_count, orders_of, row_of
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Example, Tally
-from dashboard.reviews import Seen, review
-from dashboard.rosters import Roster, read_roster
+from dashboard.observing import signatures
+from dashboard.observing.rosters import Roster, read_roster
+from dashboard.reviewing import discrepancies
+from dashboard.reviewing.discrepancies import against, listed, open_count, orders_of, row_of
+from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.making import NOW, a_discrepancy, a_draft, a_pair, a_rule
 from restaurant.models import DarkVersion, Launch

@@ -15,9 +15,9 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Observation, Review
-from dashboard.recording import record_events
-from dashboard.reviews import Seen, review
-from dashboard.rosters import read_roster
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import read_roster
+from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import EventKind, Failure
 from restaurant.models import DarkVersion, Launch

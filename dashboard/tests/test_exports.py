@@ -10,10 +10,10 @@ from uuid import UUID
 
 import pytest
 
-from dashboard import exports
-from dashboard.discrepancies import Row
-from dashboard.exports import Format, export
 from dashboard.models import Discrepancy
+from dashboard.reviewing import exports
+from dashboard.reviewing.discrepancies import Row
+from dashboard.reviewing.exports import Format, export
 from dashboard.tests.factories import START
 
 

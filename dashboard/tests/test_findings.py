@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dashboard import findings, lenses
-from dashboard.board import build_frame
+from dashboard.board import findings, lenses
+from dashboard.board.frame import build_frame
+from dashboard.board.frames import Json
+from dashboard.board.lenses import Lens
 from dashboard.domain.decision import Decision
-from dashboard.frames import Json
-from dashboard.lenses import Lens
 from dashboard.models import Discrepancy, Rule
-from dashboard.recording import Silence, record_events, record_silences
-from dashboard.rosters import read_roster
+from dashboard.observing.recording import Silence, record_events, record_silences
+from dashboard.observing.rosters import read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import EventKind, Failure
 from restaurant.models import Launch, Order
@@ -216,7 +216,7 @@ def test_the_lens_for_differing_orders_looks_through_so_many_pairs_and_says_so(
 def test_pairs_beyond_the_signatures_that_are_told_apart_are_still_seen(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.signatures.MAX_SIGNATURES", 1)
+    monkeypatch.setattr("dashboard.observing.signatures.MAX_SIGNATURES", 1)
     pair(launch, minutes=9)
     folded = pair(launch, minutes=9, note="")
     decide("minutes", Decision.BY_DESIGN)

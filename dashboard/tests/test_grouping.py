@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from dashboard import grouping, signatures
 from dashboard.domain.decision import Decision
 from dashboard.domain.outcome import Outcome
 from dashboard.models import Comparison, Discrepancy, Example, Review, Rule, Signature, Tally
-from dashboard.recording import Silence, record_events, record_silences
-from dashboard.rosters import Roster, read_roster
+from dashboard.observing import grouping, signatures
+from dashboard.observing.recording import Silence, record_events, record_silences
+from dashboard.observing.rosters import Roster, read_roster
 from dashboard.tests.factories import START, a_launch, an_event
 from kitchen_worker.contract.messages import EventKind, Failure
 from restaurant.models import Launch

@@ -22,7 +22,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from dashboard.discrepancies import orders_of
 from dashboard.models import (
     Comparison,
     Discrepancy,
@@ -32,8 +31,9 @@ from dashboard.models import (
     Signature,
     Tally,
 )
-from dashboard.preview import preview
-from dashboard.rejudging import request, step
+from dashboard.reviewing.discrepancies import orders_of
+from dashboard.reviewing.preview import preview
+from dashboard.reviewing.rejudging import request, step
 from dashboard.tests.factories import a_launch
 from dashboard.tests.making import NOW, a_discrepancy, a_draft
 from restaurant.models import Launch, Letter, Order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard.lights import Shine, lights
+from dashboard.board.lights import Shine, lights
 
 
 def test_a_queue_that_only_the_socket_knows_is_a_quiet_dash() -> None:

@@ -16,10 +16,11 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
 from pytest_django.fixtures import Settings
 
-from dashboard import board, live
-from dashboard.consumers import DENIED, FULL, NOT_UNDERSTOOD, BoardConsumer
-from dashboard.lenses import Lens
-from dashboard.live import Hub, View
+from dashboard.board import frame as board
+from dashboard.board import live
+from dashboard.board.consumers import DENIED, FULL, NOT_UNDERSTOOD, BoardConsumer
+from dashboard.board.lenses import Lens
+from dashboard.board.live import Hub, View
 from dashboard.tests.factories import a_launch, an_order
 from restaurant.models import Launch
 

@@ -14,9 +14,9 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
 from dashboard import observer as observing
-from dashboard import recording
 from dashboard.models import DeadLetter, DeadLetterTally, Observation
 from dashboard.observer import Observer
+from dashboard.observing import recording
 from dashboard.tests.factories import a_launch, an_event, an_order
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.health import Health

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dashboard import paint, paint_lanes
+from dashboard.board import paint, paint_lanes
 
 VERSIONS = [
     {"name": "vlatest", "role": "control"},

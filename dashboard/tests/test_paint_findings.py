@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dashboard import paint_findings, wording
-from dashboard.paint_matrix import matrix
+from dashboard.board import paint_findings, wording
+from dashboard.board.paint_matrix import matrix
 
 SPACE = "\N{NO-BREAK SPACE}"
 

@@ -8,15 +8,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from dashboard import grouping
-from dashboard.discrepancies import against
-from dashboard.domain.comparison import Kind
-from dashboard.domain.rules import Rule, Treatment
+from dashboard.domain.comparing.comparison import Kind
+from dashboard.domain.comparing.rules import Rule, Treatment
 from dashboard.models import Comparison, Discrepancy, Rejudging
-from dashboard.preview import EXAMPLES, Preview, preview
-from dashboard.recording import record_events
-from dashboard.rejudging import request, step
-from dashboard.rosters import Roster, read_roster
+from dashboard.observing import grouping
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import Roster, read_roster
+from dashboard.reviewing.discrepancies import against
+from dashboard.reviewing.preview import EXAMPLES, Preview, preview
+from dashboard.reviewing.rejudging import request, step
 from dashboard.tests.factories import a_launch, an_event
 from dashboard.tests.making import NOW, a_draft, a_pair, a_rule
 from kitchen_worker.contract.messages import EventKind, Failure
@@ -145,7 +145,7 @@ def test_only_so_many_are_looked_at_the_newest_and_it_says_so(roster: Roster) ->
 
 
 def test_it_stops_when_its_time_is_over(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.preview.MAX_S", -1)
+    monkeypatch.setattr("dashboard.reviewing.preview.MAX_S", -1)
     a_pair(roster, {"a": 1}, {"a": 2})
     found = preview(roster.launch, a_draft("a"), NOW)
     assert (found.looked, found.complete) == (0, False)

@@ -11,8 +11,8 @@ from django.db import connection
 
 from dashboard.domain.outcome import Outcome, State
 from dashboard.models import Comparison, Observation, Tally, TimeSlice
-from dashboard.recording import Silence, record_events, record_silences
-from dashboard.rosters import Roster, read_roster
+from dashboard.observing.recording import Silence, record_events, record_silences
+from dashboard.observing.rosters import Roster, read_roster
 from dashboard.tests.factories import START, a_launch, an_event
 from kitchen_worker.contract.messages import EventKind
 

@@ -9,14 +9,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from dashboard import grouping, rejudging, signatures
+from dashboard.domain.comparing.rules import Treatment
 from dashboard.domain.outcome import Outcome
-from dashboard.domain.rules import Treatment
 from dashboard.models import Comparison, Discrepancy, Observation, Rejudging
-from dashboard.recording import record_events
-from dashboard.rejudging import progress, request, step
-from dashboard.rosters import Roster, read_roster
-from dashboard.rulebook import as_rule, current_rules, end_rule, stored_rules
+from dashboard.observing import grouping, signatures
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import Roster, read_roster
+from dashboard.observing.rulebook import as_rule, current_rules, end_rule, stored_rules
+from dashboard.reviewing import rejudging
+from dashboard.reviewing.rejudging import progress, request, step
 from dashboard.tests.factories import a_launch, an_event
 from dashboard.tests.making import NOW, a_draft, a_pair, a_rule, recount, stand
 from kitchen_worker.contract.messages import EventKind

@@ -14,9 +14,9 @@ from pytest_django import Settings
 
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Replay, ReplayedOrder, ReplayState
-from dashboard.replay_pages import panel
-from dashboard.replaying import give_up_overdue
-from dashboard.reviews import Seen, review
+from dashboard.pages.replay_pages import panel
+from dashboard.reviewing.replaying import give_up_overdue
+from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import a_launch, an_order
 from dashboard.tests.test_replays import (
     DEADLINE,

@@ -13,7 +13,6 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.forms.models import model_to_dict
 
-from dashboard import replaying
 from dashboard.chores import Chores
 from dashboard.domain.decision import Decision
 from dashboard.models import (
@@ -27,12 +26,13 @@ from dashboard.models import (
     Tally,
     TimeSlice,
 )
-from dashboard.recording import record_events
-from dashboard.replay_answers import record_answers
-from dashboard.replaying import give_up_overdue, mark_sent, next_to_send
-from dashboard.replays import ReplayRefused, Summary, request_replay, summary
-from dashboard.reviews import Seen, review
-from dashboard.rosters import Rosters, read_roster
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import Rosters, read_roster
+from dashboard.reviewing import replaying
+from dashboard.reviewing.replay_answers import record_answers
+from dashboard.reviewing.replaying import give_up_overdue, mark_sent, next_to_send
+from dashboard.reviewing.replays import ReplayRefused, Summary, request_replay, summary
+from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract import messages, topology
 from kitchen_worker.contract.memory import MemoryBroker
@@ -311,7 +311,7 @@ def test_asking_twice_sends_once(launch: Launch) -> None:
 def test_only_orders_that_show_it_are_sent_and_no_more_than_the_limit(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.replays.MAX_REPLAYED", 2)
+    monkeypatch.setattr("dashboard.reviewing.replays.MAX_REPLAYED", 2)
     about = disagreed(launch)
     disagreed_orders = set(Comparison.objects.values_list("order", flat=True))
     agreed = an_order(launch)

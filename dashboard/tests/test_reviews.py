@@ -15,7 +15,8 @@ from dashboard.domain.decision import Decision
 from dashboard.domain.outcome import Outcome
 from dashboard.models import Discrepancy, Replay, ReplayState, Review
 from dashboard.models.discrepancies import AppendOnlyError
-from dashboard.reviews import (
+from dashboard.observing.rosters import read_roster
+from dashboard.reviewing.reviews import (
     AT_ONCE,
     MAX_NOTE,
     ReviewConflict,
@@ -23,7 +24,6 @@ from dashboard.reviews import (
     Seen,
     review,
 )
-from dashboard.rosters import read_roster
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.making import a_discrepancy, a_pair, a_replay, states_of
 

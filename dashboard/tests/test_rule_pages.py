@@ -12,9 +12,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from dashboard import rejudging
-from dashboard.discrepancies import against
 from dashboard.models import Comparison, Discrepancy, Rejudging, Rule
+from dashboard.reviewing import rejudging
+from dashboard.reviewing.discrepancies import against
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.test_discrepancy_pages import differ, page_of, shown, text
 from restaurant.models import Launch

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dashboard import rulebook
-from dashboard.domain.rules import Rule, RuleError, Treatment
-from dashboard.rulebook import end_rule, make_rule, rules_in_force, stored_rules
+from dashboard.domain.comparing.rules import Rule, RuleError, Treatment
+from dashboard.observing import rulebook
+from dashboard.observing.rulebook import end_rule, make_rule, rules_in_force, stored_rules
 from dashboard.tests.making import NOW, a_draft, a_rule
 
 pytestmark = pytest.mark.django_db

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dashboard.domain.comparison import compare
-from dashboard.domain.globs import Glob
-from dashboard.domain.lists import UNORDERED, Lists
-from dashboard.side_by_side import MAX_LINES, Line, Mark, Standing, lay_side_by_side
+from dashboard.domain.comparing.comparison import compare
+from dashboard.domain.comparing.globs import Glob
+from dashboard.domain.comparing.lists import UNORDERED, Lists
+from dashboard.pages.side_by_side import MAX_LINES, Line, Mark, Standing, lay_side_by_side
 
 
 def laid(*results: Any) -> list[tuple[str, tuple[str | None, ...]]]:

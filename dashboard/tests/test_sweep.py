@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from dashboard import sweep as sweeping
 from dashboard.domain.outcome import State
 from dashboard.models import Observation
-from dashboard.recording import record_events
-from dashboard.rosters import read_roster
-from dashboard.sweep import sweep
+from dashboard.observing import sweep as sweeping
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import read_roster
+from dashboard.observing.sweep import sweep
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 
 pytestmark = pytest.mark.django_db

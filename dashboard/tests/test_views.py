@@ -13,10 +13,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from dashboard import wording
+from dashboard.board import wording
 from dashboard.models import DeadLetter, DeadLetterTally
-from dashboard.recording import record_events
-from dashboard.rosters import read_roster
+from dashboard.observing.recording import record_events
+from dashboard.observing.rosters import read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import EventKind, Failure
 from restaurant.models import Launch, Letter, Order

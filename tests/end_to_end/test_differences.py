@@ -129,7 +129,8 @@ LIVE = tuple(
 ANSWERED = "select count(*) from dashboard_replayedorder where state = 'handled'"
 IGNORE_COOK = """
 from datetime import timedelta
-from dashboard import models, rejudging
+from dashboard import models
+from dashboard.reviewing import rejudging
 from kitchen_worker.contract.messages import utc_now
 from restaurant.models import Launch
 models.Rule.objects.create(path="cook", treatment="ignore", reason="chance", author="ada",
@@ -138,7 +139,7 @@ rejudging.request(Launch.objects.get().id, author="ada", now=utc_now() + timedel
 """
 SEND_AGAIN = """
 from dashboard.models import Discrepancy
-from dashboard.replays import request_replay
+from dashboard.reviewing.replays import request_replay
 from kitchen_worker.contract.messages import utc_now
 from restaurant.models import Launch
 about = Discrepancy.objects.get(version={version!r}, kind={kind!r}, path={path!r})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.domain.comparison import (
+from dashboard.domain.comparing.comparison import (
     MAX_DEPTH,
     MAX_DIFFERENCES,
     Difference,
@@ -16,9 +16,9 @@ from dashboard.domain.comparison import (
     Kind,
     compare,
 )
-from dashboard.domain.globs import Glob
-from dashboard.domain.lists import UNORDERED, Lists
-from dashboard.domain.paths import NOTHING, find
+from dashboard.domain.comparing.globs import Glob
+from dashboard.domain.comparing.lists import UNORDERED, Lists
+from dashboard.domain.comparing.paths import NOTHING, find
 from dashboard.domain.tests.growth import stays_in_hand
 
 NAN = float("nan")

@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashboard.domain.canonical import same
-from dashboard.domain.comparison import Difference, Kind, compare
-from dashboard.domain.globs import Glob
-from dashboard.domain.lists import UNORDERED, Lists
-from dashboard.domain.paths import Member, Path, find, grouped
+from dashboard.domain.comparing.canonical import same
+from dashboard.domain.comparing.comparison import Difference, Kind, compare
+from dashboard.domain.comparing.globs import Glob
+from dashboard.domain.comparing.lists import UNORDERED, Lists
+from dashboard.domain.comparing.paths import Member, Path, find, grouped
 
 scalars = (
     st.none()

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dashboard.domain.comparison import MAX_DIFFERENCES
-from dashboard.domain.failures import MAX_NORMALISED, normalised
-from dashboard.domain.judgement import (
+from dashboard.domain.comparing.comparison import MAX_DIFFERENCES
+from dashboard.domain.comparing.failures import MAX_NORMALISED, normalised
+from dashboard.domain.comparing.judgement import (
     MAX_GROUP_PATH,
     Ending,
     Group,
@@ -18,8 +18,8 @@ from dashboard.domain.judgement import (
     judge,
     values_at,
 )
+from dashboard.domain.comparing.rules import Rule, Rules, Treatment
 from dashboard.domain.outcome import Outcome, State
-from dashboard.domain.rules import Rule, Rules, Treatment
 from dashboard.domain.tests.growth import stays_in_hand
 
 NO_RULES = Rules.of((), "vnext")

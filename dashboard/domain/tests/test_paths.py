@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.domain.globs import MAX_GLOB, Glob, PathError
-from dashboard.domain.paths import NOTHING, Member, Path, find, grouped, shown
+from dashboard.domain.comparing.globs import MAX_GLOB, Glob, PathError
+from dashboard.domain.comparing.paths import NOTHING, Member, Path, find, grouped, shown
 from dashboard.domain.tests.growth import stays_in_hand
 
 BURGER = Member("name", "burger")

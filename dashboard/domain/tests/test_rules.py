@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.domain.comparison import compare
-from dashboard.domain.rewriting import MAX_PLACES, MAX_REWRITTEN
-from dashboard.domain.rules import Rule, RuleError, Rules, Treatment
+from dashboard.domain.comparing.comparison import compare
+from dashboard.domain.comparing.rewriting import MAX_PLACES, MAX_REWRITTEN
+from dashboard.domain.comparing.rules import Rule, RuleError, Rules, Treatment
 from dashboard.domain.tests.growth import stays_in_hand
 
 T = Treatment

@@ -24,7 +24,7 @@ ALL: dict[str, Topology] = {
     "relay": topology.relay("vlatest", ["vnext", "vlatest-b"], LIMITS),
     "answers": topology.answers(LIMITS),
     "observer": topology.observer(LIMITS),
-    "board": topology.board("dashboard.board.1"),
+    "board": topology.board("dashboard.board.frame.1"),
 }
 QUEUES = [(process, queue) for process, whole in ALL.items() for queue in whole.queues]
 

@@ -7,7 +7,7 @@ const COUNTS = ["orders", "pairs", "agree", "differ", "handled", "failed", "miss
 const TIMES = ["p50", "p95", "p99"];
 const ASK_AGAIN_MS = 5000;
 const ALARMS = new Set(["failed", "missing", "late", "repeats"]);
-// As in dashboard/paint.py.
+// As in dashboard/board/paint.py.
 const COMPARABLE = 0.95;
 const COMPARABLE_LEAST = 100;
 

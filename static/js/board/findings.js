@@ -6,7 +6,7 @@ import { FindingView } from "./finding.js";
 
 const SHOWN = 8;
 const NEWS_MS = 20000;
-/** As in dashboard/paint_findings.py. */
+/** As in dashboard/board/paint_findings.py. */
 const SCALES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 const NOBODY = "00000000-0000-0000-0000-000000000000";
 

@@ -1,4 +1,4 @@
-// Writes measured numbers as dashboard/wording.py does, so that the first paint and the next agree.
+// Writes measured numbers as dashboard/board/wording.py does, so that the first paint and the next agree.
 
 export const NONE = "–";
 const SPACE = "\u00a0";

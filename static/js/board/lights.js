@@ -11,7 +11,7 @@ const SOCKET = {
   stale: ["bad", "down"],
   denied: ["bad", "denied"],
 };
-// As in dashboard/lights.py.
+// As in dashboard/board/lights.py.
 const SLACK_S = 2;
 const SLACK_LEAST = 20;
 const UNSENT_SHOWN = 1000;

@@ -4,7 +4,7 @@ import { delta, duration } from "./format.js";
 import { setData, setHidden, setText } from "./dom.js";
 
 const UNSAMPLED = { state: "unsampled", ms: null, error: null, late: false, pair: null };
-/** What each mark means; as in dashboard/paint_lanes.py. */
+/** What each mark means; as in dashboard/board/paint_lanes.py. */
 const MEANINGS = {
   agree: "agree",
   accepted: "differ only by design, by noise or where a rule says so",

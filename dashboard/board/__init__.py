@@ -1,0 +1,1 @@
+"""The live board: its frames, how they travel, and their first paint."""

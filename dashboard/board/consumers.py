@@ -1,0 +1,105 @@
+"""The board's WebSocket: lets in who may watch, and passes on what a browser says to the hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+from uuid import UUID
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth.models import AnonymousUser
+
+from dashboard.access import may_watch
+from dashboard.board.lenses import Lens
+from dashboard.board.live import Hub, View
+
+DENIED = 4403
+NOT_UNDERSTOOD = 4400
+TOO_SLOW = 4408
+FULL = 4429
+#: Longest text that a browser has any reason to send.
+_MAX_TEXT = 1000
+_MAX_VERSION = 40
+
+
+class BoardConsumer(AsyncWebsocketConsumer):
+    """One browser that watches."""
+
+    hub: Hub
+    view: View
+
+    def __init__(self, *, hub: Hub) -> None:
+        super().__init__()
+        self.hub = hub
+
+    async def connect(self) -> None:
+        """Let in who may watch the board; tell the others why not."""
+        await self.accept()
+        if not may_watch(self.scope["user"] or AnonymousUser()):
+            await self.send_text(json.dumps({"type": "denied"}))
+            await self.close(DENIED)
+            return
+        query = parse_qs(self.scope["query_string"].decode("latin-1"))
+        self.view = _view({name: values[0] for name, values in query.items()}, View(None, Lens.ALL))
+        if not self.hub.join(self):
+            await self.close(FULL)
+
+    async def disconnect(self, code: int) -> None:
+        """Leave the hub."""
+        self.hub.leave(self)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take ``{"ack": n}``, or what to look at; close on anything else.
+
+        ``{"launch": ..., "lens": ..., "version": ...}`` changes what it names.
+        """
+        wish = _wish(text_data)
+        if wish is None:
+            await self.close(NOT_UNDERSTOOD)
+        elif isinstance(wish.get("ack"), int):
+            await self.hub.acknowledged(self, wish["ack"])
+        else:
+            await self.hub.look(self, _view(wish, self.view))
+
+    async def send_text(self, text: str) -> None:
+        """See Socket.send_text."""
+        await self.send(text_data=text)
+
+    async def close_slow(self) -> None:
+        """See Socket.close_slow."""
+        await self.close(TOO_SLOW)
+
+
+def _wish(text: str | None) -> dict[str, Any] | None:
+    if text is None or len(text) > _MAX_TEXT:
+        return None
+    try:
+        wish = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return wish if isinstance(wish, dict) else None
+
+
+def _view(wish: Mapping[str, Any], view: View) -> View:
+    """The view that a browser wishes for; what it does not name stays."""
+    return View(
+        launch=_launch(wish["launch"]) if "launch" in wish else view.launch,
+        lens=_lens(wish["lens"]) if "lens" in wish else view.lens,
+        version=str(wish["version"])[:_MAX_VERSION] if "version" in wish else view.version,
+    )
+
+
+def _launch(given: object) -> UUID | None:
+    try:
+        return UUID(str(given))
+    except ValueError:
+        return None
+
+
+def _lens(given: object) -> Lens:
+    try:
+        return Lens(str(given))
+    except ValueError:
+        return Lens.ALL

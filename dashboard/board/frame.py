@@ -1,0 +1,96 @@
+"""What the board shows, read from tallies and the newest rows: a frame always costs the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from dashboard.board.findings import findings
+from dashboard.board.frames import Json
+from dashboard.board.lenses import FAST, Lens, Seen, newest_orders, seen_through
+from dashboard.board.rows import read_rows
+from dashboard.board.series import build_series, read_rate
+from dashboard.board.standing import dead_letters, feed_of, read_tallies, versions_of
+from dashboard.models import Tally
+from dashboard.observing.rosters import read_roster
+from kitchen_worker.contract.topology import OBSERVER_QUEUE
+from restaurant.models import Launch, Letter
+
+_UNSENT_SHOWN = 1000
+
+
+def newest_launch() -> Launch | None:
+    """The open launch, or else the one that was started last."""
+    launches = Launch.objects.prefetch_related("dark_versions")
+    return launches.filter(ended_at=None).first() or launches.order_by("-started_at").first()
+
+
+def find_launch(launch: UUID) -> Launch | None:
+    """The launch with this id."""
+    return Launch.objects.prefetch_related("dark_versions").filter(id=launch).first()
+
+
+def build_frame(
+    launch: Launch,
+    lens: Lens,
+    *,
+    version: str = "",
+    with_series: bool,
+    backlogs: Mapping[str, int] | None = None,
+) -> Json:
+    """One whole state of the board.
+
+    ``version``: the dark version beside the control, through whose pairs the lens looks; another
+    name means the first candidate. ``backlogs``: messages waiting, by queue, where known.
+    """
+    backlogs = backlogs or {}
+    now = timezone.now()
+    roster = read_roster(launch)
+    tallies = read_tallies(roster)
+    versions = versions_of(launch, tallies, backlogs)
+    unsent = Letter.objects.filter(sent_at=None)[: _UNSENT_SHOWN + 1].count()
+    waiting = versions[0]["waiting"] + unsent
+    rate = read_rate(launch, roster, now)
+    beside = _beside(tallies, version)
+    seen = _seen(launch, lens, (tallies[0], beside), is_fast=rate > FAST)
+    frame: Json = {
+        "type": "board",
+        "launch": str(launch.id),
+        "lens": lens.value,
+        "version": beside.version if beside is not None else "",
+        "at": now.timestamp(),
+        "feed": feed_of(versions, now, waiting=waiting, backlog=backlogs.get(OBSERVER_QUEUE)),
+        "orders": versions[0]["orders"],
+        "rate": rate,
+        "waiting": waiting,
+        "versions": versions,
+        "rows": read_rows(roster, seen.orders),
+        "looked_at": seen.looked_at,
+        **findings(launch.id, beside),
+    }
+    frame["feed"] |= {"unsent": unsent, **dead_letters()}
+    if with_series:
+        frame["series"] = build_series(launch, now)
+    return frame
+
+
+def _beside(tallies: Sequence[Tally], asked: str) -> Tally | None:
+    """The tally of the dark version that stands beside the control, if there is any."""
+    dark = tallies[1:]
+    return next((one for one in dark if one.version == asked), next(iter(dark), None))
+
+
+def _seen(launch: Launch, lens: Lens, both: tuple[Tally, Tally | None], *, is_fast: bool) -> Seen:
+    control, beside = both
+    if lens is Lens.ALL:
+        return Seen(newest_orders(launch, _ended_until(control, beside) if is_fast else None))
+    return seen_through(lens, launch, beside.version if beside is not None else "")
+
+
+def _ended_until(control: Tally, beside: Tally | None) -> datetime | None:
+    """When the newest order was placed that both the control and the version beside it ended."""
+    ended = [one.ended_until for one in (control, beside) if one is not None]
+    return None if None in ended else min(one for one in ended if one is not None).astimezone(UTC)

@@ -1,0 +1,90 @@
+"""How every version stands in a launch, and whether the numbers are fresh: from its tallies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from dashboard.board.frames import Json, tenths
+from dashboard.domain.outcome import Outcome
+from dashboard.domain.sketch import LogHistogram
+from dashboard.models import DeadLetter, DeadLetterTally, Tally
+from dashboard.observing.rosters import Roster
+from kitchen_worker.contract.messages import Role
+from kitchen_worker.contract.topology import kitchen_queue
+from restaurant.models import Launch
+
+ROLE_ORDER = {Role.CONTROL: 0, Role.CANDIDATE: 1, Role.BASELINE: 2}
+_FRESH_S = 5.0
+_REASONS = 3
+_REASON_SHOWN = 200
+
+
+def read_tallies(roster: Roster) -> list[Tally]:
+    """A tally for each version of a launch, the control's first, candidates before baselines;
+    empty ones where nothing was heard yet."""
+    stored = {tally.version: tally for tally in Tally.objects.filter(launch=roster.launch)}
+    in_order = sorted(roster.roles.items(), key=lambda one: ROLE_ORDER[one[1]])
+    return [
+        stored.get(name) or Tally(launch=roster.launch, version=name, role=role)
+        for name, role in in_order
+    ]
+
+
+def versions_of(
+    launch: Launch, tallies: Sequence[Tally], backlogs: Mapping[str, int]
+) -> list[Json]:
+    """What a frame says of each version."""
+    percents = {dark.version: float(dark.percent) for dark in launch.dark_versions.all()}
+    return [
+        _version(tally, percents.get(tally.version), backlogs.get(kitchen_queue(tally.version), 0))
+        for tally in tallies
+    ]
+
+
+def feed_of(versions: Sequence[Json], now: datetime, *, waiting: int, backlog: int | None) -> Json:
+    """How fresh the numbers are: stale while somebody waits and nothing has come for a while."""
+    newest = max((one["newest_at"] for one in versions if one["newest_at"]), default=None)
+    age_s = max(0.0, now.timestamp() - newest) if newest is not None else None
+    fresh = age_s is not None and age_s <= _FRESH_S
+    state = "fresh" if fresh else "stale" if waiting or backlog else "idle"
+    return {"newest_at": newest, "age_s": age_s, "state": state, "backlog": backlog}
+
+
+def dead_letters() -> Json:
+    """How many messages nobody could read, and why the newest."""
+    newest = DeadLetter.objects.values_list("queue", "reason", "seen_at")[:_REASONS]
+    return {
+        "dead_letters": sum(DeadLetterTally.objects.values_list("count", flat=True)),
+        "dead_reasons": [
+            {"queue": queue, "reason": reason[:_REASON_SHOWN], "at": seen_at.timestamp()}
+            for queue, reason, seen_at in newest
+        ],
+    }
+
+
+def _version(tally: Tally, percent: float | None, backlog: int) -> Json:
+    p50, p95, p99 = LogHistogram.from_json(tally.sketch).quantiles(0.5, 0.95, 0.99)
+    in_hand = tally.orders - tally.handled - tally.failed - tally.missing
+    is_control = tally.role == Role.CONTROL
+    return {
+        "name": tally.version,
+        "role": tally.role,
+        "build": tally.build,
+        "percent": percent,
+        "orders": tally.orders,
+        "pairs": None if is_control else tally.pairs,
+        "agree": None if is_control else tally.matrix.get(Outcome.AGREE, 0),
+        "differ": None if is_control else tally.matrix.get(Outcome.DIFFER, 0),
+        "handled": tally.handled,
+        "failed": tally.failed,
+        "missing": tally.missing,
+        "late": tally.late,
+        "repeats": tally.repeats,
+        "waiting": max(0, in_hand) + backlog,
+        "p50": tenths(p50),
+        "p95": tenths(p95),
+        "p99": tenths(p99),
+        "newest_at": tally.newest_at.timestamp() if tally.newest_at else None,
+        "ended_until": tally.ended_until.timestamp() if tally.ended_until else None,
+    }

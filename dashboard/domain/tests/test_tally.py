@@ -1,0 +1,333 @@
+"""The state of a launch: what an order adds to it, and that it merges like one."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dashboard.domain.sketch import bucket_of
+from dashboard.domain.tests.paired_orders import (
+    FAILED,
+    MISSING,
+    OK_10,
+    TIMING,
+    order,
+    orders,
+    simulated,
+)
+from dashboard.domain.verdict.blocks import BlockSums, sums_of
+from dashboard.domain.verdict.evidence import Evidence
+from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status, log_ratio
+from dashboard.domain.verdict.requirements import Health, Requirements
+from dashboard.domain.verdict.signatures import MOST_CLASSES, Differences, class_of, weight
+from dashboard.domain.verdict.slow import straddle, straddling, threshold_of
+from dashboard.domain.verdict.tally import MOST_BLOCKS, CannotMerge, Tally
+from dashboard.domain.verdict.timing import Timing
+from dashboard.domain.verdict.verdict import Verdict, verdict
+
+_END = 100.0
+
+
+def _tally(given_orders: list[PairedOrder], *, close: float | None = _END) -> Tally:
+    tally = Tally(TIMING)
+    for one in given_orders:
+        tally.add(one)
+    if close is not None:
+        tally.close(close)
+    return tally
+
+
+def _verdict(tally: Tally) -> Verdict:
+    return verdict(tally.evidence(), Requirements(), Health(behind_s=0), timing=TIMING, bench=None)
+
+
+@settings(deadline=None)
+@given(st.data(), st.lists(orders(), max_size=60))
+def test_any_split_over_any_number_of_tallies_in_any_order_merges_to_the_same(
+    data: st.DataObject, launch: list[PairedOrder]
+) -> None:
+    whole = _tally(sorted(launch, key=lambda one: one.placed_at))
+    shards = [Tally(TIMING) for _ in range(data.draw(st.integers(1, 5)))]
+    for one in data.draw(st.permutations(launch)):
+        data.draw(st.sampled_from(shards)).add(one)
+    merged = Tally(TIMING)
+    for shard in data.draw(st.permutations(shards)):
+        merged.merge(shard)
+    merged.close(_END)
+    assert merged == whole
+    assert _verdict(merged) == _verdict(whole)
+
+
+_MENDED = st.lists(st.tuples(orders(), st.booleans()), max_size=40)
+
+
+@settings(deadline=None)
+@given(st.data(), _MENDED)
+def test_a_late_answer_mends_what_was_missing_on_any_tally_and_even_before_the_order_itself(
+    data: st.DataObject, launch: list[tuple[PairedOrder, bool]]
+) -> None:
+    shards = [Tally(TIMING) for _ in range(3)]
+    news: list[tuple[PairedOrder | None, PairedOrder]] = []
+    for one, mended in launch:
+        silent = replace(one, candidate=MISSING)
+        news += [(None, silent), (silent, one)] if mended else [(None, one)]
+    for old, new in data.draw(st.permutations(news)):
+        shard = data.draw(st.sampled_from(shards))
+        assert shard.add(new) if old is None else shard.replace(old, new)
+    merged = Tally(TIMING)
+    for shard in shards:
+        merged.merge(shard)
+    merged.close(_END)
+    assert merged.settled == _tally([one for one, _ in launch]).settled
+    assert merged.late == sum(mended and one.candidate.answered for one, mended in launch)
+
+
+@settings(deadline=None)
+@given(_MENDED)
+def test_a_late_answer_mends_what_was_missing_after_its_block_has_closed(
+    launch: list[tuple[PairedOrder, bool]],
+) -> None:
+    tally = Tally(replace(TIMING, kept_blocks=1000))
+    for one, mended in launch:
+        tally.add(replace(one, candidate=MISSING) if mended else one)
+    tally.close(_END)
+    assert tally.evidence().warm_up.orders + tally.evidence().orders == len(launch)
+    for one, mended in launch:
+        assert not mended or tally.replace(replace(one, candidate=MISSING), one)
+    assert tally.evidence() == _tally([one for one, _ in launch]).settled
+
+
+@settings(deadline=None)
+@given(st.lists(orders(), max_size=50), st.lists(st.floats(0, 40), max_size=5))
+def test_when_blocks_are_closed_makes_no_difference_to_what_they_amount_to(
+    launch: list[PairedOrder], closings: list[float]
+) -> None:
+    launch = sorted(launch, key=lambda one: one.placed_at)
+    tally = Tally(TIMING)
+    for one in launch:
+        for closing in (time for time in closings if time <= one.placed_at):
+            tally.close(closing)
+        tally.add(one)
+    tally.close(_END)
+    assert tally == _tally(launch)
+
+
+@settings(deadline=None)
+@given(st.lists(orders(), max_size=40), st.floats(0, 40))
+def test_a_tally_is_the_same_after_a_stay_in_the_database(
+    launch: list[PairedOrder], close: float
+) -> None:
+    tally = _tally(launch, close=close)
+    assert Tally.from_json(json.loads(json.dumps(tally.to_json())), TIMING) == tally
+
+
+@settings(deadline=None)
+@given(st.lists(orders(), max_size=40))
+def test_closed_blocks_count_alike_whether_they_have_settled_or_not(
+    launch: list[PairedOrder],
+) -> None:
+    patient = Tally(replace(TIMING, kept_blocks=1000))
+    for one in launch:
+        patient.add(one)
+    patient.close(_END)
+    assert patient.settled.empty
+    assert patient.evidence() == _tally(launch).settled
+
+
+def test_a_block_closes_when_its_last_order_has_run_out_of_time() -> None:
+    tally = _tally([order(0.5)], close=2.9)
+    assert tally.evidence() == Evidence()
+    tally.close(3.0)
+    assert tally.evidence().warm_up.orders == 1
+
+
+def test_time_does_not_run_backwards() -> None:
+    tally = _tally([order(0.5)], close=50)
+    tally.close(0)
+    assert tally == _tally([order(0.5)], close=50)
+
+
+def test_what_comes_after_its_block_has_settled_is_lost_and_counted() -> None:
+    tally = _tally([order(float(i)) for i in range(10)], close=11)
+    before = tally.to_json()
+    assert not tally.add(order(0.5))
+    assert not tally.replace(order(1.0, candidate=MISSING), order(1.0))
+    assert (tally.late, tally.lost) == (1, 2)
+    assert tally.to_json()["settled"] == before["settled"]
+    assert tally.add(order(9.5))
+
+
+def test_a_shard_that_comes_after_its_blocks_have_settled_is_lost_and_counted() -> None:
+    tally = _tally([order(float(i)) for i in range(10)])
+    tally.merge(_tally([order(3.5), order(4.5)], close=None))
+    assert tally.lost == 2
+
+
+def test_two_tallies_that_both_settled_blocks_cannot_merge_nor_those_of_two_timings() -> None:
+    with pytest.raises(CannotMerge):
+        _tally([order(1)]).merge(_tally([order(2)]))
+    with pytest.raises(CannotMerge):
+        Tally(TIMING).merge(Tally(Timing()))
+
+
+def test_merging_into_an_empty_tally_is_the_other_one_and_leaves_it_alone() -> None:
+    other = _tally([order(i / 4) for i in range(40)], close=8)
+    copy = Tally.from_json(other.to_json(), TIMING)
+    merged = Tally(TIMING)
+    merged.merge(other)
+    assert merged == other
+    merged.add(order(9.9))
+    assert other == copy
+
+
+@pytest.mark.parametrize("ms", [math.nan, math.inf, -1.0, None])
+def test_a_time_that_is_none_is_refused_and_counted(ms: float | None) -> None:
+    tally = Tally(TIMING)
+    assert not tally.add(order(1, candidate=Result(Status.OK, ms)))
+    assert not tally.add(order(1, baseline=Result(Status.OK, ms)))
+    assert not tally.add(order(math.nan))
+    assert (tally.bad, tally.blocks) == (3, {})
+
+
+def test_however_wrong_the_clocks_are_the_blocks_are_bounded() -> None:
+    tally, other = Tally(TIMING), Tally(TIMING)
+    for number in range(MOST_BLOCKS + 5):
+        tally.add(order(float(number)))
+        other.add(order(float(number + 10)))
+    assert (len(tally.blocks), tally.lost) == (MOST_BLOCKS, 5)
+    tally.merge(other)
+    assert (len(tally.blocks), tally.lost) == (MOST_BLOCKS, 5 + 5 + 10)
+
+
+@pytest.mark.parametrize(
+    ("control", "candidate", "expected"),
+    [
+        (OK_10, OK_10, {"pairs": 1, "handled": 1, "answered": 1}),
+        (OK_10, Result(Status.OK, 5.0), {"pairs": 1, "handled": 1, "answered": 1, "faster": 1}),
+        (OK_10, FAILED, {"answered": 1, "errors_pos": 1}),
+        (FAILED, OK_10, {"answered": 1, "errors_neg": 1}),
+        (FAILED, FAILED, {"answered": 1}),
+        (OK_10, Result(Status.TIMEOUT), {"pairs": 1, "slower": 1, "errors_pos": 1, "slow_pos": 1}),
+        (OK_10, MISSING, {"errors_pos": 1, "missing_pos": 1}),
+        (MISSING, FAILED, {"missing_neg": 1}),
+        (MISSING, MISSING, {"missing_both": 1}),
+    ],
+)
+def test_what_an_order_counts_for(
+    control: Result, candidate: Result, expected: dict[str, int]
+) -> None:
+    one = order(1, control=control, candidate=candidate, baseline=None)
+    sums = sums_of(one, 30_000, bucket_of(10.0))
+    found = {name: getattr(sums, name) for name in BlockSums.__dataclass_fields__}
+    for name in ("orders", "changes", "log_ratio", "control_ns", "candidate_ns"):
+        found.pop(name)
+    assert {name: number for name, number in found.items() if number} == expected
+
+
+def test_a_log_ratio_is_clipped_and_a_timeout_is_as_slow_as_the_deadline() -> None:
+    assert log_ratio(OK_10, Result(Status.OK, 1e6), 30_000) == math.log(4)
+    assert log_ratio(Result(Status.TIMEOUT), Result(Status.OK, 20_000.0), 30_000) == pytest.approx(
+        math.log(2 / 3)
+    )
+    assert log_ratio(OK_10, FAILED, 30_000) is None
+
+
+def test_nothing_is_tested_while_it_warms_up() -> None:
+    first = [order(i / 4) for i in range(8)]
+    evidence = _tally(first).evidence()
+    assert (evidence.pairs, evidence.warm_up.pairs, evidence.threshold) == (0, 8, None)
+    evidence = _tally([*first, order(2.1)]).evidence()
+    assert (evidence.pairs, evidence.threshold) == (1, bucket_of(10.0))
+
+
+def test_the_warm_up_lasts_until_there_are_orders_enough_and_begins_with_the_first_answer() -> None:
+    silent = [order(i / 4, candidate=MISSING) for i in range(40)]
+    assert _tally(silent).evidence().warm_up.first is None
+    few = [order(10.0 + i) for i in range(6)]
+    evidence = _tally([*silent, *few]).evidence()
+    assert evidence.warm_up.first == 10
+    assert (evidence.warm_up.pairs, evidence.pairs) == (5, 1)
+    assert evidence.incomplete == 0
+
+
+_MS = st.floats(0.1, 30_000)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(_MS, _MS), min_size=1, max_size=40), _MS)
+def test_slow_orders_are_counted_exactly_before_the_threshold_is_known(
+    times: list[tuple[float, float]], slow_ms: float
+) -> None:
+    threshold = bucket_of(slow_ms)
+    up: dict[str, int] = {}
+    down: dict[str, int] = {}
+    for a, b in times:
+        for edges, more in zip((up, down), straddle(a, b), strict=True):
+            for bucket, number in more.items():
+                edges[bucket] = edges.get(bucket, 0) + number
+    slow = [(bucket_of(a) > threshold, bucket_of(b) > threshold) for a, b in times]
+    assert straddling(up, threshold) == slow.count((False, True))
+    assert straddling(down, threshold) == slow.count((True, False))
+
+
+def test_the_threshold_is_the_p95_of_the_warm_up() -> None:
+    assert threshold_of({"3": 90, "7": 5, "9": 5}) == 7
+    with pytest.raises(ValueError, match="no times"):
+        threshold_of({})
+
+
+_CLASSES = st.tuples(st.frozensets(st.integers(1, 4)), st.frozensets(st.integers(1, 4)))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(_CLASSES, min_size=1, max_size=8), min_size=1, max_size=40),
+    st.frozensets(st.integers(1, 4)),
+)
+def test_a_review_takes_effect_as_if_it_had_been_there_from_the_first_order_on(
+    launch: list[list[tuple[frozenset[int], frozenset[int]]]], accepted: frozenset[int]
+) -> None:
+    kinds = sorted({class_of(*one) for block in launch for one in block})[:MOST_CLASSES]
+    kept, plain = Differences(), Differences()
+    for block in launch:
+        names = [class_of(*one) for one in block]
+        names = [name for name in names if name in kinds and name != "|"]
+        kept.add(len(block), {name: names.count(name) for name in names})
+        weights = [weight(name, accepted) for name in names]
+        plain.add(len(block), {"1|": weights.count(1), "|1": weights.count(-1)})
+    assert kept.rate(accepted) == plain.rate()
+
+
+def test_more_classes_than_are_told_apart_keep_counting_whatever_is_accepted() -> None:
+    kept = Differences()
+    kept.add(100, {class_of({number}, ()): 1 for number in range(1, 21)})
+    assert kept.rate().counts.pos == 20
+    assert kept.rate(range(1, 21)).counts.pos == 20 - MOST_CLASSES
+
+
+def test_more_signatures_than_a_block_keeps_are_still_counted() -> None:
+    rng = random.Random(2)
+    news = [
+        order(1, shown=frozenset(rng.sample(range(1, 40), 4)), noise=frozenset({50}))
+        for _ in range(400)
+    ] + [order(1, shown=frozenset(rng.sample(range(1, 40), 4))) for _ in range(400)]
+    shards = [_tally(news[:300], close=None), _tally(news[300:], close=None)]
+    shards[0].merge(shards[1])
+    whole = _tally(rng.sample(news, len(news)), close=None)
+    assert shards[0] == whole
+    assert sum(whole.blocks[1].signatures.values()) == 800
+    assert len(whole.blocks[1].classes) <= 130
+
+
+def test_the_state_of_a_long_launch_is_no_larger_than_that_of_a_short_one() -> None:
+    short, long = (
+        len(json.dumps(simulated(1, blocks=blocks, each=4, shows=0.1).to_json()))
+        for blocks in (300, 1500)
+    )
+    assert long < 1.3 * short

@@ -1,0 +1,181 @@
+"""What the orders of one block of time add up to.
+
+All sums are integers (log ratios in 1e-9, times in nanoseconds), so that adding is exact and the
+same in any order; a taken-back order leaves nothing behind. A block is a commutative group: any
+split of its orders over any number of observers merges to the same sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dashboard.domain.sketch import bucket_of
+from dashboard.domain.verdict.paired_order import PairedOrder, Status, log_ratio
+from dashboard.domain.verdict.segments import rank
+from dashboard.domain.verdict.signatures import MANY, class_of, signature, simplest, weight
+from dashboard.domain.verdict.slow import straddle, straddling
+
+#: Of a log ratio: 1e-9 of it is one.
+SCALE = 1_000_000_000
+_NS_PER_MS = 1_000_000
+#: Names that a block keeps of segments and of classes of differences; the last ones go.
+_MOST_NAMES = 128
+
+
+@dataclass(slots=True)
+class BlockSums:
+    """Counts and sums over the orders that both versions were given."""
+
+    orders: int = 0
+    #: Times that something was added or replaced: what is lost if the block comes too late.
+    changes: int = 0
+    #: Orders that both versions ended, well or badly.
+    answered: int = 0
+    #: Orders with a log ratio, their sum, the summed times, and who was faster.
+    pairs: int = 0
+    log_ratio: int = 0
+    control_ns: int = 0
+    candidate_ns: int = 0
+    faster: int = 0
+    slower: int = 0
+    #: Orders on which the candidate alone, or the control alone, was wrong, missing, slow.
+    errors_pos: int = 0
+    errors_neg: int = 0
+    missing_pos: int = 0
+    missing_neg: int = 0
+    missing_both: int = 0
+    slow_pos: int = 0
+    slow_neg: int = 0
+    #: Orders that both handled, and those that the baseline handled as well.
+    handled: int = 0
+    compared: int = 0
+    #: Of the compared ones, classes of differences; of the handled ones, signatures.
+    classes: dict[str, int] = field(default_factory=dict)
+    signatures: dict[str, int] = field(default_factory=dict)
+    segment_pairs: dict[str, int] = field(default_factory=dict)
+    segment_sums: dict[str, int] = field(default_factory=dict)
+    #: Until the slow threshold is frozen: the control's times by bucket, and the edges straddled.
+    times: dict[str, int] = field(default_factory=dict)
+    up: dict[str, int] = field(default_factory=dict)
+    down: dict[str, int] = field(default_factory=dict)
+
+    def merge(self, other: BlockSums, sign: int = 1) -> None:
+        """Add what another block of the same time holds, or with sign -1 take it out."""
+        for name in NUMBERS:
+            if more := getattr(other, name):
+                setattr(self, name, getattr(self, name) + sign * more)
+        for name in MAPPINGS:
+            if names := getattr(other, name):
+                _add(getattr(self, name), names, sign)
+        _trim_classes(self.classes)
+        for _, number in _trim(self.signatures, simplest):
+            _add(self.signatures, {str(MANY): number}, 1)
+        _trim(self.segment_pairs, rank)
+        _trim(self.segment_sums, rank)
+
+    def slow_counts(self, threshold: int) -> tuple[int, int]:
+        """On how many orders the candidate alone was slow, and the control alone."""
+        up, down = straddling(self.up, threshold), straddling(self.down, threshold)
+        return self.slow_pos + up, self.slow_neg + down
+
+    def freeze(self, threshold: int) -> None:
+        """Keep, of how slow orders were, only what this threshold makes of it."""
+        self.slow_pos, self.slow_neg = self.slow_counts(threshold)
+        self.times, self.up, self.down = {}, {}, {}
+
+    def to_json(self) -> list[object]:
+        """The numbers, then the mappings, in the order of the fields."""
+        return [getattr(self, name) for name in (*NUMBERS, *MAPPINGS)]
+
+    @classmethod
+    def from_json(cls, stored: list[object]) -> BlockSums:
+        """Read what ``to_json`` wrote."""
+        return cls(*(dict(one) if isinstance(one, dict) else one for one in stored))  # type: ignore[arg-type]
+
+
+_ALL = tuple(BlockSums.__dataclass_fields__)
+NUMBERS = _ALL[: _ALL.index("classes")]
+MAPPINGS = _ALL[_ALL.index("classes") :]
+
+
+def sums_of(order: PairedOrder, deadline_ms: float, threshold: int | None) -> BlockSums:
+    """What one usable order adds; without a threshold, for any that may come."""
+    sums = BlockSums(orders=1, changes=1)
+    control, candidate = order.control, order.candidate
+    sums.answered = int(control.answered and candidate.answered)
+    _set_failures(sums, order)
+    ratio = log_ratio(control, candidate, deadline_ms)
+    if ratio is not None:
+        times = control.capped_ms(deadline_ms), candidate.capped_ms(deadline_ms)
+        _set_times(sums, ratio, *times, threshold)
+        sums.segment_pairs = dict.fromkeys(order.segments, 1)
+        sums.segment_sums = dict.fromkeys(order.segments, sums.log_ratio)
+    if control.status is candidate.status is Status.OK:
+        _set_differences(sums, order)
+    return sums
+
+
+def _set_failures(sums: BlockSums, order: PairedOrder) -> None:
+    wrong = [one.status is not Status.OK for one in (order.control, order.candidate)]
+    missing = [one.status is Status.MISSING for one in (order.control, order.candidate)]
+    sums.errors_pos = int(wrong == [False, True])
+    sums.errors_neg = int(wrong == [True, False])
+    sums.missing_pos = int(missing == [False, True])
+    sums.missing_neg = int(missing == [True, False])
+    sums.missing_both = int(all(missing))
+
+
+def _set_times(
+    sums: BlockSums, ratio: float, control_ms: float, candidate_ms: float, threshold: int | None
+) -> None:
+    sums.pairs = 1
+    sums.log_ratio = round(ratio * SCALE)
+    sums.control_ns = round(control_ms * _NS_PER_MS)
+    sums.candidate_ns = round(candidate_ms * _NS_PER_MS)
+    sums.faster = int(candidate_ms < control_ms)
+    sums.slower = int(candidate_ms > control_ms)
+    sums.times = {str(bucket_of(control_ms)): 1}
+    sums.up, sums.down = straddle(control_ms, candidate_ms)
+    if threshold is not None:
+        sums.freeze(threshold)
+
+
+def _set_differences(sums: BlockSums, order: PairedOrder) -> None:
+    sums.handled = 1
+    if order.shown:
+        sums.signatures = {signature(order.shown): 1}
+    if order.baseline is not None and order.baseline.status is Status.OK:
+        sums.compared = 1
+        if order.shown or order.noise:
+            sums.classes = {class_of(order.shown, order.noise): 1}
+
+
+def _add(to: dict[str, int], more: Mapping[str, int], sign: int) -> None:
+    for key, number in more.items():
+        whole = to.get(key, 0) + sign * number
+        if whole:
+            to[key] = whole
+        else:
+            to.pop(key, None)
+
+
+def _trim(names: dict[str, int], first: Callable[[str], Any]) -> list[tuple[str, int]]:
+    """Keep the first names, and give back the rest.
+
+    Which they are does not depend on the order in which names come: a name that is among the first
+    of all is among the first of any part.
+    """
+    if len(names) <= _MOST_NAMES:
+        return []
+    rest = sorted(names, key=first)[_MOST_NAMES:]
+    return [(name, names.pop(name)) for name in rest]
+
+
+def _trim_classes(classes: dict[str, int]) -> None:
+    """Classes that are too many to keep show "many", on the side where they weigh."""
+    for name, number in _trim(classes, simplest):
+        place = {1: f"{MANY}|", -1: f"|{MANY}", 0: None}[weight(name, ())]
+        if place:
+            _add(classes, {place: number}, 1)

@@ -1,0 +1,173 @@
+"""What the closed blocks of a launch amount to, folded in the order of time.
+
+Constant memory, whatever the number of orders: sums by level, counts, and a bounded number of
+segments and classes of differences.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dashboard.domain.verdict.blocks import SCALE, BlockSums
+from dashboard.domain.verdict.drift import Drift
+from dashboard.domain.verdict.levels import MultiLevelBlocks
+from dashboard.domain.verdict.rates import PairedRate, RobustRate
+from dashboard.domain.verdict.segments import Segments
+from dashboard.domain.verdict.signatures import MANY, Differences, simplest
+from dashboard.domain.verdict.slow import threshold_of
+from dashboard.domain.verdict.timing import Timing
+
+#: Signatures of differences that are told apart over the launch; the rest show "many".
+_MOST_SIGNATURES = 64
+
+
+@dataclass(slots=True)
+class WarmUp:
+    """What came before the test: the control's times set the scale and the slow threshold."""
+
+    orders: int = 0
+    answered: int = 0
+    pairs: int = 0
+    control_ns: int = 0
+    times: dict[str, int] = field(default_factory=dict)
+    #: The first block in which both versions answered.
+    first: int | None = None
+
+    def lasts(self, block: int, timing: Timing) -> bool:
+        """Whether a block is part of it still."""
+        if self.first is None or self.pairs < timing.warm_up_orders:
+            return True
+        return block < self.first + math.ceil(timing.warm_up_s / timing.block_s)
+
+    def add(self, block: int, sums: BlockSums) -> None:
+        """Take a block in."""
+        if self.first is None and sums.answered:
+            self.first = block
+        self.orders += sums.orders
+        self.answered += sums.answered
+        self.pairs += sums.pairs
+        self.control_ns += sums.control_ns
+        for bucket, count in sums.times.items():
+            self.times[bucket] = self.times.get(bucket, 0) + count
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that a verdict is made of; ``threshold`` and ``scale_ns`` are None in the warm-up."""
+
+    warm_up: WarmUp = field(default_factory=WarmUp)
+    threshold: int | None = None
+    scale_ns: float | None = None
+    orders: int = 0
+    missing_both: int = 0
+    pairs: int = 0
+    handled: int = 0
+    compared: int = 0
+    faster: int = 0
+    slower: int = 0
+    signatures: dict[str, int] = field(default_factory=dict)
+    missing: PairedRate = field(default_factory=PairedRate)
+    effect: MultiLevelBlocks = field(default_factory=MultiLevelBlocks)
+    total_time: MultiLevelBlocks = field(default_factory=MultiLevelBlocks)
+    errors: RobustRate = field(default_factory=RobustRate)
+    slow: RobustRate = field(default_factory=RobustRate)
+    differences: Differences = field(default_factory=Differences)
+    segments: Segments = field(default_factory=Segments)
+    drift: Drift = field(default_factory=Drift)
+
+    @property
+    def incomplete(self) -> int:
+        """Orders of which one version at least was not heard of."""
+        return self.missing.pos + self.missing.neg + self.missing_both
+
+    @property
+    def empty(self) -> bool:
+        """Whether no block was folded that had an order."""
+        return self.warm_up.orders == 0
+
+    def fold(self, block: int, sums: BlockSums, timing: Timing) -> None:
+        """Take in a closed block; blocks must come in ascending order."""
+        if self.threshold is None:
+            if self.warm_up.lasts(block, timing):
+                self.warm_up.add(block, sums)
+                return
+            self.threshold = threshold_of(self.warm_up.times)
+            self.scale_ns = self.warm_up.control_ns / self.warm_up.pairs
+            self.warm_up.times = {}
+        self._fold_times(sums)
+        self._fold_rates(sums, self.threshold)
+
+    def _fold_times(self, sums: BlockSums) -> None:
+        effect = sums.log_ratio / SCALE
+        scale = self.scale_ns or 1.0
+        self.pairs += sums.pairs
+        self.faster += sums.faster
+        self.slower += sums.slower
+        self.effect.add(sums.pairs, effect)
+        self.drift.add(sums.pairs, effect)
+        self.total_time.add(sums.control_ns / scale, sums.candidate_ns / scale)
+        own = {name: total / SCALE for name, total in sums.segment_sums.items()}
+        self.segments.add(sums.segment_pairs, own)
+
+    def _fold_rates(self, sums: BlockSums, threshold: int) -> None:
+        self.orders += sums.orders
+        self.missing_both += sums.missing_both
+        self.handled += sums.handled
+        self.compared += sums.compared
+        slow = sums.slow_counts(threshold)
+        self.slow.add(*slow, sums.pairs - sum(slow))
+        errors = sums.errors_pos, sums.errors_neg
+        self.errors.add(*errors, sums.orders - sum(errors))
+        missing = sums.missing_pos, sums.missing_neg
+        self.missing.add(*missing, sums.orders - sum(missing))
+        self.differences.add(sums.compared, sums.classes)
+        for name in sorted(sums.signatures, key=simplest):
+            known = name in self.signatures or len(self.signatures) < _MOST_SIGNATURES
+            place = name if known else str(MANY)
+            self.signatures[place] = self.signatures.get(place, 0) + sums.signatures[name]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields by name; only what changed since the last closed block is different."""
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        made = {name: getattr(self, name).to_json() for name in _MADE}
+        missing = self.missing
+        return {
+            **plain,
+            **made,
+            "signatures": dict(self.signatures),
+            "missing": [missing.pos, missing.neg, missing.zero],
+            "warm_up": asdict(self.warm_up),
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Evidence:
+        """Read what ``to_json`` wrote."""
+        return cls(
+            **{name: stored[name] for name in _PLAIN},
+            **{name: kind.from_json(stored[name]) for name, kind in _MADE.items()},
+            signatures=dict(stored["signatures"]),
+            missing=PairedRate(*stored["missing"]),
+            warm_up=WarmUp(**{**stored["warm_up"], "times": dict(stored["warm_up"]["times"])}),
+        )
+
+    def copy(self) -> Evidence:
+        """The same, to be folded further without changing this."""
+        return Evidence.from_json(self.to_json())
+
+
+_PLAIN = (
+    "threshold", "scale_ns", "orders", "missing_both", "pairs", "handled", "compared",
+    "faster", "slower",
+)  # fmt: skip
+_MADE: dict[str, Any] = {
+    "effect": MultiLevelBlocks,
+    "total_time": MultiLevelBlocks,
+    "errors": RobustRate,
+    "slow": RobustRate,
+    "differences": Differences,
+    "segments": Segments,
+    "drift": Drift,
+}

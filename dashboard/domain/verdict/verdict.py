@@ -1,0 +1,155 @@
+"""May the candidate be promoted, and if not, what is missing?
+
+``verdict`` holds the evidence of a tally against the requirements of its launch. The promise: if
+the candidate behaves exactly like the control, the chance that any of the four headlines (speed,
+failures, slow orders, differences) ever says otherwise is at most ``Requirements.alpha``, however
+often one looks, as long as what one block tells cannot be predicted from the blocks before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from dashboard.domain.verdict.cautions import cautions
+from dashboard.domain.verdict.evidence import Evidence
+from dashboard.domain.verdict.judging import (
+    judge_completeness,
+    judge_keeping_up,
+    judge_rate,
+    judge_raw_differences,
+    judge_speed,
+)
+from dashboard.domain.verdict.rates import RobustRate
+from dashboard.domain.verdict.reasons import (
+    most_orders,
+    not_comparable,
+    of_not_yet,
+    of_ready,
+    of_worse,
+)
+from dashboard.domain.verdict.requirements import (
+    Health,
+    Judged,
+    Requirement,
+    Requirements,
+    Standing,
+)
+from dashboard.domain.verdict.sequences import Interval, bernoulli_cs
+from dashboard.domain.verdict.timing import Timing
+from dashboard.domain.verdict.words import Word
+
+_HEADLINES = (
+    Requirement.SPEED,
+    Requirement.FAILURES,
+    Requirement.SLOW_ORDERS,
+    Requirement.DIFFERENCES,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The word, why, each requirement, and what to know beside it.
+
+    ``faster_share`` is the share of orders on which the candidate was faster, of those on which
+    there was a difference; ``total_time`` the ratio of all its time to the control's; both as an
+    interval, None while there is nothing. ``more_orders`` is None unless it can be told.
+    """
+
+    word: Word
+    reasons: tuple[str, ...]
+    requirements: tuple[Judged, ...]
+    warnings: tuple[str, ...]
+    pairs: int
+    blocks: int
+    more_orders: int | None = None
+    total_time: Interval | None = None
+    faster_share: Interval | None = None
+
+    def of(self, requirement: Requirement) -> Judged:
+        """How one requirement stands."""
+        return next(one for one in self.requirements if one.requirement is requirement)
+
+    def sentence(self, version: str) -> str:
+        """One line for the board."""
+        reasons = ", ".join(self.reasons)
+        if self.word is Word.READY:
+            return f"{version} is READY: {reasons}."
+        if self.word is Word.WORSE:
+            return f"WORSE: {version} {reasons}. Stop it?"
+        if self.word is Word.WITHHELD:
+            return f"WITHHELD: {reasons}."
+        return f"NOT YET: {reasons}."
+
+
+def verdict(
+    evidence: Evidence,
+    required: Requirements,
+    health: Health,
+    *,
+    timing: Timing,
+    bench: Evidence | None = None,
+    accepted: Collection[int] = (),
+) -> Verdict:
+    """The verdict on one candidate.
+
+    ``bench`` is the evidence of the baseline's own tally, None if the launch has no baseline;
+    ``accepted`` are the discrepancies that a review declared to be by design or noise.
+    """
+    held_back = tuple(not_comparable(evidence, required, health))
+    bench_interval = bench.effect.interval(required.each) if bench else None
+    judged = (
+        judge_speed(evidence, required, bench_interval, comparable=not held_back),
+        *_judge_rates(evidence, required, accepted, raw=bench is None, comparable=not held_back),
+        judge_completeness(evidence, required),
+        judge_keeping_up(health, required),
+    )
+    word = _word(judged, held_back=bool(held_back))
+    reasons: dict[Word, Iterable[str]] = {
+        Word.WITHHELD: held_back,
+        Word.WORSE: of_worse(judged),
+        Word.READY: of_ready(judged, evidence, accepted),
+        Word.NOT_YET: of_not_yet(judged, evidence, timing),
+    }
+    changed = evidence.faster + evidence.slower
+    return Verdict(
+        word=word,
+        reasons=tuple(reasons[word]),
+        requirements=judged,
+        warnings=tuple(cautions(evidence, required, judged, bench, timing)),
+        pairs=evidence.pairs,
+        blocks=evidence.effect.k,
+        more_orders=most_orders(judged),
+        total_time=evidence.total_time.interval(required.each) if evidence.pairs else None,
+        faster_share=bernoulli_cs(evidence.faster, changed, required.each) if changed else None,
+    )
+
+
+def _judge_rates(
+    evidence: Evidence,
+    required: Requirements,
+    accepted: Collection[int],
+    *,
+    raw: bool,
+    comparable: bool,
+) -> tuple[Judged, Judged, Judged]:
+    def judged(requirement: Requirement, rate: RobustRate) -> Judged:
+        return judge_rate(evidence, requirement, rate, required, comparable=comparable)
+
+    return (
+        judged(Requirement.FAILURES, evidence.errors),
+        judged(Requirement.SLOW_ORDERS, evidence.slow),
+        judge_raw_differences(evidence, required, accepted, comparable=comparable)
+        if raw
+        else judged(Requirement.DIFFERENCES, evidence.differences.rate(accepted)),
+    )
+
+
+def _word(judged: tuple[Judged, ...], *, held_back: bool) -> Word:
+    if held_back:
+        return Word.WITHHELD
+    if any(one.standing is Standing.FAILED for one in judged if one.requirement in _HEADLINES):
+        return Word.WORSE
+    if all(one.standing is Standing.PASSED for one in judged):
+        return Word.READY
+    return Word.NOT_YET

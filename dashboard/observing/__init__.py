@@ -1,0 +1,1 @@
+"""What the observer records: observations, pairs and what they show."""

@@ -1,0 +1,83 @@
+"""What versions answered to some orders: as they were stored, and as they were just heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from dashboard.domain.comparing.judgement import Ending
+from dashboard.domain.ledger import Key, Standing
+from dashboard.domain.outcome import State
+from dashboard.models import Observation
+from kitchen_worker.contract.messages import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One version's answer, or its silence. ``result`` is JSON text until somebody asks for it."""
+
+    standing: Standing
+    build: str = ""
+    placed_at: datetime | None = None
+    text: str = ""
+    error_type: str = ""
+    error_message: str = ""
+    heard: Any = None
+
+    def ended(self, state: State) -> Ending:
+        """The answer as it is judged, in the state in which the pair ends."""
+        result = self.heard
+        if result is None and self.text:
+            result = msgspec.json.decode(self.text)
+        return Ending(
+            state=state,
+            result=result,
+            error_type=self.error_type,
+            error_message=self.error_message,
+        )
+
+
+@dataclass
+class Answers:
+    """The answers to some orders, by order and version."""
+
+    _answers: dict[Key, Answer] = field(default_factory=dict)
+
+    @classmethod
+    def stored(cls, orders: Iterable[UUID]) -> Answers:
+        """What is stored of these orders, in one query."""
+        rows = Observation.objects.filter(order__in=orders).values_list(
+            "order", "version", "state", "handling_ms",
+            "build", "placed_at", "result", "error_type", "error_message",
+        )  # fmt: skip
+        return cls({(row[0], row[1]): _answer(*row[2:]) for row in rows})
+
+    @property
+    def standings(self) -> dict[Key, Standing]:
+        """How each version stands with each order."""
+        return {key: answer.standing for key, answer in self._answers.items()}
+
+    def hear(self, event: Event) -> None:
+        """Take in what a version says now."""
+        error = event.error
+        self._answers[UUID(event.order_id), event.version] = Answer(
+            Standing(State(event.kind), event.handling_ms),
+            build=event.build,
+            placed_at=event.placed_at,
+            error_type=error.type if error else "",
+            error_message=error.message if error else "",
+            heard=event.result,
+        )
+
+    def of(self, order: UUID, version: str) -> Answer:
+        """A version's answer to an order; an empty one while none is known."""
+        return self._answers.get((order, version)) or Answer(Standing(State.MISSING))
+
+
+def _answer(state: str, handling_ms: float | None, *rest: Any) -> Answer:
+    return Answer(Standing(State(state), handling_ms), *rest)

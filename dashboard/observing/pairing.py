@@ -1,0 +1,106 @@
+"""Judges the pairs that a batch has ended, and writes what was found: the stored comparisons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from dashboard.domain.comparing.judgement import judge
+from dashboard.domain.comparing.rules import Rules
+from dashboard.domain.ledger import Ledger, Pair
+from dashboard.domain.outcome import cell, outcome
+from dashboard.models import Comparison, Tally
+from dashboard.observing.answers import Answers
+from dashboard.observing.grouping import Groups, Shown
+from dashboard.observing.rosters import Roster
+from dashboard.observing.rulebook import rules_in_force
+from dashboard.observing.signatures import Signatures, Signed
+
+_BULK = 500
+_KEY = ("order", "version")
+_COMPARED = (
+    "outcome", "control_ms", "version_ms", "slower", "signature", "members", "compared_at"
+)  # fmt: skip
+
+
+def record_pairs(
+    roster: Roster, tallies: Mapping[str, Tally], ledger: Ledger, answers: Answers, now: datetime
+) -> None:
+    """Judge the pairs that the ledger's news has ended, count what they show, and write them.
+
+    To be called inside the transaction that holds the lock of the tallies, which are changed and
+    not saved.
+    """
+    others = [version for version in roster.roles if version != roster.control]
+    pairs = list(ledger.pairs(roster.control, others))
+    if not pairs:
+        return
+    rules = rules_in_force(others, now)
+    shown = [_shown(roster, pair, answers, rules[pair.name]) for pair in pairs]
+    signed = _count(roster, shown, now)
+    for version in {pair.name for pair in pairs}:
+        _add_to_matrix(
+            tallies[version],
+            [(pair, one) for pair, one in zip(pairs, shown, strict=True) if pair.name == version],
+        )
+    Comparison.objects.bulk_create(
+        [
+            _comparison(roster, pair, one, how, now)
+            for pair, one, how in zip(pairs, shown, signed, strict=True)
+        ],
+        batch_size=_BULK,
+        update_conflicts=True,
+        unique_fields=_KEY,
+        update_fields=_COMPARED,
+    )
+
+
+def _shown(roster: Roster, pair: Pair, answers: Answers, rules: Rules) -> Shown:
+    control, version = answers.of(pair.order, roster.control), answers.of(pair.order, pair.name)
+    ends = control.ended(pair.control.state), version.ended(pair.version.state)
+    return Shown(
+        order=pair.order,
+        version=pair.name,
+        build=version.build,
+        placed_at=version.placed_at,
+        control=ends[0],
+        ending=ends[1],
+        rules=rules,
+        judgement=judge(*ends, rules),
+    )
+
+
+def _count(roster: Roster, shown: Sequence[Shown], now: datetime) -> list[Signed]:
+    groups, signatures = Groups(roster.launch, now), Signatures(roster.launch)
+    groups.find(shown)
+    signed = signatures.sign([(one.version, groups.count(one)) for one in shown])
+    groups.save()
+    signatures.save()
+    return signed
+
+
+def _add_to_matrix(tally: Tally, pairs: Sequence[tuple[Pair, Shown]]) -> None:
+    matrix = Counter(tally.matrix)
+    for pair, one in pairs:
+        if pair.was is not None and (was := outcome(*pair.was, agree=True)) is not None:
+            matrix[cell(*pair.was, was)] -= 1
+        matrix[cell(pair.control.state, pair.version.state, one.judgement.outcome)] += 1
+    tally.matrix = {name: number for name, number in matrix.items() if number > 0}
+
+
+def _comparison(
+    roster: Roster, pair: Pair, one: Shown, signed: Signed, now: datetime
+) -> Comparison:
+    return Comparison(
+        launch=roster.launch,
+        order=pair.order,
+        version=pair.name,
+        outcome=one.judgement.outcome,
+        control_ms=pair.control.handling_ms,
+        version_ms=pair.version.handling_ms,
+        slower=pair.slower,
+        signature=signed.signature,
+        members=signed.members,
+        compared_at=now,
+    )

@@ -1,0 +1,226 @@
+"""One batch of news: record, pair, tally, commit. The only writer of observations.
+
+Every batch first locks its launch's tallies, so that several observers take turns; what a repeat
+or a late answer is, the ledger decides from what is stored.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from django.db import transaction
+
+from dashboard.domain.ledger import Counts, Key, Ledger, Standing
+from dashboard.domain.outcome import Change, State
+from dashboard.domain.sketch import LogHistogram
+from dashboard.models import Observation, Tally, TimeSlice
+from dashboard.observing.answers import Answers
+from dashboard.observing.pairing import record_pairs
+from dashboard.observing.rosters import Roster
+from dashboard.observing.texts import storable
+from kitchen_worker.contract.messages import Event, EventKind
+
+#: Length of a TimeSlice, in seconds.
+SLICE_S = 2
+#: A kitchen's clock that is further off than this does not place its events in time.
+_MAX_CLOCK_ERROR_S = 600
+_BULK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A version that has not ended an order in time."""
+
+    order: UUID
+    version: str
+    placed_at: datetime
+
+
+def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> None:
+    """Take in events of one launch, in one transaction. Raises django.db.Error."""
+    with transaction.atomic():
+        tallies = _locked_tallies(roster)
+        answers = Answers.stored({UUID(event.order_id) for event in events})
+        ledger = Ledger(answers.standings)
+        rows: dict[Key, Observation] = {}
+        ends: list[Event] = []
+        for event in events:
+            key = (UUID(event.order_id), event.version)
+            kind = ledger.take(*key, Standing(State(event.kind), event.handling_ms))
+            if kind in (Change.REPEATED, Change.STALE):
+                continue
+            answers.hear(event)
+            rows[key] = _observation(roster, event, late=kind is Change.MENDED)
+            if event.kind is not EventKind.RECEIVED:
+                ends.append(event)
+        _write_observations(rows.values(), _OBSERVED)
+        record_pairs(roster, tallies, ledger, answers, now)
+        _add_times(roster, tallies, ends, now)
+        _add_counts(tallies, ledger.counts, events, now)
+
+
+def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) -> int:
+    """Mark as missing what nobody answered in time, in one transaction; says how many it marked."""
+    with transaction.atomic():
+        tallies = _locked_tallies(roster)
+        answers = Answers.stored({silence.order for silence in silences})
+        ledger = Ledger(answers.standings)
+        rows = [
+            _missing(roster, silence)
+            for silence in silences
+            if ledger.take(silence.order, silence.version, Standing(State.MISSING))
+            in (Change.NEW, Change.ENDED)
+        ]
+        _write_observations(rows, ("state",))
+        record_pairs(roster, tallies, ledger, answers, now)
+        _add_counts(tallies, ledger.counts, (), now)
+        return len(rows)
+
+
+def _locked_tallies(roster: Roster) -> dict[str, Tally]:
+    """The launch's tallies by version, made where there is none, locked until the commit."""
+    Tally.objects.bulk_create(
+        [
+            Tally(launch=roster.launch, version=version, role=role)
+            for version, role in roster.roles.items()
+        ],
+        ignore_conflicts=True,
+    )
+    locked = Tally.objects.select_for_update().filter(launch=roster.launch).order_by("id")
+    return {tally.version: tally for tally in locked}
+
+
+def _observation(roster: Roster, event: Event, *, late: bool) -> Observation:
+    result = msgspec.json.encode(event.result).decode() if event.result is not None else ""
+    return Observation(
+        launch=roster.launch,
+        order=UUID(event.order_id),
+        version=event.version,
+        role=event.role,
+        state=State(event.kind),
+        late=late,
+        build=storable(event.build),
+        worker=storable(event.worker),
+        delivery=event.delivery,
+        placed_at=event.placed_at,
+        received_at=event.received_at,
+        finished_at=event.finished_at,
+        queue_ms=event.queue_ms,
+        handling_ms=event.handling_ms,
+        result=result,
+        error_type=storable(event.error.type) if event.error else "",
+        error_message=storable(event.error.message) if event.error else "",
+    )
+
+
+def _missing(roster: Roster, silence: Silence) -> Observation:
+    return Observation(
+        launch=roster.launch,
+        order=silence.order,
+        version=silence.version,
+        role=roster.roles[silence.version],
+        state=State.MISSING,
+        placed_at=silence.placed_at,
+    )
+
+
+_KEY = ("order", "version")
+_OBSERVED = (
+    "state", "late", "build", "worker", "delivery", "placed_at", "received_at", "finished_at",
+    "queue_ms", "handling_ms", "result", "error_type", "error_message",
+)  # fmt: skip
+
+
+def _write_observations(rows: Iterable[Observation], fields: Sequence[str]) -> None:
+    """Write observations; of those that are stored already, these fields alone."""
+    Observation.objects.bulk_create(
+        rows,
+        batch_size=_BULK,
+        update_conflicts=True,
+        unique_fields=_KEY,
+        update_fields=fields,
+    )
+
+
+def _add_counts(
+    tallies: Mapping[str, Tally],
+    counts: Mapping[str, Counts],
+    events: Sequence[Event],
+    now: datetime,
+) -> None:
+    """Add to the tallies and save them; the last event heard gives a version's age and build.
+
+    Age is by our clock, and no order was placed after now: kitchens' clocks may be wrong.
+    """
+    for event in events:
+        tally = tallies[event.version]
+        tally.newest_at = now
+        tally.build = storable(event.build)
+        if event.kind is not EventKind.RECEIVED and event.placed_at is not None:
+            placed_at = min(event.placed_at, now)
+            tally.ended_until = max(placed_at, tally.ended_until or placed_at)
+    for version, added in counts.items():
+        for name, number in asdict(added).items():
+            setattr(tallies[version], name, getattr(tallies[version], name) + number)
+    fields = [*asdict(Counts()), "matrix", "sketch", "newest_at", "ended_until", "build"]
+    Tally.objects.bulk_update([tallies[version] for version in counts], fields)
+
+
+def _add_times(
+    roster: Roster, tallies: Mapping[str, Tally], ends: Sequence[Event], now: datetime
+) -> None:
+    """Add the handling times of handled orders to the tallies' sketches and to the time slices."""
+    handled: defaultdict[tuple[str, int], LogHistogram] = defaultdict(LogHistogram)
+    failed: defaultdict[tuple[str, int], int] = defaultdict(int)
+    for event in ends:
+        where = (event.version, _slice_start(event, now))
+        if event.kind is EventKind.HANDLED and event.handling_ms is not None:
+            handled[where].add(event.handling_ms)
+        else:
+            failed[where] += 1
+    for (version, _), times in handled.items():
+        whole = LogHistogram.from_json(tallies[version].sketch)
+        whole.merge(times)
+        tallies[version].sketch = whole.to_json()
+    _write_slices(roster, handled, failed)
+
+
+def _write_slices(
+    roster: Roster,
+    handled: Mapping[tuple[str, int], LogHistogram],
+    failed: Mapping[tuple[str, int], int],
+) -> None:
+    touched = {*handled, *failed}
+    stored = TimeSlice.objects.filter(
+        launch=roster.launch, start__in={start for _, start in touched}
+    )
+    slices = {(one.version, one.start): one for one in stored}
+    for version, start in touched:
+        one = slices.setdefault(
+            (version, start), TimeSlice(launch=roster.launch, version=version, start=start)
+        )
+        times = LogHistogram.from_json(one.sketch)
+        new = handled.get((version, start), LogHistogram())
+        times.merge(new)
+        one.sketch = times.to_json()
+        one.handled += sum(new.counts.values())
+        one.failed += failed.get((version, start), 0)
+        one.p50, one.p95, one.p99 = times.quantiles(0.5, 0.95, 0.99)
+    TimeSlice.objects.bulk_create(
+        [slices[where] for where in touched],
+        update_conflicts=True,
+        unique_fields=("launch", "start", "version"),
+        update_fields=("handled", "failed", "p50", "p95", "p99", "sketch"),
+    )
+
+
+def _slice_start(event: Event, now: datetime) -> int:
+    finished = event.finished_at or now
+    if abs((finished - now).total_seconds()) > _MAX_CLOCK_ERROR_S:
+        finished = now
+    return int(finished.timestamp()) // SLICE_S * SLICE_S

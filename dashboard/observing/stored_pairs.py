@@ -1,0 +1,74 @@
+"""Stored pairs judged anew: the same way for a rule's preview and for its use on the past."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dashboard.domain.comparing.judgement import judge
+from dashboard.domain.comparing.rules import Rules
+from dashboard.domain.outcome import State
+from dashboard.models import Comparison, Signature
+from dashboard.observing.answers import Answers
+from dashboard.observing.grouping import Shown
+from dashboard.observing.signatures import Members
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPair:
+    """A stored comparison, what it was counted to show, and what it shows by other rules."""
+
+    comparison: Comparison
+    was: Members
+    shown: Shown
+
+
+def judged_anew(
+    comparisons: Sequence[Comparison], control: str, rules: Mapping[str, Rules]
+) -> list[StoredPair]:
+    """Judge stored pairs by other rules, each version by its own, from the stored answers.
+
+    Two queries, however many they are. Pairs of versions without rules given, and those whose
+    answers are not stored any more, are left out.
+    """
+    mine = [one for one in comparisons if one.version in rules]
+    answers = Answers.stored({one.order for one in mine})
+    ended = {
+        key for key, standing in answers.standings.items() if standing.state is not State.RECEIVED
+    }
+    return [
+        StoredPair(one, was, _shown(one, control, answers, rules[one.version]))
+        for one, was in zip(mine, _members(mine), strict=True)
+        if ended.issuperset([(one.order, control), (one.order, one.version)])
+    ]
+
+
+def _shown(one: Comparison, control: str, answers: Answers, rules: Rules) -> Shown:
+    ours, theirs = answers.of(one.order, control), answers.of(one.order, one.version)
+    ends = ours.ended(ours.standing.state), theirs.ended(theirs.standing.state)
+    return Shown(
+        order=one.order,
+        version=one.version,
+        build=theirs.build,
+        placed_at=theirs.placed_at,
+        control=ends[0],
+        ending=ends[1],
+        rules=rules,
+        judgement=judge(*ends, rules),
+    )
+
+
+def _members(comparisons: Sequence[Comparison]) -> list[Members]:
+    signatures = Signature.objects.in_bulk(
+        {one.signature for one in comparisons if one.signature is not None}
+    )
+    return [_shown_before(one, signatures) for one in comparisons]
+
+
+def _shown_before(one: Comparison, signatures: Mapping[int, Signature]) -> Members:
+    if one.members:
+        return Members.read(one.members)
+    signature = signatures.get(one.signature) if one.signature is not None else None
+    if signature is None:
+        return Members()
+    return Members(frozenset(signature.counted), frozenset(signature.ignored))

@@ -1,0 +1,1 @@
+"""The pages: their views, forms and contexts."""

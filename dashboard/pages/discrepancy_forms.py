@@ -1,0 +1,126 @@
+"""The forms of review: which discrepancies are listed, and a decision on some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django import forms
+from django.http import QueryDict
+
+from dashboard.domain.comparing.judgement import GroupKind
+from dashboard.domain.decision import Decision
+from dashboard.models import Replay
+from dashboard.reviewing.reviews import MAX_NOTE, Seen
+
+_TEXT_LENGTH = 100
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+class ListForm(forms.Form):
+    """What is listed. Whatever cannot be read is as if it had not been asked for."""
+
+    launch = forms.UUIDField(required=False)
+    version = forms.CharField(required=False, max_length=40)
+    state = forms.ChoiceField(
+        required=False, choices=[("", "all"), *((one.value, _words(one)) for one in Decision)]
+    )
+    kind = forms.ChoiceField(
+        required=False,
+        choices=[("", "every kind"), *((one.value, _words(one)) for one in GroupKind)],
+    )
+    text = forms.CharField(required=False, max_length=_TEXT_LENGTH)
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        super().__init__(data)
+        self.full_clean()
+
+    def chosen(self, name: str) -> str:
+        """A filter's value, empty when there is none."""
+        return str(self.cleaned_data.get(name) or "")
+
+    @property
+    def launch_id(self) -> UUID | None:
+        """The launch that was asked for."""
+        return self.cleaned_data.get("launch")
+
+    @property
+    def states(self) -> tuple[Decision, ...]:
+        """The states that are listed; none means all."""
+        state = self.chosen("state")
+        return (Decision(state),) if state else ()
+
+    @property
+    def query(self) -> str:
+        """The same filters as an address has them."""
+        return urlencode({name: value for name in self.fields if (value := self.chosen(name))})
+
+    @property
+    def narrows(self) -> bool:
+        """Whether something is filtered away."""
+        return any(self.chosen(name) for name in ("version", "state", "kind", "text"))
+
+
+class ReviewForm(forms.Form):
+    """A decision on what a person has seen. What was typed is kept, whatever becomes of it."""
+
+    decision = forms.ChoiceField(
+        choices=[(one.value, _words(one)) for one in Decision],
+        error_messages={
+            "required": "Choose a decision.",
+            "invalid_choice": "There is no such decision.",
+        },
+    )
+    note = forms.CharField(
+        required=False,
+        max_length=MAX_NOTE,
+        error_messages={"max_length": f"At most {MAX_NOTE} characters; this has %(show_value)s."},
+    )
+    replay = forms.ModelChoiceField(
+        queryset=Replay.objects.all(),
+        required=False,
+        error_messages={"invalid_choice": "That replay does not exist."},
+    )
+
+    def __init__(self, data: QueryDict | None = None) -> None:
+        super().__init__(data)
+        self._asked: Sequence[str] = data.getlist("seen") if data is not None else []
+        self.seen: list[Seen] = []
+
+    def clean(self) -> dict[str, Any]:
+        """Read what was seen."""
+        super().clean()
+        if not self._asked:
+            self.add_error(None, "Select the discrepancies that you decide on.")
+        try:
+            self.seen = [Seen.read(text) for text in self._asked]
+        except ValueError:
+            self.add_error(None, "This page is out of date. Load it again.")
+        return self.cleaned_data
+
+    @property
+    def selected(self) -> frozenset[int]:
+        """The discrepancies that the decision was on."""
+        return frozenset(one.discrepancy for one in self.seen)
+
+    @property
+    def note_text(self) -> str:
+        """The note as it was typed."""
+        return self["note"].value() or ""
+
+    @property
+    def note_problem(self) -> str:
+        """What is wrong with the note."""
+        errors = self["note"].errors
+        return str(errors[0]) if errors else ""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the decision, or with what it is on."""
+        errors = [*self.non_field_errors(), *self["decision"].errors, *self["replay"].errors]
+        return str(errors[0]) if errors else ""

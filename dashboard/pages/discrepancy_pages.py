@@ -1,0 +1,198 @@
+"""What the pages of discrepancies show: the list, and one discrepancy with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import F
+from django.http import Http404, QueryDict
+from django.urls import reverse
+from django.utils import timezone
+
+from dashboard.access import RULE, may, may_review
+from dashboard.board.frame import find_launch, newest_launch
+from dashboard.domain.comparing.judgement import GroupKind
+from dashboard.domain.comparing.rules import Treatment
+from dashboard.domain.decision import Decision
+from dashboard.models import Discrepancy, Review
+from dashboard.pages.discrepancy_forms import ListForm, ReviewForm
+from dashboard.pages.examples import described, examples
+from dashboard.reviewing.discrepancies import Row, listed, orders_of, row_of
+from dashboard.reviewing.exports import Format
+from kitchen_worker.contract.messages import Role
+from restaurant.models import Launch
+
+#: What the list can be had as.
+FORMATS = ((Format.CSV, "CSV"), (Format.JSONL, "JSON Lines"), (Format.MARKDOWN, "Markdown"))
+#: Rows of the list.
+AT_MOST = 200
+#: Orders of a discrepancy that its page links to.
+_ORDERS = 60
+_LAUNCHES = 30
+#: Kinds of which no rule speaks.
+_UNRULED = frozenset({GroupKind.FAILED, GroupKind.CONTROL_FAILED, GroupKind.MANY, GroupKind.OTHER})
+#: What a rule for a kind of difference most likely is to do; else, to ignore it.
+_TREATMENTS = {GroupKind.ORDER: Treatment.UNORDERED}
+#: What a person can decide without more evidence than the page shows, with its key.
+DECISIONS = (
+    (Decision.BUG, "b", "Bug"),
+    (Decision.BY_DESIGN, "d", "By design"),
+    (Decision.NOISE, "n", "Noise"),
+    (Decision.OPEN, "o", "Open again"),
+)
+
+User = AbstractBaseUser | AnonymousUser
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedRow:
+    """A row of the list: a discrepancy, and who decided what on it."""
+
+    row: Row
+    #: The decision in which its state was set; None while nobody has decided.
+    review: Review | None
+    selected: bool = False
+    #: True when somebody decided while this page's reader was reading.
+    changed: bool = False
+
+    @property
+    def discrepancy(self) -> Discrepancy:
+        """The row's discrepancy."""
+        return self.row.discrepancy
+
+
+def list_rows(form: ListForm, launch: Launch, at_most: int = AT_MOST) -> list[Row]:
+    """The rows that the filters leave, the heaviest first."""
+    return listed(
+        launch.id,
+        form.chosen("version"),
+        states=form.states,
+        kind=form.chosen("kind"),
+        text=form.chosen("text"),
+        at_most=at_most,
+    )
+
+
+def launch_of(form: ListForm) -> Launch | None:
+    """The launch that was asked for, else the present one; raises Http404."""
+    if form.launch_id is None:
+        return newest_launch()
+    launch = find_launch(form.launch_id)
+    if launch is None:
+        raise Http404(f"there is no launch {form.launch_id}")
+    return launch
+
+
+def list_context(
+    query: QueryDict,
+    user: User,
+    review: ReviewForm | None = None,
+    changed: Sequence[Discrepancy] = (),
+) -> dict[str, Any]:
+    """All that the list shows; ``review`` is a decision that was not taken, and ``changed`` why."""
+    form = ListForm(query)
+    launch = launch_of(form)
+    review = review or ReviewForm()
+    rows = list_rows(form, launch) if launch else []
+    last = last_reviews(row.discrepancy for row in rows)
+    versions = launch.dark_versions.all() if launch else []
+    changed_ids = {one.pk for one in changed}
+    here = reverse("discrepancies") + (f"?{form.query}" if form.query else "")
+    return {
+        "launch": launch,
+        "launches": list(Launch.objects.order_by("-started_at")[:_LAUNCHES]),
+        "versions": versions,
+        "many_versions": sum(dark.role == Role.CANDIDATE for dark in versions) > 1,
+        "form": form,
+        "rows": [
+            ListedRow(
+                row=row,
+                review=last.get(row.discrepancy.pk),
+                selected=row.discrepancy.pk in review.selected - changed_ids,
+                changed=row.discrepancy.pk in changed_ids,
+            )
+            for row in rows
+        ],
+        "full": len(rows) >= AT_MOST,
+        "here": here,
+        "formats": FORMATS,
+        "review": review,
+        "conflicts": conflicts(changed),
+        "decisions": DECISIONS,
+        "may_review": may_review(user),
+    }
+
+
+def page_context(
+    discrepancy: Discrepancy,
+    user: User,
+    review: ReviewForm | None = None,
+    changed: Sequence[Discrepancy] = (),
+) -> dict[str, Any]:
+    """All that the page of one discrepancy shows."""
+    now = timezone.now()
+    launch = Launch.objects.filter(pk=discrepancy.launch).first()
+    reviewing = review_context(discrepancy, user, review, changed)
+    row = reviewing["row"]
+    kind = GroupKind(discrepancy.kind)
+    control = launch.control if launch else ""
+    return {
+        "launch": launch,
+        "control": control,
+        "role": Role.CANDIDATE if row.of_candidate else Role.BASELINE,
+        "examples": examples(discrepancy, control, now),
+        "may_rule": may(user, RULE) and kind not in _UNRULED,
+        "rule_query": urlencode(
+            {
+                "path": discrepancy.path,
+                "version": discrepancy.version,
+                "treatment": _TREATMENTS.get(kind, Treatment.IGNORE).value,
+            }
+        ),
+        **reviewing,
+    }
+
+
+def newest_orders(discrepancy: Discrepancy) -> list[tuple[UUID, int, str]]:
+    """Id, number and items of the newest orders that show it."""
+    orders = orders_of(discrepancy, _ORDERS)
+    named = described(orders)
+    return [(uuid, *named[uuid]) for uuid in orders if uuid in named]
+
+
+def review_context(
+    discrepancy: Discrepancy,
+    user: User,
+    review: ReviewForm | None = None,
+    changed: Sequence[Discrepancy] = (),
+) -> dict[str, Any]:
+    """The part of that page on which it is decided."""
+    return {
+        "discrepancy": discrepancy,
+        "row": row_of(discrepancy),
+        "history": list(discrepancy.reviews.select_related("replay")),
+        "here": reverse("discrepancy", args=[discrepancy.pk]),
+        "review": review or ReviewForm(),
+        "conflicts": conflicts(changed),
+        "decisions": DECISIONS,
+        "may_review": may_review(user),
+    }
+
+
+def last_reviews(discrepancies: Iterable[Discrepancy]) -> dict[int, Review]:
+    """The decision that set each discrepancy's state, in one query."""
+    reviews = Review.objects.filter(
+        discrepancy__in=[one.pk for one in discrepancies], revision=F("discrepancy__revision")
+    )
+    return {review.discrepancy_id: review for review in reviews}
+
+
+def conflicts(changed: Sequence[Discrepancy]) -> list[tuple[Discrepancy, Review | None]]:
+    """What others decided while somebody was reading."""
+    last = last_reviews(changed)
+    return [(one, last.get(one.pk)) for one in changed]

@@ -1,0 +1,186 @@
+"""The rules: listed, made after a preview, ended, and applied to the past."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard.access import RULE, access_by, board_access, may
+from dashboard.board.frame import find_launch, newest_launch
+from dashboard.domain.comparing.rules import RuleError, Treatment
+from dashboard.models import Rejudging, Rule
+from dashboard.observing.rulebook import end_rule, make_rule, stored_rules
+from dashboard.pages.examples import described
+from dashboard.pages.rule_forms import RuleForm
+from dashboard.reviewing import rejudging
+from dashboard.reviewing.preview import preview
+from restaurant.models import Launch
+
+#: Rules that are over, on the list.
+_PAST = 100
+
+
+@require_safe
+@never_cache
+@board_access
+def rules(request: HttpRequest) -> HttpResponse:
+    """The rules in force, and below them those that are over."""
+    in_force = stored_rules(timezone.now())[::-1]
+    past = Rule.objects.exclude(pk__in=[rule.pk for rule in in_force])[:_PAST]
+    context = {"in_force": in_force, "past": past, "may_rule": may(request.user, RULE)}
+    return render(request, "dashboard/rules.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@access_by(RULE)
+def rule_new(request: HttpRequest) -> HttpResponse:
+    """A new rule: first what it would hide, then its place in force."""
+    launch = newest_launch()
+    if request.method != "POST":
+        given = {
+            "path": request.GET.get("path", ""),
+            "version": request.GET.get("version", ""),
+            "treatment": request.GET.get("treatment") or Treatment.IGNORE.value,
+        }
+        return _rule_page(request, RuleForm(initial=given), launch)
+    form = RuleForm(request.POST)
+    saving = request.POST.get("action") == "save"
+    if form.is_valid() and saving and form.was_previewed:
+        made = _make(form, request)
+        if made is not None:
+            return _to(request, made)
+    return _rule_page(request, form, launch, saving=saving)
+
+
+@require_safe
+@never_cache
+@board_access
+def rule(request: HttpRequest, pk: int) -> HttpResponse:
+    """One rule: what it does, why, on whose word, and how to apply it to the past."""
+    found = get_object_or_404(Rule, pk=pk)
+    launch = newest_launch()
+    latest = Rejudging.objects.filter(launch=launch.id).first() if launch else None
+    since = max(filter(None, (found.created_at, found.ended_at)))
+    covers = latest is not None and latest.requested_at >= since
+    context = {
+        "rule": found,
+        "in_force": found in stored_rules(timezone.now()),
+        "launch": launch,
+        "rejudging": latest if covers else None,
+        "progress": rejudging.progress(latest) if latest is not None and covers else 0,
+        "may_rule": may(request.user, RULE),
+    }
+    return render(request, "dashboard/rule.html", context)
+
+
+@require_POST
+@access_by(RULE)
+def rule_end(request: HttpRequest, pk: int) -> HttpResponse:
+    """End a rule: what comes next is judged without it."""
+    found = get_object_or_404(Rule, pk=pk)
+    end_rule(found, author=request.user.get_username(), now=timezone.now())
+    return redirect("rule", pk=pk)
+
+
+@require_POST
+@access_by(RULE)
+def rejudge(request: HttpRequest) -> HttpResponse:
+    """Have a launch's stored pairs judged anew by the rules in force."""
+    asked = _launch(request.POST.get("launch", ""))
+    author = request.user.get_username()
+    found = rejudging.request(asked.id, author=author, now=timezone.now())
+    if "HX-Request" in request.headers:
+        return _progress(request, found)
+    return redirect("rejudging", pk=found.pk)
+
+
+@require_safe
+@never_cache
+@board_access
+def rejudging_progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """How far it has come, as a page of its own or as the part that asks again."""
+    found = get_object_or_404(Rejudging, pk=pk)
+    return _progress(request, found)
+
+
+def _progress(request: HttpRequest, found: Rejudging) -> HttpResponse:
+    part = "HX-Request" in request.headers
+    template = "dashboard/_rejudging.html" if part else "dashboard/rejudging.html"
+    context = {
+        "rejudging": found,
+        "progress": rejudging.progress(found),
+        "launch": find_launch(found.launch),
+    }
+    return render(request, template, context)
+
+
+def _make(form: RuleForm, request: HttpRequest) -> Rule | None:
+    """Store the draft; None when that was refused, which is then said in the form."""
+    if form.draft is None:
+        return None
+    try:
+        return make_rule(
+            form.draft,
+            reason=form.cleaned_data["reason"],
+            author=request.user.get_username(),
+            expires_at=form.expires,
+            now=timezone.now(),
+        )
+    except RuleError as error:
+        form.refuse(error)
+        return None
+
+
+def _rule_page(
+    request: HttpRequest, form: RuleForm, launch: Launch | None, *, saving: bool = False
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "form": form,
+        "launch": launch,
+        "saving": saving,
+        "versions": _versions(launch, form["version"].value()),
+    }
+    if form.draft is not None and launch is not None:
+        found = preview(launch.id, form.draft, timezone.now())
+        named = described(order for order, _ in found.examples)
+        context |= {
+            "preview": found,
+            "hidden_of": sorted(found.hidden_of.items()),
+            "examples": [
+                (order, *named.get(order, (None, "")), difference)
+                for order, difference in found.examples
+            ],
+        }
+    part = request.headers.get("HX-Target") == "rule-form"
+    template = "dashboard/_rule_form.html" if part else "dashboard/rule_new.html"
+    return render(request, template, context, status=422 if form.errors else 200)
+
+
+def _to(request: HttpRequest, made: Rule) -> HttpResponse:
+    answer = redirect("rule", pk=made.pk)
+    if "HX-Request" in request.headers:
+        return HttpResponse(headers={"HX-Redirect": answer.headers["Location"]})
+    return answer
+
+
+def _versions(launch: Launch | None, asked: str | None) -> list[str]:
+    """The versions that a rule can be for: the launch's, and the one that was asked for."""
+    known = [dark.version for dark in launch.dark_versions.all()] if launch else []
+    return known if not asked or asked in known else [*known, asked]
+
+
+def _launch(text: str) -> Launch:
+    try:
+        found = find_launch(UUID(text))
+    except ValueError:
+        found = None
+    if found is None:
+        raise Http404("there is no such launch")
+    return found

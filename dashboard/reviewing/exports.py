@@ -1,0 +1,116 @@
+"""Exports of listed discrepancies: CSV for sheets, JSON Lines for programs, Markdown to paste."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from django.http import StreamingHttpResponse
+
+from dashboard.reviewing.discrepancies import Row
+
+#: Rows that are exported at most.
+MAX_ROWS = 5_000
+
+
+class Format(StrEnum):
+    """What an export can be."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    MARKDOWN = "md"
+
+
+_TYPES = {
+    Format.CSV: "text/csv",
+    Format.JSONL: "application/jsonl",
+    Format.MARKDOWN: "text/markdown",
+}
+_COLUMNS = (
+    "id", "launch", "version", "kind", "path", "state", "count", "ignored", "pairs", "rate",
+    "noise_count", "noise_pairs", "noise_rate", "first_seen_at", "last_seen_at", "last_build",
+    "control_value", "version_value", "carried",
+)  # fmt: skip
+#: What a person reads in a table.
+_SHOWN = ("version", "kind", "path", "state", "count", "rate", "noise_rate", "last_seen_at")
+#: With these a spreadsheet begins a formula; some look past white space before them,
+#: and some take the full-width forms.
+_FORMULA = re.compile(r"\s*[=+\-@\t\r\n|%\uff1d\uff0b\uff0d\uff20]")
+#: What means something in a Markdown table, or in the HTML that it becomes.
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~&$-])")
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f\u0085\u2028\u2029]+")
+
+
+def export(
+    rows: Iterable[Row], form: Format, *, name: str = "discrepancies"
+) -> StreamingHttpResponse:
+    """A file with the rows, sent as it is written."""
+    values = (_values(row) for row in islice(rows, MAX_ROWS))
+    lines = {Format.CSV: _csv, Format.JSONL: _jsonl, Format.MARKDOWN: _markdown}[form](values)
+    return StreamingHttpResponse(
+        (line.encode("utf-8", "replace") for line in lines),
+        headers={
+            "Content-Type": f"{_TYPES[form]}; charset=utf-8",
+            "Content-Disposition": f'attachment; filename="{name}.{form}"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+def _values(row: Row) -> dict[str, Any]:
+    """A row by column."""
+    one = row.discrepancy
+    computed = {"count": row.count, "pairs": row.pairs, "rate": row.rate}
+    noise = {name: getattr(row, name) for name in ("noise_count", "noise_pairs", "noise_rate")}
+    known = {**computed, **noise, "carried": row.carried, "launch": str(one.launch)}
+    return {name: known[name] if name in known else _plain(getattr(one, name)) for name in _COLUMNS}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    yield _csv_line(_COLUMNS)
+    for row in rows:
+        yield _csv_line([_cell(value) for value in row.values()])
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    if isinstance(value, str) and _FORMULA.match(value):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def _jsonl(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        yield f"{json.dumps(row, ensure_ascii=False)}\n"
+
+
+def _markdown(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    yield f"| {' | '.join(name.replace('_', ' ') for name in _SHOWN)} |\n"
+    yield f"|{'|'.join(' --- ' for _ in _SHOWN)}|\n"
+    for row in rows:
+        yield f"| {' | '.join(_escaped(name, row[name]) for name in _SHOWN)} |\n"
+
+
+def _escaped(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name.endswith("rate"):
+        return f"{100 * value:.2f} %"
+    return _MARKDOWN.sub(r"\\\1", _BLANK.sub(" ", str(value)).strip())

@@ -1,0 +1,171 @@
+"""What a rule would do to a launch's stored pairs, before anybody saves it."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain, islice, zip_longest
+from uuid import UUID
+
+from dashboard.domain.comparing.comparison import Difference
+from dashboard.domain.comparing.judgement import Group, GroupKind, differences, group_of
+from dashboard.domain.comparing.rules import Rule, Rules
+from dashboard.domain.outcome import Outcome
+from dashboard.models import Comparison, Discrepancy, Signature
+from dashboard.observing.grouping import FOLDED
+from dashboard.observing.rosters import read_roster
+from dashboard.observing.rulebook import current_rules
+from dashboard.observing.stored_pairs import StoredPair, judged_anew
+from restaurant.models import Launch
+
+#: Pairs that are looked at, the newest ones, and for how long.
+MAX_LOOKED_AT = 20_000
+MAX_S = 5.0
+EXAMPLES = 3
+#: Pairs that are judged at once, with their answers, and comparisons that are read at once.
+_CHUNK = 100
+_READ = 500
+#: Comparisons that are read at most for one that is looked at.
+_READ_FOR_ONE = 5
+#: No rule concerns these.
+_FAILURES = (GroupKind.FAILED, GroupKind.CONTROL_FAILED)
+_OUTCOMES = (Outcome.DIFFER, Outcome.BOTH_FAILED)
+
+
+@dataclass
+class Preview:
+    """What a rule would change, as far as the pairs were looked at."""
+
+    #: Pairs with differences that rules can concern: looked at, and stored.
+    looked: int = 0
+    of: int = 0
+    #: Pairs that count now and would count no more, all versions taken together and each alone.
+    hidden: int = 0
+    hidden_of: Counter[str] = field(default_factory=Counter)
+    #: Discrepancies that would count no pair any more, and those that would count fewer: how many.
+    vanishing: list[Discrepancy] = field(default_factory=list)
+    shrinking: list[tuple[Discrepancy, int]] = field(default_factory=list)
+    #: Orders with one of the differences that the rule would ignore.
+    examples: list[tuple[UUID, Difference]] = field(default_factory=list)
+    #: Whether all stored pairs were looked at.
+    complete: bool = False
+
+
+def preview(launch: UUID, draft: Rule, now: datetime, *, at_most: int = MAX_LOOKED_AT) -> Preview:
+    """Judge the newest pairs by the rules in force and by the draft, and say what would change:
+    what saving the rule, and then judging the past anew, would do.
+
+    Nothing is written. Raises Launch.DoesNotExist.
+    """
+    roster = read_roster(Launch.objects.prefetch_related("dark_versions").get(pk=launch))
+    versions = [
+        version
+        for version in roster.roles
+        if version != roster.control and draft.version in ("", version)
+    ]
+    looking = _Looking(launch, versions, draft)
+    rules = {of: Rules.of((*current_rules(now), draft), of) for of in versions}
+    until = time.monotonic() + MAX_S
+    newest = islice(_newest(launch, versions), _READ_FOR_ONE * at_most)
+    while looking.found.looked < at_most and time.monotonic() < until:
+        if not (read := list(islice(newest, _CHUNK))):
+            break
+        chunk = [one for one in read if one.signature is not None]
+        for pair in judged_anew(chunk, roster.control, rules):
+            looking.look(pair)
+        looking.found.looked += len(chunk)
+    return looking.conclusion()
+
+
+class _Looking:
+    """One preview on its way through the stored pairs."""
+
+    def __init__(self, launch: UUID, versions: Sequence[str], draft: Rule) -> None:
+        self._draft = draft
+        rows = Discrepancy.objects.filter(launch=launch, version__in=versions)
+        self._rows = {(row.version, Group(GroupKind(row.kind), row.path)): row for row in rows}
+        self._shift: Counter[int] = Counter()
+        self._examples: defaultdict[Group, list[tuple[UUID, Difference]]] = defaultdict(list)
+        self.found = Preview(of=self._stored(launch, versions))
+
+    def look(self, pair: StoredPair) -> None:
+        """See what one pair would count no more."""
+        now = self._counted(pair)
+        if pair.was.counted and None not in pair.shown.judgement.groups.values():
+            self.found.hidden += 1
+            self.found.hidden_of[pair.shown.version] += 1
+        self._shift.subtract(pair.was.counted)
+        self._shift.update(now)
+        self._keep_examples(pair)
+
+    def conclusion(self) -> Preview:
+        """What was found, with the discrepancies by weight."""
+        found = self.found
+        found.complete = found.looked >= found.of
+        fewer = [row for row in self._rows.values() if self._shift[row.pk] < 0]
+        for row in sorted(fewer, key=lambda row: (self._shift[row.pk], row.pk)):
+            if row.count + self._shift[row.pk] <= 0:
+                found.vanishing.append(row)
+            else:
+                found.shrinking.append((row, -self._shift[row.pk]))
+        # In turn, so that each kind of difference that it ignores is shown before a second like.
+        turns = chain.from_iterable(zip_longest(*self._examples.values()))
+        found.examples = [example for example in turns if example is not None][:EXAMPLES]
+        return found
+
+    def _stored(self, launch: UUID, versions: Sequence[str]) -> int:
+        """How many pairs have differences that rules can concern, from the signatures' counts."""
+        failures = {row.pk for row in self._rows.values() if row.kind in _FAILURES}
+        rows = Signature.objects.filter(launch=launch, version__in=versions, pairs__gt=0)
+        return sum(
+            pairs
+            for counted, folded, pairs in rows.values_list("counted", "folded", "pairs")
+            if folded or set(counted) - failures
+        )
+
+    def _counted(self, pair: StoredPair) -> set[int]:
+        """The discrepancies that the pair would count; those that it would make are not known."""
+        of = pair.shown.version
+        rows = [
+            self._rows.get((of, group)) or self._rows.get((of, FOLDED))
+            for group, rule in pair.shown.judgement.groups.items()
+            if rule is None
+        ]
+        return {row.pk for row in rows if row is not None}
+
+    def _keep_examples(self, pair: StoredPair) -> None:
+        shown, mine = pair.shown, self._draft.id
+        wanted = {
+            group
+            for group, rule in shown.judgement.groups.items()
+            if rule == mine and len(self._examples[group]) < EXAMPLES
+        }
+        if not wanted:
+            return
+        for difference, rule in differences(shown.control, shown.ending, shown.rules):
+            group = group_of(difference)
+            if rule == mine and group in wanted:
+                wanted.remove(group)
+                self._examples[group].append((shown.order, difference))
+
+
+def _newest(launch: UUID, versions: Sequence[str]) -> Iterator[Comparison]:
+    """Pairs that can differ, the newest first, each version's and outcome's read by the index;
+    among them are those that failed both in the same way."""
+    streams = [_stream(launch, of, outcome) for of in versions for outcome in _OUTCOMES]
+    return heapq.merge(*streams, key=lambda one: -one.pk)
+
+
+def _stream(launch: UUID, version: str, outcome: Outcome) -> Iterator[Comparison]:
+    # Ordered as the index is: otherwise PostgreSQL may expect some soon, and walk by the ids.
+    rows = Comparison.objects.filter(
+        launch=launch, version=version, outcome__gte=outcome, outcome__lte=outcome
+    ).order_by("outcome", "-id")
+    chunk = list(rows[:_READ])
+    while chunk:
+        yield from chunk
+        chunk = list(rows.filter(pk__lt=chunk[-1].pk)[:_READ])
