@@ -69,16 +69,23 @@ def seen_through(lens: Lens, launch: Launch, version: str) -> Seen:
     """The newest orders whose pair with this version a lens lets through."""
     pairs = Comparison.objects.filter(launch=launch.id, version=version).order_by("-id")
     if lens is Lens.DIFFERING:
-        return _differing(pairs.filter(outcome=Outcome.DIFFER), launch, version)
+        return _differing(_of(pairs, Outcome.DIFFER), launch, version)
     if lens is Lens.SLOWER:
         return Seen(list(pairs.filter(slower=True).values_list("order", flat=True)[:ROWS]))
     # One look into the index an outcome: what is newest of each, then of all.
     found = [
         pair
         for outcome in _OUTCOMES[lens]
-        for pair in pairs.filter(outcome=outcome).values_list("id", "order")[:ROWS]
+        for pair in _of(pairs, outcome).values_list("id", "order")[:ROWS]
     ]
     return Seen([order for _, order in sorted(found, reverse=True)[:ROWS]])
+
+
+def _of(pairs: QuerySet[Comparison], outcome: Outcome) -> QuerySet[Comparison]:
+    """Pairs of one outcome, the newest first, in the order of the index: asked for the ids alone,
+    PostgreSQL may expect some soon, and walk through the table."""
+    between = pairs.filter(outcome__gte=outcome, outcome__lte=outcome)
+    return between.order_by("outcome", "-id")
 
 
 def _differing(pairs: QuerySet[Comparison], launch: Launch, version: str) -> Seen:

@@ -75,8 +75,9 @@ class Groups:
             self._by_id |= Discrepancy.objects.in_bulk(missing)
 
     def count(self, one: Shown, was: Members | None = None) -> Members:
-        """Count what a pair shows, in place of what it ``was`` counted to show."""
-        was = was or Members()
+        """Count what a pair shows: for the first time, or in place of what it ``was`` counted to
+        show when it is judged anew."""
+        is_new, was = was is None, was or Members()
         rules_of: dict[int, list[int | None]] = {}
         groups: dict[int, Group] = {}
         for group, rule in one.judgement.groups.items():
@@ -86,7 +87,10 @@ class Groups:
         counted = frozenset(pk for pk, rules in rules_of.items() if None in rules)
         members = Members(counted, frozenset(rules_of) - counted)
         for pk in members.all - was.all:
-            self._take(self._by_id[pk], groups[pk], one, counts=pk in counted)
+            row = self._by_id[pk]
+            self._take_example(row, groups[pk], one)
+            if is_new:
+                self._see(row, one, counts=pk in counted)
         self._shift(was, members)
         return members
 
@@ -147,10 +151,8 @@ class Groups:
             if row.state == Decision.BUG
         )
 
-    def _take(self, row: Discrepancy, group: Group, one: Shown, *, counts: bool) -> None:
-        """A pair shows a discrepancy that it did not show before."""
-        row.last_seen_at = self.now
-        row.last_build = one.build
+    def _take_example(self, row: Discrepancy, group: Group, one: Shown) -> None:
+        """A pair shows a discrepancy that it did not show before: it may become an example."""
         place = slot(row.count + row.ignored + 1, EXAMPLES, self.rng)
         if place is not None:
             self._examples[row.pk, place] = one.order
@@ -158,6 +160,11 @@ class Groups:
             control, version = values_at(one.control, one.ending, group, one.rules)
             row.control_value = control[:_VALUE_LENGTH]
             row.version_value = version[:_VALUE_LENGTH]
+
+    def _see(self, row: Discrepancy, one: Shown, *, counts: bool) -> None:
+        """A live pair shows a discrepancy."""
+        row.last_seen_at = self.now
+        row.last_build = one.build
         if counts and row.state == Decision.FIXED and _was_placed_after(one, row):
             self._reopened[row.pk] = one.build
 
@@ -189,11 +196,13 @@ def _key(row: Discrepancy) -> _Key:
 
 
 def _open_bugs(version: str, groups: Iterable[Group]) -> set[Group]:
-    """Which of these are bugs of the version's that an earlier launch has left open."""
-    bugs = Discrepancy.objects.filter(
-        version=version, state=Decision.BUG, path__in=[group.path for group in groups]
-    )
-    return {Group(GroupKind(kind), path) for kind, path in bugs.values_list("kind", "path")}
+    """Which of these are bugs of the version's, as the newest launch that showed them left them."""
+    rows = Discrepancy.objects.filter(version=version, path__in=[group.path for group in groups])
+    states = {
+        Group(GroupKind(kind), path): state
+        for kind, path, state in rows.order_by("id").values_list("kind", "path", "state")
+    }
+    return {group for group, state in states.items() if state == Decision.BUG}
 
 
 def _was_placed_after(one: Shown, row: Discrepancy) -> bool:

@@ -209,15 +209,19 @@ def _of(roles: Mapping[str, Role], role: Role) -> list[str]:
 
 
 def _carried(launch: UUID, versions: Iterable[object]) -> list[Discrepancy]:
-    """Bugs of these versions in earlier launches which this one has not shown; each group once,
-    as the newest of them."""
+    """Bugs of these versions in earlier launches which this one has not shown, and no launch since
+    has decided otherwise; each group once, as the newest of them."""
     started_at = Launch.objects.filter(pk=launch).values("started_at")
     earlier = Launch.objects.filter(started_at__lt=Subquery(started_at)).values("pk")
-    shown = Discrepancy.objects.filter(
-        launch=launch, version=OuterRef("version"), kind=OuterRef("kind"), path=OuterRef("path")
+    same = Discrepancy.objects.filter(
+        version=OuterRef("version"), kind=OuterRef("kind"), path=OuterRef("path")
     )
     bugs = Discrepancy.objects.filter(
-        ~Exists(shown), state=Decision.BUG, version__in=versions, launch__in=earlier
+        ~Exists(same.filter(launch=launch)),
+        ~Exists(same.filter(pk__gt=OuterRef("pk")).exclude(state=Decision.BUG)),
+        state=Decision.BUG,
+        version__in=versions,
+        launch__in=earlier,
     )
     newest: dict[tuple[str, Group], Discrepancy] = {}
     for row in bugs.order_by("-pk")[:_MAX_CARRIED]:

@@ -121,6 +121,17 @@ def test_bugs_of_earlier_launches_that_were_not_seen_yet_are_listed_too(launch: 
     assert open_count(launch.pk) == 2
 
 
+def test_a_bug_that_a_later_launch_decided_otherwise_is_not_listed_any_more(
+    launch: Launch,
+) -> None:
+    for days, state in ((2, Decision.BUG), (1, Decision.BY_DESIGN)):
+        earlier = Launch.objects.create(
+            name=f"{days}", started_at=START - timedelta(days=days), ended_at=START
+        )
+        a_discrepancy(earlier.pk, "decided twice", state=state)
+    assert listed(launch.pk) == []
+
+
 def test_what_waits_for_somebody_is_counted(launch: Launch) -> None:
     a_discrepancy(launch.pk, "open")
     a_discrepancy(launch.pk, "bug", state=Decision.BUG, count=0)

@@ -227,6 +227,18 @@ def test_a_bug_of_an_earlier_launch_is_born_as_a_bug(launch: Launch, roster: Ros
     assert Review.objects.get().note.startswith("A bug of an earlier launch")
 
 
+def test_a_bug_that_a_later_launch_has_decided_otherwise_is_not_carried_on(
+    launch: Launch, roster: Roster
+) -> None:
+    for state in (Decision.BUG, Decision.BY_DESIGN):
+        record_pair(roster, {"a": 1}, {"a": 2})
+        Discrepancy.objects.filter(launch=roster.launch).update(state=state, revision=2)
+        Launch.objects.update(ended_at=NOW)
+        roster = read_roster(a_launch(name=f"after {state}"))
+    record_pair(roster, {"a": 1}, {"a": 2})
+    assert Discrepancy.objects.get(launch=roster.launch).state == Decision.OPEN
+
+
 def test_a_decision_is_not_undone_by_pairs_that_come_later(roster: Roster) -> None:
     record_pair(roster, {"a": 1}, {"a": 2})
     Discrepancy.objects.update(state=Decision.NOISE, revision=1, decided_at=NOW)
