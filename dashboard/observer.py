@@ -22,6 +22,7 @@ from dashboard.observing.dead_letters import record_dead_letters
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import Rosters
 from dashboard.observing.sweep import sweep
+from dashboard.reviewing.closing import close_blocks
 from dashboard.reviewing.replay_answers import record_answers
 from dashboard.reviewing.replaying import give_up_overdue
 from kitchen_worker.contract import topology
@@ -128,6 +129,7 @@ class Observer:
         if marked:
             logger.info("%d answers are missing", marked, extra={"action": "sweep"})
             self.changed.update(self.rosters.known)
+        self._note_changed(await self._stored(lambda: close_blocks(utc_now())))
 
     async def _collect_dead_letters(self, deliveries: Deliveries) -> None:
         while not self.shutdown.requested:

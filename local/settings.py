@@ -20,9 +20,12 @@ _DEFAULTS = {
     "DJANGO_SETTINGS_MODULE": "restaurant.settings",
     "HOST": "127.0.0.1",
     "PORT": "8000",
-    # On a machine of one's own, everybody may look, and an answer is soon missed.
+    # On a machine of one's own, everybody may look, and an answer is soon missed, and
+    # a verdict soon given.
     "BOARD_PUBLIC": "1",
     "DEADLINE_SECONDS": "5",
+    "BLOCK_SECONDS": "1",
+    "WARM_UP_SECONDS": "5",
     "PYTHONUNBUFFERED": "1",
 }
 

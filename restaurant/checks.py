@@ -28,6 +28,8 @@ IDS = {
     "LOG_LEVEL": "restaurant.E016",
     "STATIC_ROOT": "restaurant.E017",
     "HEALTH_HOST": "restaurant.E018",
+    "BLOCK_SECONDS": "restaurant.E019",
+    "WARM_UP_SECONDS": "restaurant.E020",
 }
 
 

@@ -45,6 +45,10 @@ class Environment:
     secure_cookies: bool = False
     #: How long after an order was sent a version may be silent before it counts as missing.
     deadline_s: float = 30.0
+    #: Orders are weighed in blocks of time of this length.
+    block_s: float = 10.0
+    #: How long after a version's first answer its orders are not weighed yet.
+    warm_up_s: float = 60.0
     limits: Limits = field(default_factory=Limits)
     #: Port of a process's health check; 0 for none.
     health_port: int = 0
@@ -81,6 +85,12 @@ class Environment:
             secure_cookies=reader.read("SECURE_COOKIES", _flag, False, "Use 1 or 0."),
             deadline_s=reader.read(
                 "DEADLINE_SECONDS", _seconds, 30.0, "A number of seconds from 1 to 86400."
+            ),
+            block_s=reader.read(
+                "BLOCK_SECONDS", _seconds, 10.0, "A number of seconds from 1 to 86400."
+            ),
+            warm_up_s=reader.read(
+                "WARM_UP_SECONDS", _seconds, 60.0, "A number of seconds from 1 to 86400."
             ),
             limits=reader.limits(),
             health_port=reader.read("HEALTH_PORT", _port, 0, "A port, or 0 for none."),

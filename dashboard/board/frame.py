@@ -14,6 +14,8 @@ from dashboard.board.lenses import FAST, Lens, Seen, newest_orders, seen_through
 from dashboard.board.rows import read_rows
 from dashboard.board.series import build_series, read_rate
 from dashboard.board.standing import dead_letters, feed_of, read_tallies, versions_of
+from dashboard.board.verdict_part import verdict_part, weigh_beside
+from dashboard.board.verdict_series import verdict_series
 from dashboard.models import Tally
 from dashboard.observing.rosters import read_roster
 from kitchen_worker.contract.topology import OBSERVER_QUEUE
@@ -72,8 +74,11 @@ def build_frame(
         **findings(launch.id, beside),
     }
     frame["feed"] |= {"unsent": unsent, **dead_letters()}
+    weighed = weigh_beside(launch.id, tallies, beside, frame)
+    frame["verdict"] = verdict_part(weighed)
     if with_series:
-        frame["series"] = build_series(launch, now)
+        verdict = verdict_series(weighed, tallies[0], beside)
+        frame["series"] = build_series(launch, now) | {"verdict": verdict}
     return frame
 
 

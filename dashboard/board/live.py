@@ -19,11 +19,9 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from django.db import close_old_connections, connections
-from django.utils import timezone
 
 from dashboard.board.frame import build_frame, find_launch, newest_launch
 from dashboard.board.lenses import Lens
-from dashboard.board.series import build_series
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.shutdown import Shutdown
@@ -198,16 +196,21 @@ class Hub:
         if launch is None:
             text = json.dumps({"type": "none", "n": self.number})
             return Frame(view, self.number, built_at, text, text, built_at)
+        before = self.frames.get(view)
         frame = build_frame(
-            launch, view.lens, version=view.version, with_series=False, backlogs=self.backlogs
+            launch,
+            view.lens,
+            version=view.version,
+            with_series=before is None or built_at - before.series_at >= HEARTBEAT_S,
+            backlogs=self.backlogs,
         )
         frame["n"] = self.number
         built = replace(view, version=frame["version"])
-        before = self.frames.get(view)
+        series = frame.pop("series", None)
         plain = _json(frame)
-        if before is not None and built_at - before.series_at < HEARTBEAT_S:
+        if series is None and before is not None:
             return Frame(built, self.number, built_at, plain, plain, before.series_at)
-        frame["series"] = build_series(launch, timezone.now())
+        frame["series"] = series
         return Frame(built, self.number, built_at, plain, _json(frame), built_at)
 
     async def _offer(self, socket: Socket, seat: _Seat) -> None:

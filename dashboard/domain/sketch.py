@@ -7,7 +7,7 @@ Bucket ``i`` holds (g^(i-1), g^i] with g = 1.01/0.99, so that an estimate is at 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 GAMMA = 1.01 / 0.99
 #: Shorter times count as this long, in milliseconds.
@@ -53,20 +53,36 @@ class LogHistogram:
         for bucket, count in other.counts.items():
             self.counts[bucket] = self.counts.get(bucket, 0) + count
 
+    @property
+    def total(self) -> int:
+        """How many values were counted."""
+        return sum(self.counts.values())
+
     def quantiles(self, *shares: float) -> tuple[float | None, ...]:
         """The value at each ascending share in (0, 1]; None while nothing is counted."""
-        total = sum(self.counts.values())
+        total = self.total
         if total == 0:
             return tuple(None for _ in shares)
-        found: list[float | None] = []
+        ranks = [max(1, math.ceil(share * total)) for share in shares]
+        return tuple(2 * GAMMA**bucket / (GAMMA + 1) for bucket in self.buckets(ranks))
+
+    def buckets(self, ranks: Iterable[int]) -> Iterator[int]:
+        """The bucket of the value of each ascending rank, from 1 to the total."""
         cumulated = 0
-        buckets = iter(sorted(self.counts))
-        bucket = next(buckets)
-        cumulated = self.counts[bucket]
-        for share in shares:
-            rank = max(1, math.ceil(share * total))
+        in_order = iter(sorted(self.counts))
+        bucket = 0
+        for rank in ranks:
             while cumulated < rank:
-                bucket = next(buckets)
+                bucket = next(in_order)
                 cumulated += self.counts[bucket]
-            found.append(2 * GAMMA**bucket / (GAMMA + 1))
-        return tuple(found)
+            yield bucket
+
+    def shares(self, first: int, width: int, bars: int) -> list[float]:
+        """The part of all values in each of so many bars, each so many buckets wide."""
+        total = self.total or 1
+        found = [0] * bars
+        for bucket, count in self.counts.items():
+            bar = (bucket - first) // width
+            if 0 <= bar < bars:
+                found[bar] += count
+        return [count / total for count in found]

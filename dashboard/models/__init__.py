@@ -16,13 +16,17 @@ from dashboard.models.facts import (
 )
 from dashboard.models.replays import Replay, ReplayedOrder, ReplayState
 from dashboard.models.rules import Rejudging, Rule
+from dashboard.models.verdicts import Evidence, EvidenceBlock, LaunchRequirements
 
 __all__ = [
     "Comparison",
     "DeadLetter",
     "DeadLetterTally",
     "Discrepancy",
+    "Evidence",
+    "EvidenceBlock",
     "Example",
+    "LaunchRequirements",
     "Observation",
     "Rejudging",
     "Replay",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -46,26 +46,34 @@ class Answer:
 class Answers:
     """The answers to some orders, by order and version."""
 
-    _answers: dict[Key, Answer] = field(default_factory=dict)
+    _stored: Mapping[Key, Answer] = field(default_factory=dict)
+    _heard: dict[Key, Answer] = field(default_factory=dict)
+    #: Which versions had said, before what is heard now, that they took which order.
+    taken: frozenset[Key] = frozenset()
 
     @classmethod
     def stored(cls, orders: Iterable[UUID]) -> Answers:
         """What is stored of these orders, in one query."""
-        rows = Observation.objects.filter(order__in=orders).values_list(
-            "order", "version", "state", "handling_ms",
-            "build", "placed_at", "result", "error_type", "error_message",
+        rows: list[tuple[Any, ...]] = list(
+            Observation.objects.filter(order__in=orders).values_list(
+                "order", "version", "received_at", "state", "handling_ms",
+                "build", "placed_at", "result", "error_type", "error_message",
+            )
         )  # fmt: skip
-        return cls({(row[0], row[1]): _answer(*row[2:]) for row in rows})
+        return cls(
+            {(order, version): _answer(*said) for order, version, _, *said in rows},
+            taken=frozenset((order, version) for order, version, taken_at, *_ in rows if taken_at),
+        )
 
     @property
     def standings(self) -> dict[Key, Standing]:
-        """How each version stands with each order."""
-        return {key: answer.standing for key, answer in self._answers.items()}
+        """How each version stood with each order."""
+        return {key: answer.standing for key, answer in self._stored.items()}
 
     def hear(self, event: Event) -> None:
         """Take in what a version says now."""
         error = event.error
-        self._answers[UUID(event.order_id), event.version] = Answer(
+        self._heard[UUID(event.order_id), event.version] = Answer(
             Standing(State(event.kind), event.handling_ms),
             build=event.build,
             placed_at=event.placed_at,
@@ -76,7 +84,11 @@ class Answers:
 
     def of(self, order: UUID, version: str) -> Answer:
         """A version's answer to an order; an empty one while none is known."""
-        return self._answers.get((order, version)) or Answer(Standing(State.MISSING))
+        return self._heard.get((order, version)) or self.before(order, version)
+
+    def before(self, order: UUID, version: str) -> Answer:
+        """The same, as it was before anything was heard now."""
+        return self._stored.get((order, version)) or Answer(Standing(State.MISSING))
 
 
 def _answer(state: str, handling_ms: float | None, *rest: Any) -> Answer:

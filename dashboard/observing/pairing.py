@@ -8,14 +8,14 @@ from datetime import datetime
 
 from dashboard.domain.comparing.judgement import judge
 from dashboard.domain.comparing.rules import Rules
-from dashboard.domain.ledger import Ledger, Pair
+from dashboard.domain.ledger import Key, Ledger, Pair
 from dashboard.domain.outcome import cell, outcome
 from dashboard.models import Comparison, Tally
 from dashboard.observing.answers import Answers
 from dashboard.observing.grouping import Groups, Shown
 from dashboard.observing.rosters import Roster
 from dashboard.observing.rulebook import rules_in_force
-from dashboard.observing.signatures import Signatures, Signed
+from dashboard.observing.signatures import Members, Signatures, Signed
 
 _BULK = 500
 _KEY = ("order", "version")
@@ -26,8 +26,9 @@ _COMPARED = (
 
 def record_pairs(
     roster: Roster, tallies: Mapping[str, Tally], ledger: Ledger, answers: Answers, now: datetime
-) -> None:
-    """Judge the pairs that the ledger's news has ended, count what they show, and write them.
+) -> dict[Key, Members]:
+    """Judge the pairs that the ledger's news has ended, count what they show, and write them;
+    gives what each of them shows, by order and version.
 
     To be called inside the transaction that holds the lock of the tallies, which are changed and
     not saved.
@@ -35,10 +36,10 @@ def record_pairs(
     others = [version for version in roster.roles if version != roster.control]
     pairs = list(ledger.pairs(roster.control, others))
     if not pairs:
-        return
+        return {}
     rules = rules_in_force(others, now)
     shown = [_shown(roster, pair, answers, rules[pair.name]) for pair in pairs]
-    signed = _count(roster, shown, now)
+    members, signed = _count(roster, shown, now)
     for version in {pair.name for pair in pairs}:
         _add_to_matrix(
             tallies[version],
@@ -54,6 +55,7 @@ def record_pairs(
         unique_fields=_KEY,
         update_fields=_COMPARED,
     )
+    return {(one.order, one.version): of for one, of in zip(shown, members, strict=True)}
 
 
 def _shown(roster: Roster, pair: Pair, answers: Answers, rules: Rules) -> Shown:
@@ -71,13 +73,17 @@ def _shown(roster: Roster, pair: Pair, answers: Answers, rules: Rules) -> Shown:
     )
 
 
-def _count(roster: Roster, shown: Sequence[Shown], now: datetime) -> list[Signed]:
+def _count(
+    roster: Roster, shown: Sequence[Shown], now: datetime
+) -> tuple[list[Members], list[Signed]]:
     groups, signatures = Groups(roster.launch, now), Signatures(roster.launch)
     groups.find(shown)
-    signed = signatures.sign([(one.version, groups.count(one)) for one in shown])
+    members = [groups.count(one) for one in shown]
+    versions = [one.version for one in shown]
+    signed = signatures.sign(zip(versions, members, strict=True))
     groups.save()
     signatures.save()
-    return signed
+    return members, signed
 
 
 def _add_to_matrix(tally: Tally, pairs: Sequence[tuple[Pair, Shown]]) -> None:

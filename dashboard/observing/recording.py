@@ -23,6 +23,7 @@ from dashboard.observing.answers import Answers
 from dashboard.observing.pairing import record_pairs
 from dashboard.observing.rosters import Roster
 from dashboard.observing.texts import storable
+from dashboard.observing.weighing import weigh_pairs
 from kitchen_worker.contract.messages import Event, EventKind
 
 #: Length of a TimeSlice, in seconds.
@@ -59,7 +60,8 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
             if event.kind is not EventKind.RECEIVED:
                 ends.append(event)
         _write_observations(rows.values(), _OBSERVED)
-        record_pairs(roster, tallies, ledger, answers, now)
+        shown = record_pairs(roster, tallies, ledger, answers, now)
+        weigh_pairs(roster, tallies, ledger, answers, shown, now)
         _add_times(roster, tallies, ends, now)
         _add_counts(tallies, ledger.counts, events, now)
 
@@ -71,13 +73,14 @@ def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) 
         answers = Answers.stored({silence.order for silence in silences})
         ledger = Ledger(answers.standings)
         rows = [
-            _missing(roster, silence)
+            _missing(roster, silence, tallies[silence.version].build)
             for silence in silences
             if ledger.take(silence.order, silence.version, Standing(State.MISSING))
             in (Change.NEW, Change.ENDED)
         ]
         _write_observations(rows, ("state",))
-        record_pairs(roster, tallies, ledger, answers, now)
+        shown = record_pairs(roster, tallies, ledger, answers, now)
+        weigh_pairs(roster, tallies, ledger, answers, shown, now)
         _add_counts(tallies, ledger.counts, (), now)
         return len(rows)
 
@@ -118,13 +121,15 @@ def _observation(roster: Roster, event: Event, *, late: bool) -> Observation:
     )
 
 
-def _missing(roster: Roster, silence: Silence) -> Observation:
+def _missing(roster: Roster, silence: Silence, build: str) -> Observation:
+    """A version's silence, which its newest build is answerable for."""
     return Observation(
         launch=roster.launch,
         order=silence.order,
         version=silence.version,
         role=roster.roles[silence.version],
         state=State.MISSING,
+        build=build,
         placed_at=silence.placed_at,
     )
 

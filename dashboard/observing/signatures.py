@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from dashboard.models import Signature
+from dashboard.models import Comparison, Signature
 
 #: Signatures of one version in one launch, the folded one not counted.
 MAX_SIGNATURES = 500
@@ -125,3 +125,25 @@ class Signatures:
 
 def _key(members: Members) -> str:
     return hashlib.sha256(members.text.encode()).hexdigest()
+
+
+def stored_members(pairs: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], Members]:
+    """What stored pairs show, by order and version; those that show nothing are left out."""
+    if not pairs:
+        return {}
+    rows = Comparison.objects.filter(
+        order__in={order for order, _ in pairs},
+        version__in={version for _, version in pairs},
+        signature__isnull=False,
+    )
+    found = list(rows.values_list("order", "version", "signature", "members"))
+    signatures = Signature.objects.in_bulk({signature for _, _, signature, _ in found})
+    return {
+        (order, version): Members.read(members)
+        if members
+        else Members(
+            frozenset(signatures[signature].counted), frozenset(signatures[signature].ignored)
+        )
+        for order, version, signature, members in found
+        if (order, version) in pairs and signature is not None
+    }

@@ -23,7 +23,15 @@ def _segments(effects: dict[str, float], *, blocks: int = 100, seed: int = 1) ->
 
 @pytest.mark.parametrize(
     ("pieces", "size"),
-    [(1, "small"), (2, "small"), (3, "medium"), (5, "medium"), (10, "large"), (11, "huge")],
+    [
+        (1, "small"),
+        (2, "small"),
+        (3, "medium"),
+        (5, "medium"),
+        (10, "large"),
+        (25, "very large"),
+        (26, "huge"),
+    ],
 )
 def test_an_order_has_the_size_of_its_pieces(pieces: int, size: str) -> None:
     assert size_of(pieces) == size

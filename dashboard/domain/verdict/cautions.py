@@ -6,7 +6,7 @@ Each is at level 5 % by itself, or a plain count.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.levels import FLAT_BLOCKS, GROUP
@@ -15,6 +15,7 @@ from dashboard.domain.verdict.phrases import percent, rate_text, speed_text
 from dashboard.domain.verdict.requirements import Judged, Requirement, Requirements, Standing
 from dashboard.domain.verdict.segments import SegmentEffect
 from dashboard.domain.verdict.sequences import Interval
+from dashboard.domain.verdict.signatures import counts
 from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.words import Speed
 
@@ -32,11 +33,12 @@ def cautions(
     judged: Sequence[Judged],
     bench: Evidence | None,
     timing: Timing,
+    accepted: Collection[int],
 ) -> Iterator[str]:
     """All that apply, the gravest first."""
     standings = {one.requirement: one for one in judged}
     if bench is not None:
-        yield from _of_bench(bench, required.each)
+        yield from _of_bench(bench, required.each, accepted)
     yield from _of_exclusion(
         evidence,
         faster=standings[Requirement.SPEED].word == Speed.FASTER,
@@ -46,7 +48,7 @@ def cautions(
     yield from _of_segments(evidence, math.log1p(required.speed_margin))
 
 
-def _of_bench(bench: Evidence, alpha: float) -> Iterator[str]:
+def _of_bench(bench: Evidence, alpha: float, accepted: Collection[int]) -> Iterator[str]:
     second = "of two copies of the control the second"
     times, failures = bench.effect.interval(alpha), bench.errors.interval(alpha)
     if not times.has(0.0):
@@ -54,7 +56,8 @@ def _of_bench(bench: Evidence, alpha: float) -> Iterator[str]:
     if not failures.has(0.0):
         share = bench.errors.counts.estimate or 0.0
         yield f"bench uneven: {second} {rate_text(share, failures, 'fails')}"
-    noise = sum(bench.signatures.values()) / max(bench.handled, 1)
+    differ = sum(number for name, number in bench.signatures.items() if counts(name, accepted))
+    noise = differ / max(bench.handled, 1)
     if noise > _NOISE_WORTH_SAYING:
         yield f"two copies of the control differ on {percent(noise)} of the orders"
 

@@ -11,15 +11,19 @@ import itertools
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from dashboard.domain.verdict.segments import size_of
+from dashboard.domain.verdict.segments import SIZES, size_of
 from dashboard.domain.verdict.sequences import bernoulli_cs
+from dashboard.domain.verdict.signatures import MANY, counts, signature, simplest
 
 #: Shapes that are told apart; of more, those whose checksums are least.
 MOST_SHAPES = 1000
+#: Signatures that are told apart in a shape; the rest show "many", which no review accepts.
+MOST_SIGNATURES = 12
+_MANY = str(MANY)
 #: Items of an order that are looked at in twos; of more, the first by name.
 _MOST_PAIRED = 8
-_SIZES = ("small", "medium", "large", "huge")
 
 
 def shapes_of(items: Mapping[str, int], *, note: bool) -> tuple[str, ...]:
@@ -30,7 +34,7 @@ def shapes_of(items: Mapping[str, int], *, note: bool) -> tuple[str, ...]:
 
 def shapes_of_menu(items: Collection[str]) -> frozenset[str]:
     """The shapes that a menu allows."""
-    sizes = (f"size:{size}" for size in _SIZES)
+    sizes = (f"size:{size}" for size in SIZES)
     notes = (_note(given=True), _note(given=False))
     return frozenset((*sizes, *notes, *_of_items(sorted(items), items)))
 
@@ -60,35 +64,42 @@ class Agreement:
 
 @dataclass(slots=True)
 class Coverage:
-    """Orders seen and agreed by shape. Merging gives the same in any order, bound and all."""
+    """Orders seen by shape, and the discrepancies that they showed.
+
+    What was shown is kept by signature, so that a review counts at once for what came before it.
+    Merging gives the same in any order, bounds and all.
+    """
 
     seen: dict[str, int] = field(default_factory=dict)
-    agreed: dict[str, int] = field(default_factory=dict)
+    #: By shape, how many orders showed each signature; those that agree are in none.
+    shown: dict[str, dict[str, int]] = field(default_factory=dict)
     #: Whether shapes had to go: then that one is not listed does not mean that it was never seen.
     full: bool = False
 
-    def add(self, shapes: Iterable[str], *, agreed: bool) -> None:
-        """Count an order that both versions ended."""
+    def add(self, shapes: Iterable[str], shown: Collection[int] = ()) -> None:
+        """Count an order that both versions ended, and the discrepancies that it shows."""
+        text = signature(shown)
         for shape in shapes:
             self.seen[shape] = self.seen.get(shape, 0) + 1
-            if agreed:
-                self.agreed[shape] = self.agreed.get(shape, 0) + 1
+            if text:
+                self._show(shape, {text: 1})
         self._trim()
-
-    def review(self, shapes: Iterable[str], *, agrees: bool) -> None:
-        """Take an order that was counted before as agreeing after all, or as not agreeing."""
-        for shape in shapes:
-            if shape in self.seen:
-                self.agreed[shape] = self.agreed.get(shape, 0) + (1 if agrees else -1)
 
     def merge(self, other: Coverage) -> None:
         """Add what another one counted."""
         for shape, number in other.seen.items():
             self.seen[shape] = self.seen.get(shape, 0) + number
-        for shape, number in other.agreed.items():
-            self.agreed[shape] = self.agreed.get(shape, 0) + number
+        for shape, signatures in other.shown.items():
+            self._show(shape, signatures)
         self.full = self.full or other.full
         self._trim()
+
+    def _show(self, shape: str, signatures: Mapping[str, int]) -> None:
+        own = self.shown.setdefault(shape, {})
+        for text, number in signatures.items():
+            own[text] = own.get(text, 0) + number
+        for text in sorted(own.keys() - {_MANY}, key=simplest)[MOST_SIGNATURES:]:
+            own[_MANY] = own.get(_MANY, 0) + own.pop(text)
 
     def _trim(self) -> None:
         if len(self.seen) <= MOST_SHAPES:
@@ -96,19 +107,25 @@ class Coverage:
         self.full = True
         for shape in sorted(self.seen, key=_checksum)[MOST_SHAPES:]:
             del self.seen[shape]
-            self.agreed.pop(shape, None)
+            self.shown.pop(shape, None)
 
-    def agreements(self, *, most: int = 50, alpha: float = 0.05) -> list[Agreement]:
-        """The shapes seen that agree least, that one first."""
+    def agreements(
+        self, accepted: Collection[int] = (), *, most: int = 50, alpha: float = 0.05
+    ) -> list[Agreement]:
+        """The shapes seen that agree least, that one first; what is accepted counts as agreeing."""
         each = alpha / MOST_SHAPES
+        differ = {
+            shape: sum(number for text, number in signatures.items() if counts(text, accepted))
+            for shape, signatures in self.shown.items()
+        }
 
         def order(shape: str) -> tuple[float, int, str]:
             seen = self.seen[shape]
-            return self.agreed.get(shape, 0) / seen, -seen, shape
+            return -differ.get(shape, 0) / seen, -seen, shape
 
         def agreement(shape: str) -> Agreement:
-            seen, agreed = self.seen[shape], self.agreed.get(shape, 0)
-            return Agreement(shape, seen, agreed, bernoulli_cs(seen - agreed, seen, each).hi)
+            seen, differing = self.seen[shape], differ.get(shape, 0)
+            return Agreement(shape, seen, seen - differing, bernoulli_cs(differing, seen, each).hi)
 
         return [agreement(shape) for shape in sorted(self.seen, key=order)[:most]]
 
@@ -117,17 +134,17 @@ class Coverage:
         return sorted(shape for shape in possible if shape not in self.seen)
 
     def to_json(self) -> dict[str, object]:
-        """Both counts by shape."""
-        shapes = {shape: [seen, self.agreed.get(shape, 0)] for shape, seen in self.seen.items()}
+        """By shape how often it was seen, and how often with which signature."""
+        shapes = {shape: [seen, self.shown.get(shape, {})] for shape, seen in self.seen.items()}
         return {"shapes": shapes, "full": self.full}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, object]) -> Coverage:
+    def from_json(cls, stored: Mapping[str, Any]) -> Coverage:
         """Read what ``to_json`` wrote."""
-        shapes: Mapping[str, tuple[int, int]] = stored["shapes"]  # type: ignore[assignment]
+        shapes: Mapping[str, tuple[int, Mapping[str, int]]] = stored["shapes"]
         return cls(
             {shape: seen for shape, (seen, _) in shapes.items()},
-            {shape: agreed for shape, (_, agreed) in shapes.items() if agreed},
+            {shape: dict(shown) for shape, (_, shown) in shapes.items() if shown},
             bool(stored["full"]),
         )
 

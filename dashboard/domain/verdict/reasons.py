@@ -28,6 +28,7 @@ _KNOWN = (Rate.FEWER, Rate.MORE_WITHIN_MARGIN)
 
 def not_comparable(evidence: Evidence, required: Requirements, health: Health) -> Iterator[str]:
     """Why a verdict is withheld; nothing if it need not be."""
+    yield from health.held
     warm_up = evidence.warm_up
     if warm_up.orders and warm_up.first is None:
         yield f"of {warm_up.orders:,} orders none was answered by both versions"

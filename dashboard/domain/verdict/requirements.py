@@ -54,11 +54,13 @@ class Requirements:
 class Health:
     """What is known of a launch besides its orders' results.
 
+    ``held``: why no verdict may be given just now, whatever the orders say.
     ``behind_s``: age of the oldest order that waits for the candidate; None if nobody knows.
     ``sampled`` of the ``offered`` orders were given to the candidate, and it should be ``share``
     of them; counted since the share was last changed.
     """
 
+    held: tuple[str, ...] = ()
     behind_s: float | None = None
     offered: int = 0
     sampled: int = 0

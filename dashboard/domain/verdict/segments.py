@@ -18,13 +18,16 @@ from dashboard.domain.verdict.sequences import Interval
 MOST_SEGMENTS = 64
 #: Blocks of 1, 4, 16 and 64: longer spells are seen in the whole launch alone.
 _LEVELS = 4
-#: The most items (pieces, not kinds) of an order of each size.
-_SIZES = ((2, "small"), (5, "medium"), (10, "large"))
+#: The most pieces (not kinds) of an order of each size, each about twice the one before: what is
+#: in one size should be alike, and a party is not an office.
+_MOST_PIECES = {"small": 2, "medium": 5, "large": 10, "very large": 25}
+_BEYOND = "huge"
+SIZES = (*_MOST_PIECES, _BEYOND)
 
 
 def size_of(pieces: int) -> str:
-    """The size of an order of so many pieces: small, medium, large, huge."""
-    return next((name for most, name in _SIZES if pieces <= most), "huge")
+    """The size of an order of so many pieces: small, medium, large, very large, huge."""
+    return next((name for name, most in _MOST_PIECES.items() if pieces <= most), _BEYOND)
 
 
 def segments_of(items: Mapping[str, int], placed_at: datetime) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ def verdict(
         word=word,
         reasons=tuple(reasons[word]),
         requirements=judged,
-        warnings=tuple(cautions(evidence, required, judged, bench, timing)),
+        warnings=tuple(cautions(evidence, required, judged, bench, timing, accepted)),
         pairs=evidence.pairs,
         blocks=evidence.effect.k,
         more_orders=most_orders(judged),

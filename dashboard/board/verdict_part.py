@@ -1,0 +1,103 @@
+"""What of a frame says whether the version beside the control may be promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from dashboard.board.frames import Json
+from dashboard.domain.verdict.latch import Decided
+from dashboard.domain.verdict.requirements import Judged, Requirement
+from dashboard.models import Tally
+from dashboard.reviewing.verdicts import Weighed, weigh
+from kitchen_worker.contract.messages import Role
+
+#: Seconds of orders that may wait for the control before it counts as disturbed, and so many
+#: orders in any case.
+_SLACK_S = 5.0
+_SLACK_LEAST = 20
+
+
+def weigh_beside(
+    launch: UUID, tallies: Sequence[Tally], beside: Tally | None, frame: Json
+) -> Weighed | None:
+    """The verdict on the candidate beside the control; None for a baseline, and while nothing is
+    known. ``frame`` is what the board says of versions and feed."""
+    if beside is None or beside.role != Role.CANDIDATE:
+        return None
+    waiting = {one["name"]: one["waiting"] for one in frame["versions"]}
+    return weigh(
+        launch,
+        beside.version,
+        behind_s=_behind_s(tallies[0], beside, waiting[beside.version]),
+        held=tuple(_held(frame, tallies[0].version, waiting[tallies[0].version])),
+    )
+
+
+def verdict_part(weighed: Weighed | None) -> Json | None:
+    """The verdict as a frame tells it."""
+    if weighed is None:
+        return None
+    verdict, timing, row = weighed.verdict, weighed.timing, weighed.row
+    decided = weighed.decided
+    return {
+        "version": row.version,
+        "word": verdict.word.value,
+        "sentence": verdict.sentence(row.version),
+        "reasons": list(verdict.reasons),
+        "warnings": list(verdict.warnings),
+        "requirements": [_judged(one, decided) for one in verdict.requirements],
+        "pairs": verdict.pairs,
+        "blocks": verdict.blocks,
+        "orders": weighed.evidence.orders,
+        "more_orders": verdict.more_orders,
+        "total_time": list(verdict.total_time) if verdict.total_time else None,
+        "faster_share": list(verdict.faster_share) if verdict.faster_share else None,
+        "lag_s": timing.block_s + timing.deadline_s + timing.grace_s,
+        "block_s": timing.block_s,
+        "late": row.late,
+        "lost": row.lost,
+        "bad": row.bad,
+    }
+
+
+def _judged(one: Judged, decided: dict[Requirement, Decided]) -> Json:
+    first = decided.get(one.requirement)
+    other = first if first is not None and first.word != one.word else None
+    return {
+        "key": one.requirement.value,
+        "standing": one.standing.value,
+        "word": str(one.word),
+        "text": one.text,
+        "estimate": one.estimate,
+        "lo": one.interval.lo if one.interval else None,
+        "hi": one.interval.hi if one.interval else None,
+        "line": one.line,
+        "orders": one.orders,
+        "more_orders": one.more_orders,
+        "since": first.at if first is not None and other is None else None,
+        "was": other.word if other is not None else None,
+        "was_at": other.at if other is not None else None,
+    }
+
+
+def _behind_s(control: Tally, beside: Tally, waiting: int) -> float | None:
+    """How much older the newest order is that the version has ended than that of the control."""
+    if not waiting:
+        return 0.0
+    if control.ended_until is None or beside.ended_until is None:
+        return None
+    return max(0.0, (control.ended_until - beside.ended_until).total_seconds())
+
+
+def _held(frame: Json, control: str, waiting: int) -> list[str]:
+    """Why no verdict may be given just now."""
+    held = []
+    feed = frame["feed"]
+    if feed["state"] == "stale":
+        age_s = feed["age_s"]
+        newest = "nothing was heard yet" if age_s is None else f"newest event {age_s:,.0f} s ago"
+        held.append(f"the feed is stale, {newest}")
+    if waiting > max(_SLACK_LEAST, _SLACK_S * frame["rate"]):
+        held.append(f"the control is disturbed: {waiting:,} orders wait for {control}")
+    return held

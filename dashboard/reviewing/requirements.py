@@ -1,0 +1,66 @@
+"""The lines that a launch's candidates must pass: set by people, with a reason, never overwritten.
+
+What holds is read by ``verdicts.requirements_of``; a change counts for all that was seen, at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from dashboard.domain.verdict.requirements import Requirements
+from dashboard.models import LaunchRequirements
+
+#: The lines that people set; how sure a verdict is, is no matter of one launch.
+LINES = tuple(one.name for one in fields(Requirements) if one.name != "alpha")
+
+
+class RequirementsChanged(Exception):
+    """Raised when somebody else has set the lines since they were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting of the lines: by whom, when, why, and which of them: name, before, after."""
+
+    author: str
+    set_at: datetime
+    reason: str
+    lines: tuple[tuple[str, float, float], ...]
+
+
+def newest(launch: UUID) -> int:
+    """The number of the setting that holds; 0 while the defaults do."""
+    return (
+        LaunchRequirements.objects.filter(launch=launch).values_list("pk", flat=True).first() or 0
+    )
+
+
+def set_requirements(
+    launch: UUID, required: Requirements, *, author: str, reason: str, now: datetime, seen: int
+) -> LaunchRequirements:
+    """Have these lines hold from now on; ``seen`` is what held when the author looked.
+
+    Raises RequirementsChanged.
+    """
+    lines = {name: value for name, value in asdict(required).items() if name in LINES}
+    with transaction.atomic():
+        if newest(launch) != seen:
+            raise RequirementsChanged
+        return LaunchRequirements.objects.create(
+            launch=launch, author=author, reason=reason, set_at=now, **lines
+        )
+
+
+def changes(launch: UUID, most: int) -> Iterator[Change]:
+    """Who set which lines and why, newest first, and the first one against the defaults."""
+    rows = list(LaunchRequirements.objects.filter(launch=launch)[: most + 1])
+    before: Iterable[LaunchRequirements | Requirements] = (*rows[1:], Requirements())
+    for row, old in zip(rows[:most], before, strict=False):
+        values = ((name, getattr(old, name), getattr(row, name)) for name in LINES)
+        lines = tuple(one for one in values if one[1] != one[2])
+        yield Change(row.author, row.set_at, row.reason, lines)

@@ -1,0 +1,126 @@
+"""The verdict on a version: its evidence, what is required, and what reviews have accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
+
+from dashboard import models
+from dashboard.domain.decision import ACCEPTED
+from dashboard.domain.verdict.coverage import Coverage
+from dashboard.domain.verdict.evidence import Evidence
+from dashboard.domain.verdict.latch import Decided
+from dashboard.domain.verdict.requirements import Health, Requirement, Requirements
+from dashboard.domain.verdict.timing import Timing
+from dashboard.domain.verdict.verdict import Verdict, verdict
+from dashboard.models import Discrepancy, LaunchRequirements
+from dashboard.observing.evidence import coverage_of, timing_of, whole_tally
+from kitchen_worker.contract.messages import Role
+from restaurant.models import DarkVersion
+
+_LINES = (
+    "speed_margin", "failures_margin", "slow_margin", "differences_margin", "most_missing",
+    "most_behind_s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A verdict and what it was made of."""
+
+    verdict: Verdict
+    evidence: Evidence
+    timing: Timing
+    row: models.Evidence
+    accepted: frozenset[int]
+    required: Requirements
+
+    @property
+    def coverage(self) -> Coverage:
+        """The orders seen by shape."""
+        return coverage_of(self.row)
+
+    @property
+    def decided(self) -> dict[Requirement, Decided]:
+        """What was decided first, by requirement."""
+        return read_decided(self.row)
+
+
+def requirements_of(launch: UUID) -> Requirements:
+    """The lines that hold for a launch: those that were set last, else the defaults."""
+    row = LaunchRequirements.objects.filter(launch=launch).values(*_LINES).first()
+    return Requirements(**row) if row else Requirements()
+
+
+def weigh(
+    launch: UUID, version: str, *, behind_s: float | None, held: tuple[str, ...] = ()
+) -> Weighed | None:
+    """The verdict on a version of a launch; None while nothing is known of it.
+
+    ``behind_s``: age of the oldest order that waits for it; ``held``: why no verdict may be given
+    just now.
+    """
+    row = current_evidence(launch, version)
+    return None if row is None else weigh_evidence(row, Health(behind_s=behind_s, held=held))
+
+
+def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
+    """The verdict on the version whose evidence this is."""
+    baselines = DarkVersion.objects.filter(launch=row.launch, role=Role.BASELINE)
+    names = [name for name in baselines.values_list("version", flat=True) if name != row.version]
+    bench = None
+    if names:
+        stored = current_evidence(row.launch, names[0])
+        bench = _evidence_of(stored) if stored else Evidence()
+    evidence, timing = _evidence_of(row), timing_of(row)
+    accepted, required = accepted_of(row.launch, row.version, names), requirements_of(row.launch)
+    return Weighed(
+        verdict=verdict(evidence, required, health, timing=timing, bench=bench, accepted=accepted),
+        evidence=evidence,
+        timing=timing,
+        row=row,
+        accepted=accepted,
+        required=required,
+    )
+
+
+def current_evidence(launch: UUID, version: str) -> models.Evidence | None:
+    """The evidence of the builds that were heard of last."""
+    rows = models.Evidence.objects.filter(launch=launch, version=version)
+    return rows.order_by("-newest_at", "-id").first()
+
+
+def accepted_of(launch: UUID, version: str, baselines: Iterable[str]) -> frozenset[int]:
+    """The discrepancies that no longer count: those that a review accepted, and those that rules
+    ignore in every pair. The baseline's of the same kind and path go with the version's own."""
+    rows = list(
+        Discrepancy.objects.filter(launch=launch, version__in=[version, *baselines]).values_list(
+            "pk", "version", "kind", "path", "state", "count"
+        )
+    )
+    groups = {
+        (kind, path)
+        for _, of, kind, path, state, count in rows
+        if of == version and (state in ACCEPTED or count == 0)
+    }
+    return frozenset(
+        pk for pk, of, kind, path, _, count in rows if (kind, path) in groups or count == 0
+    )
+
+
+def read_decided(row: models.Evidence) -> dict[Requirement, Decided]:
+    """What was decided first, as it is stored with the evidence."""
+    return {Requirement(name): Decided(**said) for name, said in row.decided.items()}
+
+
+def _evidence_of(row: models.Evidence) -> Evidence:
+    return _evidence(row.pk, row.revision, row.launch, row.started_at)
+
+
+@lru_cache(maxsize=32)
+def _evidence(pk: int, revision: int, *_: Hashable) -> Evidence:
+    """What counts of an evidence; its revision says when that has changed, and what else is given
+    that it is still the same one, should the tables have been emptied meanwhile."""
+    return whole_tally(models.Evidence.objects.get(pk=pk)).evidence()

@@ -1,0 +1,351 @@
+"""Orders become evidence: once each, whatever the batches, and a verdict follows from it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from pytest_django import Settings
+
+from dashboard import models
+from dashboard.board.frame import build_frame
+from dashboard.board.lenses import Lens
+from dashboard.domain.decision import Decision
+from dashboard.domain.verdict.evidence import Evidence
+from dashboard.domain.verdict.requirements import Health, Requirement
+from dashboard.models import Discrepancy, LaunchRequirements
+from dashboard.observing.evidence import whole_tally
+from dashboard.observing.recording import Silence, record_events, record_silences
+from dashboard.observing.rosters import Roster, read_roster
+from dashboard.observing.sweep import sweep
+from dashboard.reviewing.closing import MAX_POINTS, close_blocks, with_point
+from dashboard.reviewing.verdicts import accepted_of, requirements_of, weigh, weigh_evidence
+from dashboard.tests.factories import START, a_launch, an_event, an_order
+from kitchen_worker.contract.messages import Event, EventKind
+from restaurant.models import Launch, Letter
+
+pytestmark = pytest.mark.django_db
+
+DEADLINE = timedelta(seconds=5)
+LONG_AFTER = START + timedelta(hours=1)
+#: What an order that both have handled adds.
+ANSWERED = {
+    "orders": 1, "pairs": 1, "errors_pos": 0, "missing_pos": 0, "handled": 1, "compared": 0
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _short_blocks(settings: Settings) -> None:
+    settings.ENVIRONMENT = replace(
+        settings.ENVIRONMENT, block_s=1.0, deadline_s=DEADLINE.total_seconds(), warm_up_s=2.0
+    )
+
+
+@pytest.fixture
+def launch() -> Launch:
+    return a_launch()
+
+
+@pytest.fixture
+def roster(launch: Launch) -> Roster:
+    return read_roster(launch)
+
+
+def placed(launch: Launch, seconds: float = 0.0, sample: tuple[str, ...] = ("vnext",)) -> UUID:
+    """An order that was placed and sent so long after the start."""
+    at = START + timedelta(seconds=seconds)
+    return an_order(launch, sample=sample, placed_at=at, sent_at=at).uuid
+
+
+def said(launch: Launch, order: UUID, version: str, ms: float = 100.0, **fields: Any) -> Event:
+    return an_event(launch, order, version, handling_ms=ms, **fields)
+
+
+def rows(version: str = "vnext") -> list[models.Evidence]:
+    return list(models.Evidence.objects.filter(version=version).order_by("pk"))
+
+
+def blocks(version: str = "vnext") -> dict[str, int]:
+    """Sums over all blocks of the one evidence of a version."""
+    (row,) = rows(version)
+    found = whole_tally(row).blocks.values()
+    names = ("orders", "pairs", "errors_pos", "missing_pos", "handled", "compared")
+    return {name: sum(getattr(block, name) for block in found) for name in names}
+
+
+def a_rush(launch: Launch, orders: int, *, faster: float = 0.8) -> list[Event]:
+    """Events of orders at ten a second: vnext is faster, and differs on every tenth."""
+    rng = random.Random(7)
+    events = []
+    for number in range(orders):
+        sample = ("vnext", "vlatest-b") if number % 2 else ("vnext",)
+        order = placed(launch, number / 10, sample)
+        ms = 100 * rng.lognormvariate(0, 0.3)
+        total = "6.99" if number % 10 == 0 else "7.00"
+        events += [
+            said(launch, order, "vlatest", ms, result={"total": "7.00"}),
+            said(launch, order, "vnext", ms * faster, result={"total": total}),
+        ]
+        if number % 2:
+            events.append(said(launch, order, "vlatest-b", ms, result={"total": "7.00"}))
+    return events
+
+
+def settle(launch: Launch) -> None:
+    """Let time pass until every block counts."""
+    sweep(LONG_AFTER, DEADLINE)
+    assert close_blocks(LONG_AFTER) == {launch.id}
+
+
+def test_an_order_counts_once_both_versions_have_ended_it(launch: Launch, roster: Roster) -> None:
+    order = placed(launch)
+    record_events(roster, [said(launch, order, "vlatest")], START)
+    assert rows() == []
+    record_events(roster, [said(launch, order, "vnext")], START)
+    record_events(roster, [said(launch, order, "vnext")], START)
+    assert blocks() == ANSWERED
+
+
+def test_an_order_waits_for_the_baseline_that_it_was_sent_to(
+    launch: Launch, roster: Roster
+) -> None:
+    order = placed(launch, sample=("vnext", "vlatest-b"))
+    for version in ("vlatest", "vnext"):
+        record_events(roster, [said(launch, order, version)], START)
+    assert rows() == []
+    record_events(roster, [said(launch, order, "vlatest-b")], START)
+    assert blocks()["compared"] == 1
+    assert blocks("vlatest-b")["orders"] == 1
+
+
+def test_silence_counts_as_missing_and_a_late_answer_takes_its_place(
+    launch: Launch, roster: Roster
+) -> None:
+    order = placed(launch)
+    record_events(roster, [said(launch, order, "vlatest")], START)
+    record_silences(roster, [Silence(order, "vnext", START)], START)
+    assert blocks()["missing_pos"] == 1
+    record_events(roster, [said(launch, order, "vnext", build="")], START)
+    assert blocks() == ANSWERED
+    assert rows()[0].late == 1
+
+
+def test_an_answer_of_a_build_that_was_not_known_yet_counts_for_that_build_alone(
+    launch: Launch, roster: Roster
+) -> None:
+    order = placed(launch)
+    record_events(roster, [said(launch, order, "vlatest")], START)
+    record_silences(roster, [Silence(order, "vnext", START)], START)
+    record_events(roster, [said(launch, order, "vnext", build="one")], START)
+    unknown, one = rows()
+    assert (unknown.version_build, one.version_build) == ("", "one")
+    assert [sums.orders for sums in whole_tally(unknown).blocks.values()] == [0]
+    (sums,) = whole_tally(one).blocks.values()
+    assert (sums.orders, sums.missing_pos, sums.handled) == (1, 0, 1)
+
+
+def test_a_version_that_had_taken_the_order_has_timed_out(launch: Launch, roster: Roster) -> None:
+    order = placed(launch)
+    events = [
+        said(launch, order, "vlatest"),
+        an_event(launch, order, "vnext", EventKind.RECEIVED, build=""),
+    ]
+    record_events(roster, events, START)
+    record_silences(roster, [Silence(order, "vnext", START)], START)
+    assert (blocks()["pairs"], blocks()["missing_pos"], blocks()["errors_pos"]) == (1, 0, 1)
+
+
+def test_an_order_of_which_the_transaction_is_lost_counts_once_it_is_recorded(
+    launch: Launch, roster: Roster
+) -> None:
+    order = placed(launch)
+    events = [said(launch, order, "vlatest"), said(launch, order, "vnext")]
+
+    def crash() -> None:
+        with transaction.atomic():
+            record_events(roster, events, START)
+            raise RuntimeError("the process dies before its commit")
+
+    with pytest.raises(RuntimeError, match="dies"):
+        crash()
+    assert rows() == []
+    record_events(roster, events, START)
+    assert blocks()["orders"] == 1
+
+
+def evidence_of(launch: Launch, events: list[Event], batches: int) -> Evidence:
+    models.Evidence.objects.all().delete()
+    models.Observation.objects.all().delete()
+    models.Comparison.objects.all().delete()
+    roster = read_roster(launch)
+    for start in range(batches):
+        record_events(roster, events[start::batches], START)
+    settle(launch)
+    (row,) = rows()
+    return whole_tally(row).evidence()
+
+
+def test_any_split_into_batches_gives_the_same_evidence(launch: Launch) -> None:
+    events = a_rush(launch, 120)
+    whole = evidence_of(launch, events, 1)
+    shuffled = random.Random(3).sample(events, len(events))
+    split = evidence_of(launch, shuffled, 7)
+    assert whole.warm_up.pairs == split.warm_up.pairs > 0
+    assert whole.to_json() == split.to_json()
+
+
+def test_a_new_build_starts_anew_and_is_the_one_that_is_judged(
+    launch: Launch, roster: Roster
+) -> None:
+    for seconds, build in enumerate(("one", "two")):
+        order = placed(launch, seconds)
+        events = [said(launch, order, "vlatest"), said(launch, order, "vnext", build=build)]
+        record_events(roster, events, START + timedelta(seconds=seconds))
+    assert [row.version_build for row in rows()] == ["one", "two"]
+    weighed = weigh(launch.id, "vnext", behind_s=0.0)
+    assert weighed is not None
+    assert weighed.row.version_build == "two"
+
+
+def test_no_block_counts_while_an_order_of_its_time_waits_to_be_sent(launch: Launch) -> None:
+    record_events(read_roster(launch), a_rush(launch, 50), START)
+    unsent = an_order(launch, sent_at=None, placed_at=START + timedelta(seconds=2.5))
+    sweep(LONG_AFTER, DEADLINE)
+    close_blocks(LONG_AFTER)
+    (row,) = rows()
+    second = int(START.timestamp())
+    assert row.closed_until == second + 2
+    Letter.objects.filter(order=unsent).update(sent_at=START)
+    sweep(LONG_AFTER, DEADLINE)
+    close_blocks(LONG_AFTER)
+    assert rows()[0].closed_until == int((LONG_AFTER - DEADLINE).timestamp()) - 2
+
+
+def test_closing_twice_changes_nothing_more(launch: Launch) -> None:
+    record_events(read_roster(launch), a_rush(launch, 30), START)
+    settle(launch)
+    (before,) = rows()
+    assert close_blocks(LONG_AFTER) == set()
+    (after,) = rows()
+    assert before.revision == after.revision
+
+
+def test_what_settles_leaves_no_rows_behind(launch: Launch) -> None:
+    record_events(read_roster(launch), a_rush(launch, 100), START)
+    assert models.EvidenceBlock.objects.count() > 10
+    settle(launch)
+    assert models.EvidenceBlock.objects.count() == 0
+
+
+@pytest.fixture
+def judged(launch: Launch) -> Launch:
+    """A launch of 600 orders in which vnext is a fifth faster and a tenth differ."""
+    events = a_rush(launch, 600)
+    for start in range(0, len(events), 400):
+        record_events(read_roster(launch), events[start : start + 400], START)
+    settle(launch)
+    return launch
+
+
+def test_a_faster_version_is_found_to_be_faster(judged: Launch) -> None:
+    weighed = weigh(judged.id, "vnext", behind_s=0.0)
+    assert weighed is not None
+    speed = weighed.verdict.of(Requirement.SPEED)
+    assert speed.word == "faster"
+    assert speed.interval is not None
+    assert speed.interval.lo < -0.2231 < speed.interval.hi + 1e-9
+    assert weighed.decided[Requirement.SPEED].word == "faster"
+
+
+def test_a_review_counts_at_once_and_can_be_taken_back(judged: Launch) -> None:
+    def differences() -> float:
+        weighed = weigh(judged.id, "vnext", behind_s=0.0)
+        assert weighed is not None
+        return weighed.verdict.of(Requirement.DIFFERENCES).estimate or 0.0
+
+    before = differences()
+    discrepancies = Discrepancy.objects.filter(version="vnext")
+    discrepancies.update(state=Decision.BY_DESIGN)
+    assert differences() == 0.0
+    discrepancies.update(state=Decision.BUG)
+    assert differences() == before
+
+
+def test_what_is_accepted_of_a_version_is_accepted_of_the_baseline_too(launch: Launch) -> None:
+    def a_discrepancy(version: str, path: str, **fields: Any) -> int:
+        known = {"count": 1, "first_seen_at": START, "last_seen_at": START} | fields
+        return Discrepancy.objects.create(
+            launch=launch.id, version=version, kind="value", path=path, **known
+        ).pk
+
+    accepted = {
+        a_discrepancy("vnext", "cook", state=Decision.NOISE),
+        a_discrepancy("vlatest-b", "cook"),
+        a_discrepancy("vnext", "note", count=0, ignored=3),
+    }
+    a_discrepancy("vnext", "total", state=Decision.BUG)
+    a_discrepancy("vlatest-b", "total")
+    assert accepted_of(launch.id, "vnext", ["vlatest-b"]) == accepted
+
+
+def test_requirements_that_were_set_last_hold(judged: Launch) -> None:
+    assert requirements_of(judged.id).speed_margin == 0.02
+    lines = {
+        "failures_margin": 0.005, "slow_margin": 0.01, "differences_margin": 0.005,
+        "most_missing": 0.01, "most_behind_s": 10.0,
+    }  # fmt: skip
+    for margin in (0.1, 0.3):
+        LaunchRequirements.objects.create(
+            launch=judged.id, speed_margin=margin, author="ada", reason="", set_at=START, **lines
+        )
+    assert requirements_of(judged.id).speed_margin == 0.3
+
+
+def test_a_verdict_is_withheld_for_the_reason_that_is_given(judged: Launch) -> None:
+    (row,) = rows()
+    verdict = weigh_evidence(row, Health(held=("the feed is stale",))).verdict
+    assert verdict.sentence("vnext") == "WITHHELD: the feed is stale."
+
+
+def test_the_history_stays_bounded_and_spans_the_whole_launch() -> None:
+    history: dict[str, Any] = {}
+    for second in range(10_000):
+        history = with_point(history, [float(second), second, None, None, None])
+    times = [point[0] for point in history["points"]]
+    assert MAX_POINTS / 2 <= len(times) <= MAX_POINTS
+    assert times[0] == 0.0
+    assert times[-1] >= 10_000 - history["every"]
+    steps = {later - earlier for earlier, later in pairwise(times)}
+    assert steps == {float(history["every"])}
+
+
+def test_nothing_is_said_of_a_version_that_nobody_heard_of(launch: Launch) -> None:
+    assert weigh(launch.id, "vnext", behind_s=None) is None
+
+
+def test_the_board_tells_the_verdict_of_the_candidate_beside_the_control(judged: Launch) -> None:
+    frame = build_frame(judged, Lens.ALL, with_series=True)
+    assert frame["verdict"]["word"] in ("not yet", "worse")
+    assert [one["key"] for one in frame["verdict"]["requirements"]] == list(Requirement)
+    assert frame["series"]["verdict"]["history"]["orders"]
+    beside = build_frame(judged, Lens.ALL, version="vlatest-b", with_series=True)
+    assert (beside["verdict"], beside["series"]["verdict"]) == (None, None)
+
+
+def test_times_beyond_the_deadline_and_odd_clocks_do_not_stop_the_recording(
+    launch: Launch, roster: Roster
+) -> None:
+    order = placed(launch)
+    far = datetime(2150, 1, 1, tzinfo=START.tzinfo)
+    events = [
+        said(launch, order, "vlatest", 1e12, finished_at=far),
+        said(launch, order, "vnext", 0.0),
+    ]
+    record_events(roster, events, START)
+    assert blocks()["pairs"] == 1
