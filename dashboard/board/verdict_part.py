@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from uuid import UUID
 
 from dashboard.board.frames import Json
 from dashboard.domain.verdict.latch import Decided
 from dashboard.domain.verdict.requirements import Judged, Requirement
+from dashboard.domain.verdict.segments import Contrast
 from dashboard.models import Tally
 from dashboard.reviewing.verdicts import Weighed, weigh
 from kitchen_worker.contract.messages import Role
@@ -46,6 +48,7 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
         "sentence": verdict.sentence(row.version),
         "reasons": list(verdict.reasons),
         "warnings": list(verdict.warnings),
+        "contrasts": [_contrast(one) for one in _contrasts(weighed)],
         "requirements": [_judged(one, decided) for one in verdict.requirements],
         "pairs": verdict.pairs,
         "blocks": verdict.blocks,
@@ -59,6 +62,18 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
         "lost": row.lost,
         "bad": row.bad,
     }
+
+
+def _contrasts(weighed: Weighed) -> list[Contrast]:
+    """Segments whose effects differ so much that the one number misleads, the gravest first."""
+    margin = math.log1p(weighed.required.speed_margin)
+    return weighed.evidence.segments.misleading(margin)
+
+
+def _contrast(one: Contrast) -> Json:
+    kind, _, faster = one.faster.segment.partition(":")
+    slower = one.slower.segment.partition(":")[2]
+    return {"kind": kind, "faster": faster, "slower": slower, "opposite": one.opposite}
 
 
 def _judged(one: Judged, decided: dict[Requirement, Decided]) -> Json:
@@ -82,12 +97,13 @@ def _judged(one: Judged, decided: dict[Requirement, Decided]) -> Json:
 
 
 def _behind_s(control: Tally, beside: Tally, waiting: int) -> float | None:
-    """How much older the newest order is that the version has ended than that of the control."""
+    """How much older the newest order is that the version has ended than that of the control, in
+    whole seconds: a verdict is worked out anew where it changes."""
     if not waiting:
         return 0.0
     if control.ended_until is None or beside.ended_until is None:
         return None
-    return max(0.0, (control.ended_until - beside.ended_until).total_seconds())
+    return max(0.0, round((control.ended_until - beside.ended_until).total_seconds()))
 
 
 def _held(frame: Json, control: str, waiting: int) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 from dashboard import models
@@ -24,6 +25,19 @@ _LINES = (
     "speed_margin", "failures_margin", "slow_margin", "differences_margin", "most_missing",
     "most_behind_s",
 )  # fmt: skip
+
+
+class _State(NamedTuple):
+    """What an evidence was at a moment: its revision says when what counts has changed."""
+
+    launch: UUID
+    pk: int
+    revision: int
+
+    @classmethod
+    def of(cls, row: models.Evidence | None, launch: UUID) -> _State:
+        """Of a row, or of a version that nobody has heard of yet."""
+        return cls(launch, row.pk, row.revision) if row else cls(launch, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -72,13 +86,12 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
     names = [name for name in baselines.values_list("version", flat=True) if name != row.version]
     bench = None
     if names:
-        stored = current_evidence(row.launch, names[0])
-        bench = _evidence_of(stored) if stored else Evidence()
-    evidence, timing = _evidence_of(row), timing_of(row)
+        bench = _State.of(current_evidence(row.launch, names[0]), row.launch)
+    state, timing = _State.of(row, row.launch), timing_of(row)
     accepted, required = accepted_of(row.launch, row.version, names), requirements_of(row.launch)
     return Weighed(
-        verdict=verdict(evidence, required, health, timing=timing, bench=bench, accepted=accepted),
-        evidence=evidence,
+        verdict=_verdict(state, bench, required, health, timing, accepted),
+        evidence=_evidence(state),
         timing=timing,
         row=row,
         accepted=accepted,
@@ -120,7 +133,26 @@ def _evidence_of(row: models.Evidence) -> Evidence:
 
 
 @lru_cache(maxsize=32)
-def _evidence(pk: int, revision: int, *_: Hashable) -> Evidence:
-    """What counts of an evidence; its revision says when that has changed, and what else is given
-    that it is still the same one, should the tables have been emptied meanwhile."""
-    return whole_tally(models.Evidence.objects.get(pk=pk)).evidence()
+def _evidence(state: _State) -> Evidence:
+    """What counts of an evidence."""
+    row = models.Evidence.objects.filter(pk=state.pk).first()
+    return whole_tally(row).evidence() if row else Evidence()
+
+
+@lru_cache(maxsize=64)
+def _verdict(
+    state: _State,
+    bench: _State | None,
+    required: Requirements,
+    health: Health,
+    timing: Timing,
+    accepted: frozenset[int],
+) -> Verdict:
+    return verdict(
+        _evidence(state),
+        required,
+        health,
+        timing=timing,
+        bench=None if bench is None else _evidence(bench),
+        accepted=accepted,
+    )
