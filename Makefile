@@ -49,8 +49,10 @@ format: .venv/development ## bring the code into shape
 	@git ls-files -z --cached --others --exclude-standard 'templates/*.html' \
 		| xargs -0 -r $(BIN)/djade --target-version 5.2
 
-bench: .venv/development ## how long comparisons take, beside those of other libraries
+bench: .venv/development ## time a comparison beside other libraries', and size and time of a verdict
 	@$(BIN)/python -m bench.comparison
+	@echo
+	@$(BIN)/python -m bench.verdict_state
 
 lock: ## compile requirements*.txt anew from requirements*.in; needs uv
 	@for name in requirements requirements-dev; do \

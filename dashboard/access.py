@@ -17,11 +17,12 @@ _Rest = ParamSpec("_Rest")
 _View = Callable[Concatenate[HttpRequest, _Rest], HttpResponseBase]
 _User = AbstractBaseUser | AnonymousUser
 
-#: What a user needs to decide, to make and end rules and judge the past by them, and to send
-#: orders again.
+#: What a user needs to decide, to make and end rules and judge the past by them, to send orders
+#: again, and to set what is required of a launch's candidates.
 REVIEW = "dashboard.add_review"
 RULE = "dashboard.add_rule"
 REPLAY = "dashboard.add_replay"
+REQUIRE = "dashboard.add_launchrequirements"
 
 
 def may_watch(user: _User) -> bool:

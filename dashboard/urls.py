@@ -5,7 +5,15 @@ from __future__ import annotations
 from django.urls import path
 
 from dashboard.pages import board_views as views
-from dashboard.pages import discrepancy_views, replay_views, review_views, rule_views
+from dashboard.pages import (
+    coverage_views,
+    discrepancy_views,
+    how_views,
+    replay_views,
+    requirement_views,
+    review_views,
+    rule_views,
+)
 
 urlpatterns = [
     path("", views.board, name="board"),
@@ -31,6 +39,13 @@ urlpatterns = [
     ),
     path("discrepancies/<int:pk>/replay/", replay_views.replay_new, name="replay_new"),
     path("replays/<int:pk>/", replay_views.replay, name="replay"),
+    path(
+        "launches/<uuid:launch>/requirements/",
+        requirement_views.requirements,
+        name="requirements",
+    ),
+    path("coverage/", coverage_views.coverage, name="coverage"),
+    path("how/", how_views.how, name="how"),
     path("rules/", rule_views.rules, name="rules"),
     path("rules/new/", rule_views.rule_new, name="rule_new"),
     path("rules/<int:pk>/", rule_views.rule, name="rule"),

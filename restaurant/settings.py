@@ -6,6 +6,7 @@ import os
 import secrets
 
 from restaurant.environment import BASE_DIR, Environment
+from restaurant.refusals import without_traceback
 
 ENVIRONMENT = Environment.from_environ(os.environ)
 
@@ -91,6 +92,9 @@ X_FRAME_OPTIONS = "DENY"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        "refusals": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback},
+    },
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENVIRONMENT.log_level},
@@ -100,5 +104,6 @@ LOGGING = {
         "aiormq": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
+        "django.request": {"filters": ["refusals"]},
     },
 }

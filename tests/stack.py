@@ -24,6 +24,8 @@ PATIENCE_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 
 KITCHENS = {"vlatest": "control", "vnext": "candidate", "vlatest-b": "baseline"}
+#: A candidate that cooks as the control does.
+EQUAL = "vlatest-c"
 EVERYTHING = ("site", "relay", "observer", *KITCHENS)
 
 
@@ -75,6 +77,12 @@ class Stack:
 
     def manage(self, *arguments: str) -> str:
         """Run a command of manage.py to its end; gives what it printed."""
+        code, out, errors = self.run(*arguments)
+        assert code == 0, out + errors
+        return out + errors
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Run a command of manage.py, whatever comes of it: its exit code, output and errors."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
@@ -83,8 +91,7 @@ class Stack:
             text=True,
             timeout=300,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return done.returncode, done.stdout, done.stderr
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database directly, past all of the product's code; ``?`` stands for a value."""
@@ -111,14 +118,15 @@ class Stack:
         return (self._directory / f"{name}.log").read_text()
 
     def _command(self, name: str) -> list[str]:
-        if name in KITCHENS:
-            return ["-m", "kitchen_worker", "--version", name, "--role", KITCHENS[name]]
+        if role := {**KITCHENS, EQUAL: "candidate"}.get(name):
+            return ["-m", "kitchen_worker", "--version", name, "--role", role]
         return {
             "site": [
                 "-m", "daphne", "-b", LOOPBACK, "-p", str(self.port), "restaurant.asgi:application"
             ],
             "relay": ["manage.py", "relay"],
             "observer": ["manage.py", "observe"],
+            "rush": ["manage.py", "rush"],
         }[name]  # fmt: skip
 
     def _site_answers(self) -> bool:
@@ -135,13 +143,15 @@ class Stack:
 
 
 @contextmanager
-def a_stack(directory: Path, amqp_url: str, **settings: str) -> Iterator[Stack]:
+def a_stack(
+    directory: Path, amqp_url: str, *, candidate: str = "vnext", **settings: str
+) -> Iterator[Stack]:
     """A stack with an empty database and a first launch; nothing of it runs afterwards."""
     stack = Stack(directory, amqp_url, settings)
     stack.manage("migrate", "--verbosity", "0")
     stack.manage(
         "start_launch", "--name", "First launch", "--control", "vlatest",
-        "--candidate", "vnext=100", "--baseline", "vlatest-b=20",
+        "--candidate", f"{candidate}=100", "--baseline", "vlatest-b=20",
     )  # fmt: skip
     try:
         yield stack

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from dashboard.admin import filters
-from dashboard.admin.narrowing import narrowed
+from dashboard.admin.narrowing import in_words, narrowed
 from dashboard.models import (
     Comparison,
     DeadLetter,
@@ -44,6 +44,13 @@ class OrderFactAdmin(FactAdmin):
         order = _order(term)
         given = {name: request.GET[name] for name in self.narrowing if request.GET.get(name)}
         return queryset.filter(order=order, **given) if order else queryset.none(), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The list, and among what it was looked for."""
+        said = "" if request.GET.get("q") else in_words(self.model, request.GET, self.narrowing)
+        return super().changelist_view(request, {**(extra_context or {}), "subtitle": said or None})
 
     def view_on_site(self, obj: Any) -> str:
         """The order's page on the board."""

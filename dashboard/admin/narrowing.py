@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from dashboard.admin.periods import Period, first_order_from
 from dashboard.models import Comparison
@@ -48,6 +48,21 @@ def narrowed(
         looked_at = rows.filter(order__in=_orders(of, period), **given)
     # By their ids, so that no database comes to think of walking through all rows instead.
     return rows.filter(pk__in=sorted(looked_at.order_by().values_list("pk", flat=True))[-COUNTED:])
+
+
+def in_words(model: type[Model], asked: Mapping[str, str], fields: tuple[str, ...]) -> str:
+    """What a list is of, in words; empty when nothing narrows it."""
+    given = {name for name in fields if asked.get(name)}
+    launch, placed = asked.get("launch"), asked.get("placed")
+    if not (given or launch or placed):
+        return ""
+    if model is Comparison and launch and not placed and given >= {"version", "outcome"}:
+        return f"The newest {COUNTED:,} that are so."
+    if launch or placed:
+        found = f"Among the newest {ORDERS:,} orders of what is chosen."
+    else:
+        found = f"Among the newest {ROWS:,} rows."
+    return f"{found} What is older is found by its order, or within a time or a launch."
 
 
 def _by_outcome(rows: QuerySet[Any], launch: UUID, version: str, outcome: str) -> QuerySet[Any]:

@@ -22,11 +22,16 @@ def findings(launch: UUID, beside: Tally | None) -> Json:
         listed(launch, beside.version, at_most=2 * MAX_DISCREPANCIES) if beside is not None else []
     )
     counting = sum(row.counts_against for row in rows)
+    waiting = sum(row.waits for row in rows)
     return {
         "matrix": dict(beside.matrix) if beside is not None else {},
         "against": against(launch, beside.version) if beside is not None else 0,
         "discrepancies": _discrepancies(rows[:SHOWN]),
-        "kinds": {"counting": counting, "decided": len(rows) - counting},
+        "kinds": {
+            "counting": counting,
+            "carried": waiting,
+            "decided": len(rows) - counting - waiting,
+        },
         "newest": _newest(rows),
         "open": open_count(launch),
     }

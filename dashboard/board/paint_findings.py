@@ -50,6 +50,8 @@ class Findings:
     rows: tuple[Finding, ...]
     scale: str
     counting: str
+    #: Bugs that the launch does not show; "0" for none.
+    carried: str
     decided: str
 
 
@@ -62,6 +64,7 @@ def findings(frame: Json) -> Findings:
         rows=tuple(_finding(row, scale, frame["at"]) for row in rows),
         scale=wording.part(scale),
         counting=wording.count(kinds["counting"]),
+        carried=wording.count(kinds["carried"]),
         decided=wording.count(kinds["decided"]),
     )
 

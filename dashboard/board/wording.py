@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 #: Stands for a number that nobody has measured.
 NONE = "–"
@@ -45,6 +46,31 @@ def part(of_one: float | None) -> str:
     return f"{_rounded(percent)}{_THIN}%"
 
 
+def percent(of_one: float) -> str:
+    """How large a part or a change is: ``0.57 %``, ``1.9 %``, ``31 %``, ``1,204 %``."""
+    number = abs(of_one) * 100
+    number = _rounded(number, 1 if number >= 10 else 10 if number >= 1 else 100)
+    return f"{number:,g}{_THIN}%" if number < 1000 else f"{_rounded(number):,.0f}{_THIN}%"
+
+
+def span(low: float, high: float) -> str:
+    """Two parts as a range: ``28–34 %``."""
+    ends = sorted((abs(low), abs(high)))
+    few, many = percent(ends[0]), percent(ends[1])
+    return many if few == many else f"{few.removesuffix(f'{_THIN}%')}–{many}"
+
+
+def change(of_one: float) -> str:
+    """A change with its sign: ``−31 %``, ``+0.4 %``, ``0 %``."""
+    text = percent(of_one)
+    return text if text == f"0{_THIN}%" else f"{_MINUS if of_one < 0 else '+'}{text}"
+
+
+def clock(epoch_s: float) -> str:
+    """``14:02 UTC``."""
+    return f"{datetime.fromtimestamp(epoch_s, UTC):%H:%M}{_THIN}UTC"
+
+
 def delta(control_ms: float | None, version_ms: float | None) -> str:
     """How much longer the version took than the control: ``−31 %``, ``+4 %``; else nothing."""
     if not control_ms or version_ms is None:
@@ -52,6 +78,16 @@ def delta(control_ms: float | None, version_ms: float | None) -> str:
     percent = _rounded((version_ms - control_ms) / control_ms * 100)
     sign = _MINUS if percent < 0 else "+" if percent > 0 else ""
     return f"{sign}{abs(percent):,}{_THIN}%"
+
+
+def seconds(number: float) -> str:
+    """A length of time that somebody set: ``10 s``, ``0.5 s``."""
+    return f"{_rounded(number, 10):g}{_THIN}s"
+
+
+def unbroken(text: str) -> str:
+    """A sentence whose percentages stay in one line."""
+    return text.replace(" %", f"{_THIN}%")
 
 
 def rate(per_second: float) -> str:

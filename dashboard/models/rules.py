@@ -41,7 +41,7 @@ class Rule(models.Model):
 
 
 class Rejudging(models.Model):
-    """The stored pairs of a launch being judged anew by the rules in force: how far it has come.
+    """The stored pairs of a launch being judged anew by some rules: how far it has come.
 
     The observer does it, a chunk at a time, beside its live work.
     """
@@ -49,6 +49,8 @@ class Rejudging(models.Model):
     launch = models.UUIDField()
     requested_by = models.CharField(max_length=150)
     requested_at = models.DateTimeField()
+    #: Ids of the rules in force when it was asked for, the oldest first.
+    rules = models.JSONField(default=list)
     #: Ids of comparisons: up to where it has come, and where it ends.
     cursor = models.BigIntegerField(default=0)
     until = models.BigIntegerField()

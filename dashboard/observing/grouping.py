@@ -1,13 +1,15 @@
 """Counts the discrepancies that pairs show, and keeps examples of each.
 
 All of it under the lock of the launch's tallies, in the transaction that records the pairs. What a
-launch can cost is bounded: beyond a number of discrepancies of one version, new kinds of difference
-fold into one that says so.
+launch can cost is bounded: many like ones fold into one that stands for them, and beyond a number
+of discrepancies of one version, so do all further ones. Where a pair is judged anew it stays in the
+folded one in which it was counted, unless there is one of its own by now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -15,37 +17,36 @@ from uuid import UUID
 
 from django.db.models import F
 
-from dashboard.domain.comparing.judgement import Ending, Group, GroupKind, Judgement, values_at
-from dashboard.domain.comparing.rules import Rules
+from dashboard.domain.comparing.judgement import Group, GroupKind, values_at
 from dashboard.domain.decision import Decision
 from dashboard.domain.reservoir import slot
 from dashboard.models import Discrepancy, Example, Review
+from dashboard.observing.placing import group_of_row, known_row, places_of
+from dashboard.observing.shown import Shown
 from dashboard.observing.signatures import Members
 
-#: Discrepancies of one version in one launch, the folded one not counted.
+#: Discrepancies of one version in one launch that count or were decided on, the folded one aside,
+#: and as many that do not.
 MAX_DISCREPANCIES = 200
 #: Orders that are kept as examples of a discrepancy.
 EXAMPLES = 24
-#: What stands for all kinds of difference beyond the bound.
-FOLDED = Group(GroupKind.OTHER, "further kinds of difference")
 _VALUE_LENGTH = 120
+_COUNTED = (
+    "count", "ignored", "first_seen_at", "last_seen_at", "last_build",
+    "control_value", "version_value",
+)  # fmt: skip
 
-#: A version and what it shows.
-_Key = tuple[str, Group]
 
+@dataclass
+class _New:
+    """A group that some pairs show and that has no discrepancy."""
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What one pair shows, and from what it was judged."""
+    seen_at: datetime
+    counts: bool = False
 
-    order: UUID
-    version: str
-    build: str
-    placed_at: datetime | None
-    control: Ending
-    ending: Ending
-    rules: Rules
-    judgement: Judgement
+    def add(self, seen_at: datetime, *, counts: bool) -> None:
+        self.seen_at = min(self.seen_at, seen_at)
+        self.counts = self.counts or counts
 
 
 @dataclass
@@ -55,24 +56,36 @@ class Groups:
     launch: UUID
     now: datetime
     rng: Random = field(default_factory=Random)
-    _found: dict[_Key, Discrepancy] = field(default_factory=dict)
+    #: By version, and by what they stand for.
+    _found: defaultdict[str, dict[Group, Discrepancy]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    #: In which one a version's group counts that has none of its own.
+    _folded: dict[tuple[str, Group], Group] = field(default_factory=dict)
     _by_id: dict[int, Discrepancy] = field(default_factory=dict)
     _examples: dict[tuple[int, int], UUID] = field(default_factory=dict)
     _reopened: dict[int, str] = field(default_factory=dict)
+    _touched: set[int] = field(default_factory=set)
 
-    def find(self, shown: Iterable[Shown], also: Iterable[int] = ()) -> None:
-        """Read what these pairs show, and ``also`` these by id; make what is new."""
-        wanted = {(one.version, group) for one in shown for group in one.judgement.groups}
-        if wanted:
-            versions = {version for version, _ in wanted}
-            rows = Discrepancy.objects.filter(launch=self.launch, version__in=versions)
-            self._found = {_key(row): row for row in rows}
-            new = sorted(wanted - self._found.keys())
-            for version in {version for version, _ in new}:
-                self._make(version, [group for of, group in new if of == version])
-        self._by_id = {row.pk: row for row in self._found.values()}
-        if missing := set(also) - self._by_id.keys():
+    def find(self, shown: Sequence[Shown], was: Sequence[Members] = ()) -> None:
+        """Read what these pairs show, and what they ``was`` counted to show if they are judged
+        anew; make what is new."""
+        rows = Discrepancy.objects.filter(
+            launch=self.launch, version__in={one.version for one in shown if one.judgement.groups}
+        )
+        self._by_id = {row.pk: row for row in rows}
+        for row in self._by_id.values():
+            self._found[row.version][group_of_row(row)] = row
+        if missing := {pk for members in was for pk in members.all} - self._by_id.keys():
             self._by_id |= Discrepancy.objects.in_bulk(missing)
+        new: defaultdict[str, dict[Group, _New]] = defaultdict(dict)
+        for one, members in zip(shown, was or [Members()] * len(shown), strict=True):
+            for group, rule in one.judgement.groups.items():
+                if self._known(one.version, group, members) is None:
+                    known = new[one.version].setdefault(group, _New(one.seen_at))
+                    known.add(one.seen_at, counts=rule is None)
+        for version, groups in new.items():
+            self._place(version, groups)
 
     def count(self, one: Shown, was: Members | None = None) -> Members:
         """Count what a pair shows: for the first time, or in place of what it ``was`` counted to
@@ -81,9 +94,10 @@ class Groups:
         rules_of: dict[int, list[int | None]] = {}
         groups: dict[int, Group] = {}
         for group, rule in one.judgement.groups.items():
-            row = self._row(one.version, group)
+            row = self._row(one.version, group, was)
             rules_of.setdefault(row.pk, []).append(rule)
-            groups[row.pk] = group
+            if rule is None or row.pk not in groups:
+                groups[row.pk] = group
         counted = frozenset(pk for pk, rules in rules_of.items() if None in rules)
         members = Members(counted, frozenset(rules_of) - counted)
         for pk in members.all - was.all:
@@ -91,14 +105,16 @@ class Groups:
             self._take_example(row, groups[pk], one)
             if is_new:
                 self._see(row, one, counts=pk in counted)
+            else:
+                _was_seen(row, one)
         self._shift(was, members)
         return members
 
     def save(self) -> None:
         """Write counts, examples and what was reopened."""
         Discrepancy.objects.bulk_update(
-            self._by_id.values(),
-            ["count", "ignored", "last_seen_at", "last_build", "control_value", "version_value"],
+            [self._by_id[pk] for pk in sorted(self._touched)],
+            _COUNTED,
             batch_size=100,
         )
         Example.objects.bulk_create(
@@ -113,16 +129,27 @@ class Groups:
         for pk, build in self._reopened.items():
             self._reopen(self._by_id[pk], build)
 
-    def _row(self, version: str, group: Group) -> Discrepancy:
-        return self._found.get((version, group)) or self._found[version, FOLDED]
+    def _row(self, version: str, group: Group, was: Members) -> Discrepancy:
+        known = self._known(version, group, was)
+        return known or self._found[version][self._folded[version, group]]
 
-    def _make(self, version: str, new: Sequence[Group]) -> None:
-        """Make a version's new discrepancies, as many as there is room for."""
-        there = sum(of == version and group != FOLDED for of, group in self._found)
-        room = MAX_DISCREPANCIES - there
-        made = list(new[: max(0, room)])
-        if len(made) < len(new) and (version, FOLDED) not in self._found:
-            made.append(FOLDED)
+    def _known(self, version: str, group: Group, was: Members) -> Discrepancy | None:
+        return known_row(group, self._found[version], was, self._by_id)
+
+    def _place(self, version: str, new: Mapping[Group, _New]) -> None:
+        """Find the discrepancies in which a version's new groups count; make those it needs."""
+        places = places_of(self._found[version], MAX_DISCREPANCIES)
+        made: dict[Group, datetime] = {}
+        for group in sorted(new):
+            known = new[group]
+            place = places.place(group, counts=known.counts)
+            self._folded[version, group] = place
+            if place not in self._found[version]:
+                made[place] = min(known.seen_at, made.get(place, known.seen_at))
+        self._make(version, made)
+
+    def _make(self, version: str, made: Mapping[Group, datetime]) -> None:
+        """Make new discrepancies of a version, each with when it was first seen."""
         bugs = _open_bugs(version, made)
         rows = Discrepancy.objects.bulk_create(
             Discrepancy(
@@ -130,15 +157,16 @@ class Groups:
                 version=version,
                 kind=group.kind,
                 path=group.path,
-                first_seen_at=self.now,
-                last_seen_at=self.now,
+                first_seen_at=seen_at,
+                last_seen_at=seen_at,
                 state=Decision.BUG if group in bugs else Decision.OPEN,
                 revision=1 if group in bugs else 0,
                 decided_at=self.now if group in bugs else None,
             )
-            for group in made
+            for group, seen_at in made.items()
         )
-        self._found |= {_key(row): row for row in rows}
+        self._found[version] |= {group_of_row(row): row for row in rows}
+        self._by_id |= {row.pk: row for row in rows}
         Review.objects.bulk_create(
             Review(
                 discrepancy=row,
@@ -170,10 +198,11 @@ class Groups:
 
     def _shift(self, was: Members, now: Members) -> None:
         """Take a pair out of the counts that it was in, and into those that it is in."""
-        for pk in was.all | now.all:
+        for pk in (was.counted ^ now.counted) | (was.ignored ^ now.ignored):
             if (row := self._by_id.get(pk)) is not None:
                 row.count = max(0, row.count + (pk in now.counted) - (pk in was.counted))
                 row.ignored = max(0, row.ignored + (pk in now.ignored) - (pk in was.ignored))
+                self._touched.add(pk)
 
     def _reopen(self, row: Discrepancy, build: str) -> None:
         """Open what was closed as fixed and is seen again, unless a person was quicker."""
@@ -191,8 +220,11 @@ class Groups:
             )
 
 
-def _key(row: Discrepancy) -> _Key:
-    return row.version, Group(GroupKind(row.kind), row.path)
+def _was_seen(row: Discrepancy, one: Shown) -> None:
+    """A pair of the past showed a discrepancy, as is known by now."""
+    row.first_seen_at = min(row.first_seen_at, one.seen_at)
+    if row.last_seen_at <= one.seen_at:
+        row.last_seen_at, row.last_build = one.seen_at, one.build
 
 
 def _open_bugs(version: str, groups: Iterable[Group]) -> set[Group]:

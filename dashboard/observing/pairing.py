@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from dashboard.domain.comparing.judgement import judge
 from dashboard.domain.comparing.rules import Rules
 from dashboard.domain.ledger import Key, Ledger, Pair
 from dashboard.domain.outcome import cell, outcome
 from dashboard.models import Comparison, Tally
 from dashboard.observing.answers import Answers
-from dashboard.observing.grouping import Groups, Shown
+from dashboard.observing.grouping import Groups
 from dashboard.observing.rosters import Roster
 from dashboard.observing.rulebook import rules_in_force
+from dashboard.observing.shown import Shown, judged
 from dashboard.observing.signatures import Members, Signatures, Signed
 
 _BULK = 500
@@ -38,7 +38,7 @@ def record_pairs(
     if not pairs:
         return {}
     rules = rules_in_force(others, now)
-    shown = [_shown(roster, pair, answers, rules[pair.name]) for pair in pairs]
+    shown = [_judged(roster, pair, answers, rules[pair.name], now) for pair in pairs]
     members, signed = _count(roster, shown, now)
     for version in {pair.name for pair in pairs}:
         _add_to_matrix(
@@ -58,18 +58,14 @@ def record_pairs(
     return {(one.order, one.version): of for one, of in zip(shown, members, strict=True)}
 
 
-def _shown(roster: Roster, pair: Pair, answers: Answers, rules: Rules) -> Shown:
-    control, version = answers.of(pair.order, roster.control), answers.of(pair.order, pair.name)
-    ends = control.ended(pair.control.state), version.ended(pair.version.state)
-    return Shown(
-        order=pair.order,
-        version=pair.name,
-        build=version.build,
-        placed_at=version.placed_at,
-        control=ends[0],
-        ending=ends[1],
-        rules=rules,
-        judgement=judge(*ends, rules),
+def _judged(roster: Roster, pair: Pair, answers: Answers, rules: Rules, now: datetime) -> Shown:
+    return judged(
+        (pair.order, pair.name),
+        roster.control,
+        answers,
+        rules,
+        states=(pair.control.state, pair.version.state),
+        seen_at=now,
     )
 
 

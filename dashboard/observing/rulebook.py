@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 
@@ -33,6 +33,11 @@ def current_rules(now: datetime) -> tuple[Rule, ...]:
     not keep orders from being recorded.
     """
     return tuple(usable_rules(stored_rules(now)))
+
+
+def rules_by_id(ids: Collection[int]) -> tuple[Rule, ...]:
+    """These rules, whether they are in force or not, the oldest first."""
+    return tuple(usable_rules(models.Rule.objects.filter(pk__in=ids).order_by("id")))
 
 
 def usable_rules(rows: Iterable[models.Rule]) -> Iterator[Rule]:

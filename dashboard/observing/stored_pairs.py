@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboard.domain.comparing.judgement import judge
 from dashboard.domain.comparing.rules import Rules
 from dashboard.domain.outcome import State
 from dashboard.models import Comparison, Signature
 from dashboard.observing.answers import Answers
-from dashboard.observing.grouping import Shown
+from dashboard.observing.shown import Shown, judged
 from dashboard.observing.signatures import Members
+
+_OPEN = State.RECEIVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +34,17 @@ def judged_anew(
     """
     mine = [one for one in comparisons if one.version in rules]
     answers = Answers.stored({one.order for one in mine})
-    ended = {
-        key for key, standing in answers.standings.items() if standing.state is not State.RECEIVED
-    }
-    return [
-        StoredPair(one, was, _shown(one, control, answers, rules[one.version]))
-        for one, was in zip(mine, _members(mine), strict=True)
-        if ended.issuperset([(one.order, control), (one.order, one.version)])
-    ]
-
-
-def _shown(one: Comparison, control: str, answers: Answers, rules: Rules) -> Shown:
-    ours, theirs = answers.of(one.order, control), answers.of(one.order, one.version)
-    ends = ours.ended(ours.standing.state), theirs.ended(theirs.standing.state)
-    return Shown(
-        order=one.order,
-        version=one.version,
-        build=theirs.build,
-        placed_at=theirs.placed_at,
-        control=ends[0],
-        ending=ends[1],
-        rules=rules,
-        judgement=judge(*ends, rules),
-    )
+    states = {key: standing.state for key, standing in answers.standings.items()}
+    pairs = []
+    for one, was in zip(mine, _members(mine), strict=True):
+        key = one.order, one.version
+        ends = states.get((one.order, control), _OPEN), states.get(key, _OPEN)
+        if _OPEN not in ends:
+            shown = judged(
+                key, control, answers, rules[one.version], states=ends, seen_at=one.compared_at
+            )
+            pairs.append(StoredPair(one, was, shown))
+    return pairs
 
 
 def _members(comparisons: Sequence[Comparison]) -> list[Members]:

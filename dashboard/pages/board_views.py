@@ -14,15 +14,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.http import replace_url
 
-from dashboard.access import board_access, may_review
+from dashboard.access import REQUIRE, board_access, may, may_review
 from dashboard.board import paint, paint_findings, paint_lanes, wording
-from dashboard.board.frame import build_frame, find_launch, newest_launch
+from dashboard.board.frame import build_frame
 from dashboard.board.lenses import Lens
 from dashboard.board.lights import lights
 from dashboard.board.paint_matrix import matrix
+from dashboard.board.paint_verdict import blank_line, verdict_line
 from dashboard.board.rows import find_rows
 from dashboard.board.stories import order_story
 from dashboard.pages import again, timeline
+from dashboard.pages.launches import asked_launch
 from dashboard.pages.order_pairs import pairs_of
 from dashboard.pages.side_by_side import lay_side_by_side
 from restaurant.models import Launch
@@ -35,7 +37,7 @@ _SEARCH_LENGTH = 60
 @board_access
 def board(request: HttpRequest) -> HttpResponse:
     """The whole board, complete before any socket opens."""
-    launch = _launch(request)
+    launch = asked_launch(request)
     if launch is None:
         return render(request, "dashboard/none.html")
     asked = request.GET.get("version", "")
@@ -52,6 +54,7 @@ def board(request: HttpRequest) -> HttpResponse:
             "findings": paint_findings.findings(frame),
             "blank_finding": paint_findings.blank_finding(),
             "may_review": may_review(request.user),
+            "may_require": may(request.user, REQUIRE),
             "here": request.get_full_path(),
             "columns": paint.COLUMNS,
             "times": paint.TIMES,
@@ -60,6 +63,7 @@ def board(request: HttpRequest) -> HttpResponse:
                 for version in frame["versions"]
             ],
             "headline": paint.headline(frame),
+            "verdict": verdict_line(frame) or blank_line(),
             "lights": lights(frame),
             "rate": wording.rate(frame["rate"]),
             **_lanes(request, launch, frame),
@@ -74,7 +78,7 @@ def board_lanes(request: HttpRequest) -> HttpResponse:
     """The lanes alone, through another lens, for another version, or searched."""
     here = {key: value for key, value in request.GET.items() if value}
     page = reverse("board") + (f"?{urlencode(here)}" if here else "")
-    launch = _launch(request)
+    launch = asked_launch(request)
     if launch is None or "HX-Request" not in request.headers:
         return redirect(page)
     asked = request.GET.get("version", "")
@@ -137,19 +141,6 @@ def _lanes(request: HttpRequest, launch: Launch, frame: dict[str, Any]) -> dict[
         "looked_at": frame["looked_at"] and wording.count(frame["looked_at"]),
         "total": wording.count(frame["orders"]),
     }
-
-
-def _launch(request: HttpRequest) -> Launch | None:
-    asked = request.GET.get("launch", "")
-    if not asked:
-        return newest_launch()
-    try:
-        launch = find_launch(UUID(asked))
-    except ValueError:
-        raise Http404(f"{asked} is not a launch's id") from None
-    if launch is None:
-        raise Http404(f"there is no launch {asked}")
-    return launch
 
 
 def _lens(request: HttpRequest) -> Lens:

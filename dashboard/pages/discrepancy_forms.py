@@ -35,6 +35,7 @@ class ListForm(forms.Form):
         choices=[("", "every kind"), *((one.value, _words(one)) for one in GroupKind)],
     )
     text = forms.CharField(required=False, max_length=_TEXT_LENGTH)
+    page = forms.IntegerField(required=False, min_value=1)
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         super().__init__(data)
@@ -56,9 +57,20 @@ class ListForm(forms.Form):
         return (Decision(state),) if state else ()
 
     @property
+    def page_number(self) -> int:
+        """The page of the list that was asked for."""
+        return self.cleaned_data.get("page") or 1
+
+    @property
     def query(self) -> str:
         """The same filters as an address has them."""
-        return urlencode({name: value for name in self.fields if (value := self.chosen(name))})
+        return self.query_of(1)
+
+    def query_of(self, page: int) -> str:
+        """The address of another page of the same list."""
+        filters = {name: self.chosen(name) for name in self.fields if name != "page"}
+        asked = {**filters, "page": str(page) if page > 1 else ""}
+        return urlencode({name: value for name, value in asked.items() if value})
 
     @property
     def narrows(self) -> bool:

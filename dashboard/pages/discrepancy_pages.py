@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.paginator import Paginator
 from django.db.models import F
 from django.http import Http404, QueryDict
 from django.urls import reverse
@@ -22,15 +23,15 @@ from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Review
 from dashboard.pages.discrepancy_forms import ListForm, ReviewForm
 from dashboard.pages.examples import described, examples
-from dashboard.reviewing.discrepancies import Row, listed, orders_of, row_of
-from dashboard.reviewing.exports import Format
+from dashboard.reviewing.discrepancies import Row, is_carried, listed, orders_of, row_of
+from dashboard.reviewing.exports import MAX_ROWS, Format
 from kitchen_worker.contract.messages import Role
 from restaurant.models import Launch
 
 #: What the list can be had as.
 FORMATS = ((Format.CSV, "CSV"), (Format.JSONL, "JSON Lines"), (Format.MARKDOWN, "Markdown"))
-#: Rows of the list.
-AT_MOST = 200
+#: Rows of one page of the list.
+_PER_PAGE = 50
 #: Orders of a discrepancy that its page links to.
 _ORDERS = 60
 _LAUNCHES = 30
@@ -66,7 +67,7 @@ class ListedRow:
         return self.row.discrepancy
 
 
-def list_rows(form: ListForm, launch: Launch, at_most: int = AT_MOST) -> list[Row]:
+def list_rows(form: ListForm, launch: Launch, at_most: int = MAX_ROWS) -> list[Row]:
     """The rows that the filters leave, the heaviest first."""
     return listed(
         launch.id,
@@ -98,11 +99,15 @@ def list_context(
     form = ListForm(query)
     launch = launch_of(form)
     review = review or ReviewForm()
-    rows = list_rows(form, launch) if launch else []
+    page = Paginator(list_rows(form, launch) if launch else [], _PER_PAGE).get_page(
+        form.page_number
+    )
+    rows = list(page)
     last = last_reviews(row.discrepancy for row in rows)
     versions = launch.dark_versions.all() if launch else []
     changed_ids = {one.pk for one in changed}
-    here = reverse("discrepancies") + (f"?{form.query}" if form.query else "")
+    asked = form.query_of(page.number)
+    here = reverse("discrepancies") + (f"?{asked}" if asked else "")
     return {
         "launch": launch,
         "launches": list(Launch.objects.order_by("-started_at")[:_LAUNCHES]),
@@ -118,7 +123,9 @@ def list_context(
             )
             for row in rows
         ],
-        "full": len(rows) >= AT_MOST,
+        "page": page,
+        "before": form.query_of(page.number - 1) if page.has_previous() else None,
+        "after": form.query_of(page.number + 1) if page.has_next() else None,
         "here": here,
         "formats": FORMATS,
         "review": review,
@@ -141,19 +148,20 @@ def page_context(
     row = reviewing["row"]
     kind = GroupKind(discrepancy.kind)
     control = launch.control if launch else ""
+    asked = {
+        "path": discrepancy.path,
+        # Where the baseline shows the same, a rule for the version alone would leave the noise.
+        "version": "" if row.noise_count else discrepancy.version,
+        "treatment": _TREATMENTS.get(kind, Treatment.IGNORE).value,
+        "launch": str(launch.id) if launch and launch.ended_at else "",
+    }
     return {
         "launch": launch,
         "control": control,
         "role": Role.CANDIDATE if row.of_candidate else Role.BASELINE,
         "examples": examples(discrepancy, control, now),
         "may_rule": may(user, RULE) and kind not in _UNRULED,
-        "rule_query": urlencode(
-            {
-                "path": discrepancy.path,
-                "version": discrepancy.version,
-                "treatment": _TREATMENTS.get(kind, Treatment.IGNORE).value,
-            }
-        ),
+        "rule_query": urlencode({name: value for name, value in asked.items() if value}),
         **reviewing,
     }
 
@@ -172,8 +180,11 @@ def review_context(
     changed: Sequence[Discrepancy] = (),
 ) -> dict[str, Any]:
     """The part of that page on which it is decided."""
+    carried_to = _carried_to(discrepancy)
     return {
         "discrepancy": discrepancy,
+        "carried_to": carried_to,
+        "found_in": find_launch(discrepancy.launch) if carried_to else None,
         "row": row_of(discrepancy),
         "history": list(discrepancy.reviews.select_related("replay")),
         "here": reverse("discrepancy", args=[discrepancy.pk]),
@@ -182,6 +193,12 @@ def review_context(
         "decisions": DECISIONS,
         "may_review": may_review(user),
     }
+
+
+def _carried_to(discrepancy: Discrepancy) -> Launch | None:
+    """The present launch, if that has still to show this bug of an earlier one."""
+    newest = newest_launch() if discrepancy.state == Decision.BUG else None
+    return newest if newest and is_carried(newest.id, discrepancy) else None
 
 
 def last_reviews(discrepancies: Iterable[Discrepancy]) -> dict[int, Review]:

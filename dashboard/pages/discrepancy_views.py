@@ -19,7 +19,7 @@ from dashboard.pages.discrepancy_pages import (
     newest_orders,
     page_context,
 )
-from dashboard.reviewing.exports import MAX_ROWS, Format, export
+from dashboard.reviewing.exports import Format, export
 
 
 @require_safe
@@ -50,7 +50,7 @@ def discrepancies_export(request: HttpRequest, kind: str) -> HttpResponseBase:
         wanted = Format(kind)
     except ValueError:
         raise Http404(f"there is no export as {kind}") from None
-    return export(list_rows(form, launch, MAX_ROWS), wanted)
+    return export(list_rows(form, launch), wanted)
 
 
 @require_safe

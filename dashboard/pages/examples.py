@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from dashboard.domain.comparing.judgement import Group, GroupKind, group_of, values_at
+from dashboard.domain.comparing.judgement import Group, GroupKind, values_at
 from dashboard.domain.outcome import State
 from dashboard.models import Discrepancy, Example, Observation
 from dashboard.pages.order_pairs import Groups, Rulebook, ending, marks_of
@@ -99,7 +99,8 @@ class _Sight:
         marks = marks_of(*ends, self.rulebook, version, Groups({wanted: self.discrepancy}))
         if wanted.kind in (GroupKind.MANY, GroupKind.OTHER):
             return replace(bare, build=theirs.build, others=tuple(marks))
-        of_it = [group_of(mark.difference) == wanted for mark in marks]
+        # Also those that count in it because it stands for many alike.
+        of_it = [mark.discrepancy == self.discrepancy.pk for mark in marks]
         return replace(
             bare,
             build=theirs.build,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from dashboard.domain.comparing.folding import home
 from dashboard.domain.comparing.judgement import (
     Ending,
     Group,
     GroupKind,
+    Judgement,
     differences,
     group_of,
     judge,
@@ -22,7 +24,7 @@ from dashboard.domain.comparing.rules import Rule, Rules
 from dashboard.domain.decision import ACCEPTED, Decision
 from dashboard.domain.outcome import Outcome, State
 from dashboard.models import Comparison, Discrepancy, Observation
-from dashboard.observing.grouping import FOLDED
+from dashboard.observing.placing import group_of_row
 from dashboard.observing.rulebook import compiled, stored_rules, usable_rules
 from dashboard.pages.side_by_side import Mark, Standing
 
@@ -60,8 +62,19 @@ class Groups:
         return {version: cls(rows) for version, rows in found.items()}
 
     def of_group(self, group: Group) -> Discrepancy | None:
-        """The discrepancy that a group counts in."""
-        return self.rows.get(group) or self.rows.get(FOLDED)
+        """The discrepancy that a group counts in: its own, or one that stands for many."""
+        place = group if group in self.rows else home(group, self.rows)
+        return self.rows[place] if place is not None else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """Differences that are counted together, in a discrepancy of several kinds."""
+
+    standing: Standing
+    #: How many of those that are marked; None for those that are not told apart.
+    number: int | None = None
+    discrepancy: Discrepancy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +86,8 @@ class Pair:
     outcome: Outcome
     #: Each difference of two results, or of two failures.
     marks: tuple[Mark, ...] = ()
+    #: What is counted together, beyond the kinds that are kept apart or told apart.
+    beyond: tuple[Beyond, ...] = ()
     #: The discrepancy of the one's failure where the other did not fail.
     failure: Discrepancy | None = None
     #: The outcome that is stored, where the rules of today would make another.
@@ -83,6 +98,11 @@ class Pair:
     def has_both_results(self) -> bool:
         """Whether both versions handled the order."""
         return self.outcome in (Outcome.AGREE, Outcome.DIFFER)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are more differences than are marked."""
+        return any(one.number is None for one in self.beyond)
 
     @property
     def counting(self) -> int:
@@ -140,12 +160,11 @@ def marks_of(
 def _mark(found: tuple[Any, int | None], rulebook: Rulebook, groups: Groups) -> Mark:
     difference, rule = found
     row = groups.of_group(group_of(difference))
+    standing = _standing(row, rule)
     if rule is not None:
-        standing, why = Standing.IGNORED, rulebook.reasons.get(rule, "")
-    elif row is not None and row.state in ACCEPTED:
-        standing, why = Standing.ACCEPTED, Decision(row.state).value.replace("_", " ")
+        why = rulebook.reasons.get(rule, "")
     else:
-        standing, why = Standing.OPEN, row.state if row is not None else ""
+        why = Decision(row.state).value.replace("_", " ") if row is not None else ""
     return Mark(
         difference=difference,
         standing=standing,
@@ -154,23 +173,53 @@ def _mark(found: tuple[Any, int | None], rulebook: Rulebook, groups: Groups) -> 
     )
 
 
+def _standing(row: Discrepancy | None, rule: int | None) -> Standing:
+    if rule is not None:
+        return Standing.IGNORED
+    accepted = row is not None and row.state in ACCEPTED
+    return Standing.ACCEPTED if accepted else Standing.OPEN
+
+
+def _beyond(marks: Sequence[Mark], judged: Judgement, groups: Groups) -> Iterator[Beyond]:
+    """What a pair shows in the discrepancies that are of several kinds."""
+    by_id = {row.pk: row for row in groups.rows.values()}
+    shared: Counter[tuple[int, Standing]] = Counter()
+    marked = set()
+    for mark in marks:
+        group = group_of(mark.difference)
+        marked.add(group)
+        row = by_id.get(mark.discrepancy or 0)
+        if row is not None and group_of_row(row) != group:
+            shared[row.pk, mark.standing] += 1
+    for (pk, standing), number in shared.items():
+        yield Beyond(standing=standing, number=number, discrepancy=by_id[pk])
+    for group, rule in judged.groups.items():
+        if group not in marked:
+            row = groups.of_group(group)
+            yield Beyond(standing=_standing(row, rule), discrepancy=row)
+
+
 def _pair(
     control: Observation, one: Observation, rulebook: Rulebook, groups: Groups, stored: str
 ) -> Pair:
     ends = ending(control), ending(one)
     judged = judge(*ends, rulebook.rules(one.version))
     marks: list[Mark] = []
+    beyond: list[Beyond] = []
     failure = None
     if judged.outcome in (Outcome.CANDIDATE_FAILED, Outcome.CONTROL_FAILED):
         failure = next((groups.of_group(group) for group in judged.groups), None)
     elif judged.outcome is not Outcome.MISSING:
         marks = marks_of(*ends, rulebook, one.version, groups)
+        beyond = list(_beyond(marks, judged, groups))
+    unmarked = [one.standing for one in beyond if one.number is None]
     return Pair(
         version=one.version,
         role=one.role,
         outcome=judged.outcome,
         marks=tuple(marks),
+        beyond=tuple(beyond),
         failure=failure,
         judged_as=stored.replace("_", " ") if stored and stored != judged.outcome else "",
-        numbers=Counter(mark.standing for mark in marks),
+        numbers=Counter([*(mark.standing for mark in marks), *unmarked]),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from dashboard.domain.comparing.judgement import Ending, Group, GroupKind, judge, values_at
@@ -26,9 +27,11 @@ from restaurant.launches import open_launch
 from restaurant.models import DarkVersion, Launch, Order
 
 #: Orders that the page lists, and what it shows of each.
-LISTED = 100
+LISTED = 50
 _VALUE_LENGTH = 120
 _ELSEWHERE = 3
+#: How often the page looks again while orders are under way, and while late answers can come.
+_SOON_S, _LATER_S = 1, 10
 #: Replays of one discrepancy that its page lists.
 _PAST = 10
 
@@ -100,7 +103,8 @@ def page_context(replay: Replay, asked: str, now: datetime) -> dict[str, Any]:
         "replay": replay,
         "discrepancy": about,
         "launch": launch,
-        "role": _role(replay),
+        **_part(replay),
+        "poll": poll_s(replay, now),
         "carried": about.launch != replay.launch,
         "found": found,
         "lacking": lacking(found, about.path),
@@ -115,10 +119,26 @@ def page_context(replay: Replay, asked: str, now: datetime) -> dict[str, Any]:
     }
 
 
+def poll_s(replay: Replay, now: datetime) -> int | None:
+    """How long until the page looks again; None once no answer can come any more.
+
+    What was sent and not answered may still be answered while its message lies in the version's
+    queue, and for a deadline more, in which the kitchen that took it last may work.
+    """
+    if replay.finished_at is None:
+        return _SOON_S
+    lives = timedelta(
+        milliseconds=settings.ENVIRONMENT.limits.dark_queue_ttl_ms,
+        seconds=settings.ENVIRONMENT.deadline_s,
+    )
+    unanswered = replay.replayed_orders.filter(state=ReplayState.MISSING, sent_at__gt=now - lives)
+    return _LATER_S if unanswered.exists() else None
+
+
 def lacking(found: Summary, path: str) -> list[str]:
     """What keeps a replay from being evidence, each with its number."""
     return [
-        f"{number} {words}"
+        f"{number:,} {words}"
         for number, words in (
             (found.still_shows, _words(found.still_shows, "still shows it", "still show it")),
             (found.fail_otherwise, _words(found.fail_otherwise, "now fails", "now fail")),
@@ -128,9 +148,13 @@ def lacking(found: Summary, path: str) -> list[str]:
     ]
 
 
-def _role(replay: Replay) -> str:
-    dark = DarkVersion.objects.filter(launch=replay.launch, version=replay.version)
-    return dark.values_list("role", flat=True).first() or Role.CANDIDATE
+def _part(replay: Replay) -> dict[str, Any]:
+    """The version's part in the launch, and its place among the versions, the control first."""
+    dark = list(DarkVersion.objects.filter(launch=replay.launch))
+    at = next((at for at, one in enumerate(dark) if one.version == replay.version), None)
+    if at is None:
+        return {"role": Role.CANDIDATE, "place": None}
+    return {"role": dark[at].role, "place": at + 1}
 
 
 def _words(number: int, one: str, several: str) -> str:

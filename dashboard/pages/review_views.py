@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import Resolver404, resolve, reverse
+from django.utils.encoding import iri_to_uri
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
@@ -28,8 +30,9 @@ _LIST, _PAGE = "discrepancies", "discrepancy"
 def review(request: HttpRequest) -> HttpResponse:
     """Decide, and show the page that it was decided on as it then is."""
     form = ReviewForm(request.POST)
+    here = _here(request)
     if not form.is_valid():
-        return _refused(request, form, status=422)
+        return _refused(request, form, here, status=422)
     try:
         decide(
             form.seen,
@@ -40,14 +43,13 @@ def review(request: HttpRequest) -> HttpResponse:
         )
     except ReviewRefused as refused:
         form.add_error(None, _sentence(str(refused)))
-        return _refused(request, form, status=422)
+        return _refused(request, form, here, status=422)
     except ReviewConflict as conflict:
-        return _refused(request, form, status=409, changed=conflict.changed)
-    return _done(request)
+        return _refused(request, form, here, status=409, changed=conflict.changed)
+    return _done(request, here)
 
 
-def _done(request: HttpRequest) -> HttpResponse:
-    here = _here(request)
+def _done(request: HttpRequest, here: str) -> HttpResponse:
     if "HX-Request" not in request.headers:
         return HttpResponse(status=303, headers={"Location": here})
     target = request.headers.get("HX-Target", "")
@@ -65,10 +67,14 @@ def _done(request: HttpRequest) -> HttpResponse:
 
 
 def _refused(
-    request: HttpRequest, form: ReviewForm, *, status: int, changed: Sequence[Discrepancy] = ()
+    request: HttpRequest,
+    form: ReviewForm,
+    here: str,
+    *,
+    status: int,
+    changed: Sequence[Discrepancy] = (),
 ) -> HttpResponse:
     """The page again, with what was typed, why nothing was written, and how things stand now."""
-    here = _here(request)
     target = request.headers.get("HX-Target", "")
     pk = _page_of(here) or (changed[0].pk if changed and not _is_list(here) else None)
     if pk is None:
@@ -84,11 +90,13 @@ def _refused(
 
 
 def _here(request: HttpRequest) -> str:
-    """The page of this site that the decision came from, else the list."""
+    """The page of this site that the decision came from, as a header can name it, else the list."""
     asked = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(asked, allowed_hosts=None) and asked.startswith("/"):
-        return asked
-    return reverse(_LIST)
+    is_ours = url_has_allowed_host_and_scheme(asked, allowed_hosts=None) and asked.startswith("/")
+    # What does not survive as text (half a character, a line's end) is no address of ours.
+    if not is_ours or any(unicodedata.category(sign) in ("Cc", "Cs") for sign in asked):
+        return reverse(_LIST)
+    return iri_to_uri(asked) or reverse(_LIST)
 
 
 def _query(here: str) -> QueryDict:

@@ -11,6 +11,7 @@ from django import forms
 
 from dashboard.domain.comparing.rules import Rule, RuleError, Treatment
 from dashboard.pages.rule_words import TREATMENTS
+from restaurant.models import DarkVersion
 
 #: Fields that say what the rule does; the others say why, and until when.
 _DRAFT = ("path", "treatment", "version", "absolute", "relative", "key", "pattern", "replacement")
@@ -52,6 +53,10 @@ class RuleForm(forms.Form):
         if any(name in self.errors for name in _DRAFT):
             return self.cleaned_data
         given = self.cleaned_data
+        version = given["version"]
+        if version and not DarkVersion.objects.filter(version=version).exists():
+            self.add_error("version", f"No launch has a dark version {version}.")
+            return given
         treatment = Treatment(given["treatment"])
         fields = {"absolute", "relative"} if treatment is Treatment.TOLERANCE else set()
         if treatment is Treatment.KEYED:
@@ -69,6 +74,13 @@ class RuleForm(forms.Form):
         except RuleError as error:
             self.refuse(error)
         return self.cleaned_data
+
+    def says_why(self) -> bool:
+        """Whether there is a reason, which a rule must have to be saved; says so if not."""
+        if self.cleaned_data.get("reason"):
+            return True
+        self.add_error("reason", "Say why: whoever finds the rule later will ask.")
+        return False
 
     def refuse(self, error: RuleError) -> None:
         """Say at its field what is wrong."""

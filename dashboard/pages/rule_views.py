@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -17,6 +18,7 @@ from dashboard.domain.comparing.rules import RuleError, Treatment
 from dashboard.models import Rejudging, Rule
 from dashboard.observing.rulebook import end_rule, make_rule, stored_rules
 from dashboard.pages.examples import described
+from dashboard.pages.launches import asked_launch
 from dashboard.pages.rule_forms import RuleForm
 from dashboard.reviewing import rejudging
 from dashboard.reviewing.preview import preview
@@ -24,6 +26,8 @@ from restaurant.models import Launch
 
 #: Rules that are over, on the list.
 _PAST = 100
+#: Launches to choose from.
+_LAUNCHES = 30
 
 
 @require_safe
@@ -42,20 +46,21 @@ def rules(request: HttpRequest) -> HttpResponse:
 @access_by(RULE)
 def rule_new(request: HttpRequest) -> HttpResponse:
     """A new rule: first what it would hide, then its place in force."""
-    launch = newest_launch()
     if request.method != "POST":
+        launch = asked_launch(request)
         given = {
             "path": request.GET.get("path", ""),
             "version": request.GET.get("version", ""),
             "treatment": request.GET.get("treatment") or Treatment.IGNORE.value,
         }
         return _rule_page(request, RuleForm(initial=given), launch)
+    launch = _launch(request.POST["launch"]) if request.POST.get("launch") else newest_launch()
     form = RuleForm(request.POST)
     saving = request.POST.get("action") == "save"
     if form.is_valid() and saving and form.was_previewed:
         made = _make(form, request)
         if made is not None:
-            return _to(request, made)
+            return _to(request, made, launch)
     return _rule_page(request, form, launch, saving=saving)
 
 
@@ -65,7 +70,7 @@ def rule_new(request: HttpRequest) -> HttpResponse:
 def rule(request: HttpRequest, pk: int) -> HttpResponse:
     """One rule: what it does, why, on whose word, and how to apply it to the past."""
     found = get_object_or_404(Rule, pk=pk)
-    launch = newest_launch()
+    launch = asked_launch(request)
     latest = Rejudging.objects.filter(launch=launch.id).first() if launch else None
     since = max(filter(None, (found.created_at, found.ended_at)))
     covers = latest is not None and latest.requested_at >= since
@@ -73,6 +78,7 @@ def rule(request: HttpRequest, pk: int) -> HttpResponse:
         "rule": found,
         "in_force": found in stored_rules(timezone.now()),
         "launch": launch,
+        "launches": _launches(),
         "rejudging": latest if covers else None,
         "progress": rejudging.progress(latest) if latest is not None and covers else 0,
         "may_rule": may(request.user, RULE),
@@ -123,7 +129,7 @@ def _progress(request: HttpRequest, found: Rejudging) -> HttpResponse:
 
 def _make(form: RuleForm, request: HttpRequest) -> Rule | None:
     """Store the draft; None when that was refused, which is then said in the form."""
-    if form.draft is None:
+    if form.draft is None or not form.says_why():
         return None
     try:
         return make_rule(
@@ -144,6 +150,7 @@ def _rule_page(
     context: dict[str, Any] = {
         "form": form,
         "launch": launch,
+        "launches": _launches(),
         "saving": saving,
         "versions": _versions(launch, form["version"].value()),
     }
@@ -163,11 +170,19 @@ def _rule_page(
     return render(request, template, context, status=422 if form.errors else 200)
 
 
-def _to(request: HttpRequest, made: Rule) -> HttpResponse:
-    answer = redirect("rule", pk=made.pk)
+def _to(request: HttpRequest, made: Rule, launch: Launch | None) -> HttpResponse:
+    """To the rule, and there to the launch over whose past it was previewed."""
+    page = reverse("rule", args=[made.pk])
+    if launch is not None and launch != newest_launch():
+        page += f"?launch={launch.id}"
     if "HX-Request" in request.headers:
-        return HttpResponse(headers={"HX-Redirect": answer.headers["Location"]})
-    return answer
+        return HttpResponse(headers={"HX-Redirect": page})
+    return redirect(page)
+
+
+def _launches() -> list[Launch]:
+    """Those over whose past a rule can be previewed and applied, the newest first."""
+    return list(Launch.objects.order_by("-started_at")[:_LAUNCHES])
 
 
 def _versions(launch: Launch | None, asked: str | None) -> list[str]:

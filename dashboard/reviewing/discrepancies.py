@@ -41,6 +41,8 @@ class Row:
     carried: bool = False
     #: False for a baseline's, which is noise and counts against nobody.
     of_candidate: bool = True
+    #: Its version's place among the launch's versions, of which the control is the first.
+    place: int | None = None
 
     @property
     def count(self) -> int:
@@ -62,6 +64,11 @@ class Row:
         """Whether the pairs that show it count against the version."""
         return self.of_candidate and self.count > 0 and self.discrepancy.state not in ACCEPTED
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is open work though no pair counts: a bug that the launch does not show."""
+        return self.of_candidate and not self.count and self.discrepancy.state == Decision.BUG
+
 
 def _rate(count: int, pairs: int) -> float | None:
     return count / pairs if pairs else None
@@ -76,8 +83,8 @@ def listed(
     text: str = "",
     at_most: int = 200,
 ) -> list[Row]:
-    """What a launch shows, what counts against the version first, then by number of pairs; bugs
-    of earlier launches which it has not shown yet come last.
+    """What a launch shows, what counts against the version first, by number of pairs; then bugs
+    that it does not show, among them those of earlier launches; last what is decided or ignored.
 
     Of one version, or of all candidates; of these states, this kind, with this text in its path.
     """
@@ -113,6 +120,14 @@ def rows_of(discrepancies: Iterable[Discrepancy]) -> Iterator[Row]:
             noise = Discrepancy.objects.filter(launch=row.launch, version__in=baselines)
             scales[row.launch] = _Scale.of(row.launch, roles, noise)
         yield scales[row.launch].weigh(row)
+
+
+def is_carried(launch: UUID, row: Discrepancy) -> bool:
+    """Whether it is a bug of an earlier launch which this one has not shown yet."""
+    if row.state != Decision.BUG or row.launch == launch:
+        return False
+    candidates = _of(_roles(launch), Role.CANDIDATE)
+    return row.version in candidates and row in _carried(launch, [row.version])
 
 
 def open_count(launch: UUID) -> int:
@@ -181,6 +196,7 @@ class _Scale:
             noise_pairs=sum(self.pairs.get(version, 0) for version in baselines),
             carried=carried,
             of_candidate=self.roles.get(row.version) is not Role.BASELINE,
+            place=next((at for at, of in enumerate(self.roles, 1) if of == row.version), None),
         )
 
 
@@ -195,11 +211,11 @@ def _is_there(row: Discrepancy) -> bool:
 
 def _weight(row: Row) -> tuple[bool, bool, int, int, int]:
     one = row.discrepancy
-    return not row.counts_against, row.carried, -row.count, -one.ignored, one.pk
+    return not row.counts_against, not row.waits, -row.count, -one.ignored, one.pk
 
 
 def _roles(launch: UUID) -> dict[str, Role]:
-    """The dark versions of a launch."""
+    """The dark versions of a launch, in the order in which they stand everywhere."""
     rows = DarkVersion.objects.filter(launch=launch).values_list("version", "role")
     return {version: Role(role) for version, role in rows}
 

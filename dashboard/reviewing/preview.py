@@ -14,9 +14,10 @@ from uuid import UUID
 from dashboard.domain.comparing.comparison import Difference
 from dashboard.domain.comparing.judgement import Group, GroupKind, differences, group_of
 from dashboard.domain.comparing.rules import Rule, Rules
-from dashboard.domain.outcome import Outcome
-from dashboard.models import Comparison, Discrepancy, Signature
-from dashboard.observing.grouping import FOLDED
+from dashboard.domain.outcome import Outcome, State, cell
+from dashboard.models import Comparison, Discrepancy, Signature, Tally
+from dashboard.observing import grouping
+from dashboard.observing.placing import group_of_row, known_row, places_of
 from dashboard.observing.rosters import read_roster
 from dashboard.observing.rulebook import current_rules
 from dashboard.observing.stored_pairs import StoredPair, judged_anew
@@ -34,6 +35,11 @@ _READ_FOR_ONE = 5
 #: No rule concerns these.
 _FAILURES = (GroupKind.FAILED, GroupKind.CONTROL_FAILED)
 _OUTCOMES = (Outcome.DIFFER, Outcome.BOTH_FAILED)
+#: Where a matrix counts the pairs with these outcomes.
+_CELLS = (
+    cell(State.HANDLED, State.HANDLED, Outcome.DIFFER),
+    cell(State.FAILED, State.FAILED, Outcome.BOTH_FAILED),
+)
 
 
 @dataclass
@@ -70,15 +76,18 @@ def preview(launch: UUID, draft: Rule, now: datetime, *, at_most: int = MAX_LOOK
     looking = _Looking(launch, versions, draft)
     rules = {of: Rules.of((*current_rules(now), draft), of) for of in versions}
     until = time.monotonic() + MAX_S
-    newest = islice(_newest(launch, versions), _READ_FOR_ONE * at_most)
-    while looking.found.looked < at_most and time.monotonic() < until:
-        if not (read := list(islice(newest, _CHUNK))):
+    newest = _newest(launch, versions)
+    left = _READ_FOR_ONE * at_most
+    while looking.found.looked < at_most and left > 0 and time.monotonic() < until:
+        read = list(islice(newest, min(_CHUNK, left)))
+        if not read:
             break
+        left -= len(read)
         chunk = [one for one in read if one.signature is not None]
         for pair in judged_anew(chunk, roster.control, rules):
             looking.look(pair)
         looking.found.looked += len(chunk)
-    return looking.conclusion()
+    return looking.conclusion(is_all=next(newest, None) is None)
 
 
 class _Looking:
@@ -87,7 +96,14 @@ class _Looking:
     def __init__(self, launch: UUID, versions: Sequence[str], draft: Rule) -> None:
         self._draft = draft
         rows = Discrepancy.objects.filter(launch=launch, version__in=versions)
-        self._rows = {(row.version, Group(GroupKind(row.kind), row.path)): row for row in rows}
+        self._by_id = {row.pk: row for row in rows}
+        self._rows: dict[str, dict[Group, Discrepancy]] = {version: {} for version in versions}
+        for row in self._by_id.values():
+            self._rows[row.version][group_of_row(row)] = row
+        self._places = {
+            version: places_of(rows, grouping.MAX_DISCREPANCIES)
+            for version, rows in self._rows.items()
+        }
         self._shift: Counter[int] = Counter()
         self._examples: defaultdict[Group, list[tuple[UUID, Difference]]] = defaultdict(list)
         self.found = Preview(of=self._stored(launch, versions))
@@ -102,11 +118,12 @@ class _Looking:
         self._shift.update(now)
         self._keep_examples(pair)
 
-    def conclusion(self) -> Preview:
-        """What was found, with the discrepancies by weight."""
+    def conclusion(self, *, is_all: bool) -> Preview:
+        """What was found, with the discrepancies by weight; ``is_all``: in all pairs there are."""
         found = self.found
-        found.complete = found.looked >= found.of
-        fewer = [row for row in self._rows.values() if self._shift[row.pk] < 0]
+        found.complete = is_all
+        found.of = found.looked if is_all else max(found.of, found.looked)
+        fewer = [row for row in self._by_id.values() if self._shift[row.pk] < 0]
         for row in sorted(fewer, key=lambda row: (self._shift[row.pk], row.pk)):
             if row.count + self._shift[row.pk] <= 0:
                 found.vanishing.append(row)
@@ -118,24 +135,35 @@ class _Looking:
         return found
 
     def _stored(self, launch: UUID, versions: Sequence[str]) -> int:
-        """How many pairs have differences that rules can concern, from the signatures' counts."""
-        failures = {row.pk for row in self._rows.values() if row.kind in _FAILURES}
+        """How many pairs have differences that rules can concern, from what is counted.
+
+        Of a folded signature, and of what is folded with failures, it is not known which of its
+        pairs failed: there are no more than the matrices have.
+        """
+        failures = {row.pk for row in self._by_id.values() if row.kind in _FAILURES}
         rows = Signature.objects.filter(launch=launch, version__in=versions, pairs__gt=0)
-        return sum(
+        shown = sum(
             pairs
             for counted, folded, pairs in rows.values_list("counted", "folded", "pairs")
             if folded or set(counted) - failures
         )
+        tallies = Tally.objects.filter(launch=launch, version__in=versions)
+        matrices = tallies.values_list("matrix", flat=True)
+        most: int = sum(matrix.get(of, 0) for matrix in matrices for of in _CELLS)
+        return min(shown, most)
 
     def _counted(self, pair: StoredPair) -> set[int]:
         """The discrepancies that the pair would count; those that it would make are not known."""
         of = pair.shown.version
-        rows = [
-            self._rows.get((of, group)) or self._rows.get((of, FOLDED))
-            for group, rule in pair.shown.judgement.groups.items()
-            if rule is None
-        ]
-        return {row.pk for row in rows if row is not None}
+        rows = self._rows[of]
+        counted: set[int] = set()
+        for group, rule in pair.shown.judgement.groups.items():
+            if rule is None:
+                row = known_row(group, rows, pair.was, self._by_id)
+                if row is None:
+                    row = rows.get(self._places[of].place(group, counts=True))
+                counted.update([row.pk] if row is not None else ())
+        return counted
 
     def _keep_examples(self, pair: StoredPair) -> None:
         shown, mine = pair.shown, self._draft.id

@@ -1,5 +1,5 @@
-"""Judges a launch's stored pairs anew, by the rules in force: asked for by a person, done by the
-observer a chunk at a time, each under the lock under which it records.
+"""Judges a launch's stored pairs anew, by the rules in force when a person asked for it. The
+observer does it a chunk at a time, each under the lock under which it records.
 
 A chunk is one transaction: whoever is stopped between two goes on with the next one.
 """
@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from dashboard.domain.outcome import Outcome, cell
-from dashboard.models import Comparison, Rejudging, Rule, Tally
+from dashboard.models import Comparison, Rejudging, Tally
 from dashboard.observing.grouping import Groups
 from dashboard.observing.halving import first_id_from
 from dashboard.observing.rosters import Roster, read_roster
-from dashboard.observing.rulebook import rules_in_force
+from dashboard.observing.rulebook import compiled, rules_by_id, stored_rules
 from dashboard.observing.signatures import Members, Signatures
 from dashboard.observing.stored_pairs import StoredPair, judged_anew
 from restaurant.models import Launch
@@ -33,21 +33,26 @@ _CLOCKS_DIFFER = timedelta(minutes=10)
 def request(launch: UUID, *, author: str, now: datetime) -> Rejudging:
     """Ask for a launch's pairs to be judged anew; one that is under way is given instead.
 
-    It begins anew, though, when rules were made or ended since it was asked for.
+    It begins anew, though, when other rules are in force than those it was asked for.
     """
     with transaction.atomic():
         # With the tallies locked nothing is being recorded: what has no id yet will be judged by
         # the rules that are in force now.
         _locked_tallies(launch)
         start, until = _start(launch), _newest()
+        rules = [rule.pk for rule in stored_rules(now)]
         running = _unfinished().select_for_update().filter(launch=launch).first()
         if running is None:
             return Rejudging.objects.create(
-                launch=launch, requested_by=author, requested_at=now, cursor=start, until=until
+                launch=launch,
+                requested_by=author,
+                requested_at=now,
+                rules=rules,
+                cursor=start,
+                until=until,
             )
-        since = running.requested_at
-        if Rule.objects.filter(Q(created_at__gte=since) | Q(ended_at__gte=since)).exists():
-            running.requested_by, running.requested_at = author, now
+        if running.rules != rules:
+            running.requested_by, running.requested_at, running.rules = author, now, rules
             running.cursor, running.until = start, until
             running.judged = running.changed = 0
             running.save()
@@ -121,9 +126,11 @@ def _judge(
     if known is None or not comparisons:
         return
     roster = read_roster(known)
-    pairs = judged_anew(comparisons, roster.control, rules_in_force(_dark(roster), now))
+    asked_for = rules_by_id(rejudging.rules)
+    rules = {version: compiled(asked_for, version) for version in _dark(roster)}
+    pairs = judged_anew(comparisons, roster.control, rules)
     groups, signatures = Groups(launch, now), Signatures(launch)
-    groups.find([pair.shown for pair in pairs], also={pk for pair in pairs for pk in pair.was.all})
+    groups.find([pair.shown for pair in pairs], [pair.was for pair in pairs])
     members = [groups.count(pair.shown, pair.was) for pair in pairs]
     groups.save()
     changed = [

@@ -87,7 +87,7 @@ class Summary:
         """What it proves, in a sentence without an end."""
         builds = " and ".join(build or "without a name" for build in self.builds)
         several = "build" if len(self.builds) == 1 else "builds"
-        return f"{self.agree} of {self.orders} orders agree in {several} {builds}"
+        return f"{self.agree:,} of {self.orders:,} orders agree there in {several} {builds}"
 
 
 def request_replay(

@@ -12,6 +12,8 @@ from datetime import datetime
 
 from django.db import transaction
 
+from dashboard.domain.comparing.folding import holds_anything
+from dashboard.domain.comparing.judgement import Group, GroupKind
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Replay, Review, Tally
 from dashboard.reviewing.proof import missing_proof
@@ -21,6 +23,8 @@ from kitchen_worker.contract.messages import utc_now
 AT_ONCE = 500
 #: Longest note, in characters.
 MAX_NOTE = 4000
+#: What is accepted by a person's word; fixed is, on evidence.
+_ACCEPTING = (Decision.BY_DESIGN, Decision.NOISE)
 _LARGEST_ID = 2**63 - 1
 _LARGEST_REVISION = 2**31 - 1
 
@@ -94,6 +98,7 @@ def review(
         if replay is not None and (reason := missing_proof(rows[0], replay)):
             raise ReviewRefused(reason)
         changing = [row for row in rows if note or row.state != decision]
+        _check_seen(changing, decision)
         _decide(changing, decision, note=note, author=author, replay=replay, now=now)
         if replay is not None:
             others = _same_bug(rows[0], replay)
@@ -127,6 +132,18 @@ def _locked(revisions: dict[int, int]) -> list[Discrepancy]:
     if changed := [row for row in rows if row.revision != revisions[row.pk]]:
         raise ReviewConflict(changed)
     return rows
+
+
+def _check_seen(rows: Iterable[Discrepancy], decision: Decision) -> None:
+    """Refuse to accept what nobody can have seen: whatever else may come to differ."""
+    if decision not in _ACCEPTING:
+        return
+    for row in rows:
+        if holds_anything(Group(GroupKind(row.kind), row.path)):
+            raise ReviewRefused(
+                f"“{row.path}” stands for whatever else differs, also for what nobody has seen "
+                "yet: look at its examples, and make a rule for what is known"
+            )
 
 
 def _decide(

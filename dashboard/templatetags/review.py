@@ -66,6 +66,19 @@ def as_json(value: Any) -> str:
 
 
 @register.filter
+def count(number: int | None) -> str:
+    """A number of things as it is read: ``1,204``."""
+    return wording.count(number)
+
+
+@register.filter
+def cut(text: str, length: int) -> str:
+    """A text as far as a line has room for it."""
+    text = str(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+@register.filter
 def words(name: str) -> str:
     """A state or a kind as it is read: ``by design`` for ``by_design``."""
     return str(name).replace("_", " ")

@@ -14,12 +14,14 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from dashboard.domain.decision import Decision
-from dashboard.models import Discrepancy, Observation, Review
+from dashboard.models import Discrepancy, Observation, Review, Tally
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import read_roster
 from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.tests.making import a_discrepancy
 from kitchen_worker.contract.messages import EventKind, Failure
+from restaurant.launches import end_launch
 from restaurant.models import DarkVersion, Launch
 
 pytestmark = pytest.mark.django_db
@@ -455,3 +457,93 @@ def test_one_order_that_failed_leads_to_its_discrepancy(client: Client) -> None:
 
     assert page_of(only()) in page
     assert "where the control handled the order" in page
+
+
+def test_a_long_list_is_read_by_pages_and_exported_as_a_whole(client: Client) -> None:
+    launch = a_launch()
+    for number in range(60):
+        a_discrepancy(launch.id, f"p{number:02}", count=100 - number)
+
+    first, second = shown(client, LIST), shown(client, f"{LIST}?page=2&kind=value")
+
+    assert (len(paths(first)), paths(second)) == (50, [f"p{number}" for number in range(50, 60)])
+    assert "51 to 60 of 60" in re.sub(r"<[^>]+>", "", second)
+    assert f'href="{LIST}?page=2"' in first
+    assert f'href="{LIST}?kind=value"' in second
+    assert paths(shown(client, f"{LIST}?page=99")) == paths(shown(client, f"{LIST}?page=2"))
+    file = client.get(f"{LIST}export/jsonl/?page=2")
+    assert len(b"".join(file.streaming_content).splitlines()) == 60  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r\n", "\0", "\x7f", "\x85"])
+@pytest.mark.usefixtures("ada")
+def test_a_way_back_that_no_header_can_name_leads_to_the_list(client: Client, sign: str) -> None:
+    row = a_discrepancy(a_launch().id)
+
+    fields = {"seen": f"{row.pk}:0", "decision": "bug", "next": f"/dashboard/{sign}X-Evil: 1"}
+    response = client.post(REVIEW, fields)
+
+    assert (response.status_code, response["Location"]) == (303, LIST)
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_way_back_in_any_script_is_quoted(client: Client) -> None:
+    row = a_discrepancy(a_launch().id)
+
+    response = client.post(
+        REVIEW, {"seen": f"{row.pk}:0", "decision": "bug", "next": f"{LIST}?text=größe"}
+    )
+
+    assert response["Location"] == f"{LIST}?text=gr%C3%B6%C3%9Fe"
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_rule_for_what_the_baseline_shows_too_is_for_every_version(client: Client) -> None:
+    launch = a_launch()
+    differ(launch, {"cook": "Ana", "total": 1}, {"cook": "Bo", "total": 2})
+    differ(launch, {"cook": "Ana"}, {"cook": "Bo"}, "vlatest-b")
+    rows = {row.path: row for row in Discrepancy.objects.filter(version="vnext")}
+
+    assert "rules/new/?path=cook&treatment=ignore" in shown(client, page_of(rows["cook"]))
+    assert "path=total&version=vnext&treatment" in shown(client, page_of(rows["total"]))
+
+
+def test_a_bug_that_is_carried_over_says_so_instead_of_counting(client: Client) -> None:
+    launch = a_launch()
+    differ(launch, {"total": 1}, {"total": 2})
+    row = only()
+    review([Seen(row.pk, 0)], Decision.BUG, note="", author="ada")
+    assert "It counts against vnext" in text(client.get(page_of(row)))
+    end_launch(launch)
+    later = a_launch(name="December", started_at=START + timedelta(days=9))
+
+    said = text(client.get(page_of(row)))
+
+    assert "A bug of November that December has not shown yet" in said
+    assert "counts against" not in said
+    assert 'data-discrepancy="1" data-state="bug" data-role' in shown(client, LIST).replace(
+        str(row.pk), "1"
+    )
+    differ(later, {"total": 1}, {"total": 2})
+    assert "has not shown yet" not in text(client.get(page_of(row)))
+
+
+def test_a_second_candidate_has_its_own_mark(client: Client) -> None:
+    launch = a_launch()
+    DarkVersion.objects.create(launch=launch, version="vother", role="candidate", percent=100)
+    differ(launch, {"total": 1}, {"total": 2}, "vother")
+
+    assert '<span class="version" data-role="candidate" data-place="2">' in shown(
+        client, page_of(only())
+    )
+    assert 'class="of version" data-role="candidate" data-place="2"' in shown(client, LIST)
+
+
+def test_numbers_are_read_in_thousands(client: Client) -> None:
+    launch = a_launch()
+    differ(launch, {"total": 1}, {"total": 2})
+    Discrepancy.objects.update(count=12345, ignored=6789)
+    Tally.objects.filter(version="vnext").update(pairs=23456)
+
+    assert "12,345 of 23,456" in text(client.get(page_of(only())))
+    assert "12,345 +6,789 ignored" in text(client.get(LIST))

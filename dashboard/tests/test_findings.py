@@ -18,6 +18,7 @@ from dashboard.observing.recording import Silence, record_events, record_silence
 from dashboard.observing.rosters import read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import EventKind, Failure
+from restaurant.launches import end_launch
 from restaurant.models import Launch, Order
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +149,7 @@ def test_the_weightiest_come_first_and_what_is_accepted_last(
 
     built = frame(launch)
     assert [one["path"] for one in built["discrepancies"]] == ["note", "total_price", "minutes"]
-    assert built["kinds"] == {"counting": 2, "decided": 1}
+    assert built["kinds"] == {"counting": 2, "carried": 0, "decided": 1}
     assert built["open"] == 2
     monkeypatch.setattr(findings, "SHOWN", 1)
     built = frame(launch)
@@ -181,7 +182,7 @@ def test_what_a_rule_ignores_is_accepted_in_its_row(launch: Launch) -> None:
     assert cell(built, order) == {"outcome": "agree", "differs": [], "more": 0, "accepted": 1}
     (found,) = built["discrepancies"]
     assert (found["count"], found["ignored"]) == (0, 1)
-    assert built["kinds"] == {"counting": 0, "decided": 1}
+    assert built["kinds"] == {"counting": 0, "carried": 0, "decided": 1}
 
 
 def test_the_lens_for_differing_orders_shows_those_that_count(launch: Launch) -> None:
@@ -224,3 +225,18 @@ def test_pairs_beyond_the_signatures_that_are_told_apart_are_still_seen(
     built = frame(launch, Lens.DIFFERING)
     assert [row["number"] for row in built["rows"]] == [folded.pk]
     assert cell(built, folded)["differs"] == ["note"]
+
+
+def test_a_bug_carried_over_is_open_work_and_not_decided(launch: Launch) -> None:
+    pair(launch, total_price="6.99")
+    decide("total_price", Decision.BUG)
+    end_launch(launch)
+    later = a_launch(started_at=timezone.now())
+    pair(later, minutes=9)
+    pair(later, cook="Farid")
+    Discrepancy.objects.filter(launch=later.id, path="cook").update(state=Decision.NOISE)
+
+    built = frame(later)
+
+    assert built["kinds"] == {"counting": 1, "carried": 1, "decided": 1}
+    assert built["open"] == built["kinds"]["counting"] + built["kinds"]["carried"]

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from dashboard.domain.comparing.folding import FOLDED, MAX_SIBLINGS
 from dashboard.domain.decision import Decision
 from dashboard.domain.outcome import Outcome
 from dashboard.models import Comparison, Discrepancy, Example, Review, Rule, Signature, Tally
@@ -167,7 +168,7 @@ def test_beyond_the_bound_new_kinds_of_difference_fold_into_one(
     for number in range(6):
         record_pair(roster, {f"f{number}": 1, f"g{number}": 1}, {f"f{number}": 2, f"g{number}": 2})
     assert len(counts()) == 4
-    assert counts()["other", grouping.FOLDED.path] == (5, 0)
+    assert counts()["other", FOLDED.path] == (5, 0)
 
 
 def test_beyond_the_bound_pairs_keep_what_they_show_beside_the_folded_signature(
@@ -192,8 +193,59 @@ def test_a_thousand_paths_in_one_batch_cost_a_bounded_number_of_rows(roster: Ros
         an_event(roster.launch, order, "vnext", result=narrow),
     ]
     record_events(roster, events, NOW)
-    assert Discrepancy.objects.count() <= grouping.MAX_DISCREPANCIES + 1
+    # The first siblings, one for the others, and one for what is not told apart.
+    assert Discrepancy.objects.count() == MAX_SIBLINGS + 2
     assert Signature.objects.get().pairs == 1
+
+
+def test_documents_that_are_keyed_by_data_do_not_hide_what_comes_after_them(
+    roster: Roster,
+) -> None:
+    wide = {f"p{number}": number for number in range(3000)}
+    for start in range(0, 3000, 500):
+        some = {key: wide[key] for key in list(wide)[start:]}
+        record_pair(roster, {"total_price": 1}, {"total_price": 1, **some})
+        ours, theirs = ({key: {"price": price} for key in some} for price in (1, 2))
+        record_pair(roster, {"by_id": ours}, {"by_id": theirs})
+    assert counts()["extra", "*"] == (6, 0)
+    assert counts()["value", "by_id.*.price"] == (6, 0)
+    record_pair(roster, {"total_price": 1}, {"total_price": 2})
+    assert counts()["value", "total_price"] == (1, 0)
+    assert ("other", FOLDED.path) not in counts()
+
+
+def test_a_folded_discrepancy_counts_a_pair_once_and_shows_what_belongs_to_it(
+    roster: Roster,
+) -> None:
+    Rule.objects.create(
+        path="meta.*1", treatment="ignore", reason="known", author="ada", created_at=START
+    )
+    keys = [f"k{number:02}" for number in range(50)]
+    order = record_pair(roster, {"meta": {}, "a": 1}, {"meta": dict.fromkeys(keys, 7), "a": 2})
+    folded = Discrepancy.objects.get(path="meta.*")
+    assert (folded.kind, folded.count, folded.ignored) == ("extra", 1, 0)
+    assert (folded.control_value, folded.version_value) == ("", "7")
+    assert Example.objects.filter(discrepancy=folded).get().order == order
+    record_pair(roster, {"meta": {}}, {"meta": {"kz1": 1}})
+    # A rule for a key is asked about this key. It is one of few that are ignored.
+    assert counts()["extra", "meta.kz1"] == (0, 1)
+    Rule.objects.update(path="meta.k*")
+    record_pair(roster, {"meta": {}}, {"meta": dict.fromkeys([f"n{n}" for n in range(30)], 7)})
+    record_pair(roster, {"meta": {}}, {"meta": dict.fromkeys([f"k{n}x" for n in range(30)], 7)})
+    assert counts()["extra", "meta.*"] == (2, 1)
+
+
+def test_what_is_emptied_and_undecided_holds_no_room(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", 3)
+    record_pair(roster, {"a": 1, "b": 1, "c": 1}, {"a": 2, "b": 2, "c": 2})
+    Discrepancy.objects.filter(path__in="ab").update(count=0, ignored=5)
+    Discrepancy.objects.filter(path="a").update(state=Decision.BUG, revision=1)
+    record_pair(roster, {"d": 1}, {"d": 2})
+    record_pair(roster, {"e": 1}, {"e": 2})
+    assert counts()["value", "d"] == (1, 0)
+    assert counts()["other", FOLDED.path] == (1, 0)
 
 
 def test_examples_are_a_reservoir_and_not_the_first_ones(roster: Roster) -> None:

@@ -143,7 +143,12 @@ def _counted(launch: Launch) -> Discrepancy:
     ):
         pairs = 0 if role == "control" else ORDERS
         Tally.objects.create(
-            launch=launch.pk, version=version, role=role, pairs=pairs, orders=ORDERS
+            launch=launch.pk,
+            version=version,
+            role=role,
+            pairs=pairs,
+            orders=ORDERS,
+            matrix={"differ": pairs // 10},
         )
     found = a_discrepancy(launch.pk, count=ORDERS // 10)
     for number in range(199):

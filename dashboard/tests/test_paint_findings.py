@@ -34,7 +34,7 @@ def a_discrepancy(**fields: Any) -> dict[str, Any]:
 
 
 def painted(*rows: dict[str, Any]) -> paint_findings.Findings:
-    kinds = {"counting": 9, "decided": 2}
+    kinds = {"counting": 9, "carried": 1, "decided": 2}
     return paint_findings.findings({"discrepancies": rows, "kinds": kinds, "at": 1240.0})
 
 

@@ -125,6 +125,21 @@ def test_pairs_that_failed_have_no_part_in_it(roster: Roster) -> None:
     assert found.examples[0][0] == order
 
 
+def test_pairs_that_failed_and_are_folded_are_not_among_those_there_are(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", 1)
+    for _ in range(120):
+        a_pair(roster, {"a": 1}, {"a": 2})
+    for _ in range(3):
+        order = a_pair(roster, {"a": 1}, {"a": 1}, name="vlatest-b")
+        record_events(roster, [an_event(roster.launch, order, "vnext", EventKind.FAILED)], NOW)
+    found = preview(roster.launch, a_draft("a"), NOW)
+    assert (found.looked, found.of, found.complete) == (120, 120, True)
+    part = preview(roster.launch, a_draft("a"), NOW, at_most=100)
+    assert (part.looked, part.of, part.complete) == (100, 120, False)
+
+
 def test_failures_of_both_are_looked_at_where_they_differ(roster: Roster) -> None:
     for message in ("too many", "too many", "no such dish"):
         order = uuid4()

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from dashboard.domain.comparing.folding import FOLDED
 from dashboard.domain.comparing.rules import Treatment
 from dashboard.domain.outcome import Outcome
 from dashboard.models import Comparison, Discrepancy, Observation, Rejudging
@@ -188,6 +189,79 @@ def test_asking_again_gives_the_one_under_way_begun_anew_if_the_rules_have_chang
         pass
     assert Discrepancy.objects.filter(count__gt=0).count() == 0
     assert progress(Rejudging.objects.get()) == 1
+
+
+def test_a_rule_that_is_made_or_ended_meanwhile_has_no_part_in_it(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejudging, "CHUNK", 1)
+    for _ in range(4):
+        a_pair(roster, {"cook": 1, "n": 1}, {"cook": 2, "n": 2})
+    ended = a_rule(a_draft("cook"))
+    asked = request(roster.launch, author="ada", now=NOW)
+    assert asked.rules == [ended.pk]
+    step(NOW)
+    a_rule(a_draft("n"))
+    end_rule(ended, author="bob", now=NOW)
+    while step(NOW) is not None:
+        pass
+    found = dict(Discrepancy.objects.values_list("path", "ignored"))
+    assert found == {"cook": 4, "n": 0}
+
+
+def test_a_rule_that_has_expired_meanwhile_makes_no_difference(roster: Roster) -> None:
+    a_pair(roster, {"cook": 1}, {"cook": 2})
+    rule = a_rule(a_draft("cook"))
+    rule.expires_at = NOW + timedelta(seconds=1)
+    rule.save()
+    request(roster.launch, author="ada", now=NOW)
+    step(NOW + timedelta(hours=1))
+    assert Discrepancy.objects.get().ignored == 1
+
+
+def test_what_is_first_found_by_judging_anew_was_seen_when_its_pairs_were(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejudging, "CHUNK", 1)
+    rule = a_rule(a_draft("items", Treatment.UNORDERED))
+    for items in (["a", "b"], ["a", "c"]):
+        a_pair(roster, {"items": ["x", *items]}, {"items": [*items, "y"]})
+    times = [NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)]
+    for pair, at in zip(Comparison.objects.order_by("-pk"), times[::-1], strict=True):
+        pair.compared_at = at
+        pair.save()
+    Discrepancy.objects.all().delete()
+    Comparison.objects.update(signature=None)
+    end_rule(rule, author="ada", now=NOW)
+    rejudge(roster)
+    found = Discrepancy.objects.get(path="items[]")
+    assert (found.count, found.first_seen_at, found.last_seen_at) == (2, *times)
+
+
+def test_what_is_folded_stays_so_and_what_has_its_own_by_now_goes_there(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", 2)
+    for path in "abcd":
+        a_pair(roster, {path: 1}, {path: 2})
+    a_rule(a_draft("a"))
+    rejudge(roster)
+    assert Discrepancy.objects.get(kind="other").count == 2
+    a_pair(roster, {"c": 1}, {"c": 2})
+    rejudge(roster)
+    assert dict(Discrepancy.objects.values_list("path", "count")) == {
+        "a": 0, "b": 1, "c": 2, FOLDED.path: 1,
+    }  # fmt: skip
+
+
+def test_data_keys_that_are_ignored_in_the_past_make_room(roster: Roster) -> None:
+    for number in range(40):
+        a_pair(roster, {}, {f"p{number}": 1})
+    a_rule(a_draft("p*"))
+    rejudge(roster)
+    assert sum(Discrepancy.objects.values_list("count", flat=True)) == 0
+    a_pair(roster, {}, {"q": 1})
+    assert Discrepancy.objects.get(path="q").count == 1
 
 
 def test_a_launch_without_pairs_is_done_at_once(roster: Roster) -> None:

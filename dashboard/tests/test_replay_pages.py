@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from pytest_django import Settings
 
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Replay, ReplayedOrder, ReplayState
-from dashboard.pages.replay_pages import panel
+from dashboard.pages.replay_pages import panel, poll_s
 from dashboard.reviewing.replaying import give_up_overdue
 from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import a_launch, an_order
@@ -133,7 +134,7 @@ def test_evidence_is_said_with_who_closed_it_and_both_values(ada: Client, launch
     replay = asked(about, launch)
     answered(launch, sent(replay), {**RIGHT, "minutes": 7}, build="git:mended")
     page = shown(ada, replay)
-    assert "Closed as fixed: 3 of 3 orders agree in build git:mended." in page
+    assert "Closed as fixed: 3 of 3 orders agree there in build git:mended." in page
     assert "Fixed by ada" in page
     assert "control vnext then vnext now differs elsewhere" in page
     assert page.count('"7.00" "6.99" "7.00" minutes') == 3
@@ -249,3 +250,28 @@ def test_an_order_is_copied_for_the_dark_queue_of_each_version_that_had_it(
         assert "--exchange orders.dark " in command
         assert f"dark.{version}: 1" in command
         assert f"dark.{other}" not in command
+
+
+def test_the_page_looks_on_slowly_while_a_late_answer_can_come(ada: Client, launch: Launch) -> None:
+    replay = asked(disagreed(launch), launch)
+    assert poll_s(replay, NOW) == 1
+    messages = sent(replay)
+    give_up_overdue(NOW + 2 * DEADLINE, DEADLINE)
+    replay.refresh_from_db()
+    assert poll_s(replay, NOW + 2 * DEADLINE) == 10
+    assert poll_s(replay, NOW + timedelta(days=1)) is None, "its messages are gone by then"
+    page = shown(ada, replay)
+    assert "shows nothing of vnext, neither good nor bad" in page
+    assert "Mend vnext" not in page
+    answered(launch, messages, RIGHT)
+    replay.refresh_from_db()
+    assert poll_s(replay, NOW + 2 * DEADLINE) is None
+
+
+def test_what_was_never_sent_is_not_waited_for(launch: Launch) -> None:
+    replay = asked(disagreed(launch), launch)
+    end_launch(launch)
+    give_up_overdue(NOW, DEADLINE)
+    replay.refresh_from_db()
+    assert replay.finished_at is not None
+    assert poll_s(replay, NOW) is None

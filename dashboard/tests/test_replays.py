@@ -142,7 +142,7 @@ def test_orders_that_all_agree_close_the_discrepancy_with_their_evidence(launch:
     answered(launch, sent(replay), RIGHT, build="git:mended")
     assert state(about) is Decision.FIXED
     decided = about.reviews.get()
-    assert decided.note == "3 of 3 orders agree in build git:mended."
+    assert decided.note == "3 of 3 orders agree there in build git:mended."
     assert (decided.author, decided.replay, decided.decision) == ("ada", replay, "fixed")
     assert found(replay) == Summary(orders=3, handled=3, agree=3, builds=("git:mended",))
     assert Replay.objects.get(pk=replay.pk).finished_at == NOW

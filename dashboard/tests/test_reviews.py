@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.db.models.deletion import ProtectedError
 
+from dashboard.domain.comparing.folding import FOLDED
 from dashboard.domain.decision import Decision
 from dashboard.domain.outcome import Outcome
 from dashboard.models import Discrepancy, Replay, ReplayState, Review
@@ -73,6 +74,25 @@ def test_what_was_decided_on_since_is_not_overwritten() -> None:
     (newer,) = conflict.value.changed
     assert (newer.state, newer.revision) == (Decision.BY_DESIGN, 1)
     assert Review.objects.get().author == "bob"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("other", FOLDED.path), ("many", "$"), ("value", "*"), ("extra", "*.*")]
+)
+def test_what_stands_for_whatever_else_differs_cannot_be_accepted(kind: str, path: str) -> None:
+    row, other = a_discrepancy(LAUNCH, path, kind=kind), a_discrepancy(LAUNCH)
+    for decision in (Decision.BY_DESIGN, Decision.NOISE):
+        with pytest.raises(ReviewRefused, match="look at its examples, and make a rule"):
+            review(seen(other, row), decision, note="", author="ada")
+    assert states_of(row, other) == [Decision.OPEN, Decision.OPEN]
+    review(seen(row), Decision.BUG, note="", author="ada")
+    assert states_of(row) == [Decision.BUG]
+
+
+def test_what_stands_for_the_keys_of_one_object_can_be_accepted() -> None:
+    row = a_discrepancy(LAUNCH, "meta.*", kind="extra")
+    review(seen(row), Decision.BY_DESIGN, note="", author="ada")
+    assert states_of(row) == [Decision.BY_DESIGN]
 
 
 def test_of_many_all_are_decided_or_none() -> None:

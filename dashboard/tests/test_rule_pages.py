@@ -17,6 +17,7 @@ from dashboard.reviewing import rejudging
 from dashboard.reviewing.discrepancies import against
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.test_discrepancy_pages import differ, page_of, shown, text
+from restaurant.launches import end_launch
 from restaurant.models import Launch
 
 pytestmark = pytest.mark.django_db
@@ -365,3 +366,43 @@ def test_an_ignored_difference_is_tinted_in_its_order_with_the_reason(client: Cl
     assert "who cooks is chance" in page
     assert "but for 1 ignored difference" in page
     assert Launch.objects.count() == 1
+
+
+@pytest.mark.usefixtures("ada")
+def test_an_earlier_launch_is_previewed_and_judged_anew(client: Client) -> None:
+    earlier = a_launch(name="October")
+    differ(earlier, {"cook": "Ana"}, {"cook": "Bo"})
+    end_launch(earlier)
+    a_launch(name="December", started_at=START + timedelta(days=9))
+
+    assert hidden(previewed(client, IGNORE_COOK)) == 0
+    asked = {**IGNORE_COOK, "launch": str(earlier.id)}
+    assert hidden(previewed(client, asked)) == 1
+    page = save(client, asked).headers["Location"]
+    assert page == f"{RULES}{Rule.objects.get().pk}/?launch={earlier.id}"
+    assert fields_of(client.get(page))["launch"] == str(earlier.id)
+    assert f'<option value="{earlier.id}" selected>' in shown(client, f"{NEW}?launch={earlier.id}")
+    client.post(REJUDGE, {"launch": fields_of(client.get(page))["launch"]})
+    assert Rejudging.objects.get().launch == earlier.id
+    assert "Judging the past of October anew" in text(client.get(page))
+    assert client.get(page.replace(str(earlier.id), "x")).status_code == 404
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_rule_for_a_version_that_no_launch_has_is_refused(client: Client) -> None:
+    a_launch()
+
+    response = previewed(client, {**IGNORE_COOK, "version": "vnxet"})
+
+    assert problems(response) == {"version": "No launch has a dark version vnxet."}
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_missing_reason_is_asked_for_once_at_its_field(client: Client) -> None:
+    differ(a_launch(), {"cook": "Ana"}, {"cook": "Bo"})
+
+    response = save(client, {**IGNORE_COOK, "reason": ""})
+
+    assert text(response).count("Say why") == 1
+    assert "blank" not in text(response)
+    assert not Rule.objects.exists()

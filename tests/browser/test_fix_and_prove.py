@@ -92,9 +92,9 @@ def test_a_mended_bug_closes_on_evidence_and_the_live_kitchen_sees_nothing_of_it
     stack.stop("vnext")
     stack.start("vnext", options=["--mend", "float-prices"])
     live = [stack.query(numbers) for numbers in LIVE]
-    page.get_by_role("button", name=f"Send these {wrong} orders again to vnext").click()
+    page.get_by_role("button", name=f"Send these {wrong:,} orders again to vnext").click()
     page.wait_for_url(re.compile(r"/dashboard/replays/\d+/"))
-    evidence = f"{wrong} of {wrong} orders agree in build shipped, mended: float-prices."
+    evidence = f"{wrong:,} of {wrong:,} orders agree there in build shipped, mended: float-prices."
     expect(page.locator("#replay")).to_contain_text(f"Closed as fixed: {evidence}")
     expect(page.locator("#replay tbody tr")).to_have_count(min(wrong, 100))
     expect(finding).to_have_attribute("data-state", "fixed")
@@ -104,4 +104,4 @@ def test_a_mended_bug_closes_on_evidence_and_the_live_kitchen_sees_nothing_of_it
     page.get_by_role("link", name="total_price").click()
     expect(page.locator("#review .stands")).to_contain_text("fixed")
     expect(page.locator("#review .history")).to_contain_text(evidence)
-    expect(page.locator(".replay-past")).to_contain_text(f"{wrong} of {wrong} agree")
+    expect(page.locator(".replay-past")).to_contain_text(f"{wrong:,} of {wrong:,} agree")

@@ -179,7 +179,8 @@ def test_an_observer_that_is_killed_goes_on_judging_the_past_and_replaying(stack
     until(lambda: stack.query(state, "total_price") == [("fixed",)], "it is closed on evidence")
     wanted = min(1000, before["value", "total_price"])
     ((note, author),) = stack.query("select note, author from dashboard_review")
-    assert note == f"{wanted} of {wanted} orders agree in build shipped, mended: float-prices."
+    proved = f"{wanted:,} of {wanted:,} orders agree there"
+    assert note == f"{proved} in build shipped, mended: float-prices."
     assert author == "ada"
     assert [stack.query(numbers) for numbers in LIVE] == live
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dashboard.domain.comparing.canonical import Tokens
 from dashboard.domain.comparing.lists import (
@@ -90,6 +90,16 @@ class Difference:
         return Difference(kind, self.path, self.version, self.control)
 
 
+class Ignoring(Protocol):
+    """Says what is ignored: not None."""
+
+    def covering(self, path: Path) -> int | None:
+        """Whether all is that there can be at a path and below."""
+
+    def ignoring(self, difference: Difference) -> int | None:
+        """Whether a difference is."""
+
+
 class Found(NamedTuple):
     """The differences of two documents, and whether there are more than these."""
 
@@ -101,10 +111,18 @@ _BY_POSITION = Lists()
 
 
 def compare(
-    control: Any, version: Any, lists: Lists = _BY_POSITION, at_most: int = MAX_DIFFERENCES
+    control: Any,
+    version: Any,
+    lists: Lists = _BY_POSITION,
+    at_most: int = MAX_DIFFERENCES,
+    *,
+    passed_over: Ignoring | None = None,
 ) -> Found:
-    """The differences of two documents, which are what a JSON decoder makes."""
-    comparing = _Comparing(lists, at_most)
+    """The differences of two documents, which are what a JSON decoder makes.
+
+    Those that are to be ``passed_over`` are left out, and take no room.
+    """
+    comparing = _Comparing(lists, at_most, passed_over)
     comparing.values(control, version)
     return Found(comparing.found, comparing.more)
 
@@ -112,11 +130,15 @@ def compare(
 class _Comparing:
     """One comparison on its way through two documents."""
 
-    __slots__ = ("_at_most", "_lists", "_steps", "_tokens", "found", "more")
+    __slots__ = (
+        "_at_most", "_lists", "_passed", "_passed_over", "_steps", "_tokens", "found", "more"
+    )  # fmt: skip
 
-    def __init__(self, lists: Lists, at_most: int) -> None:
+    def __init__(self, lists: Lists, at_most: int, passed_over: Ignoring | None) -> None:
         self.found: list[Difference] = []
         self.more = False
+        self._passed = 0
+        self._passed_over = passed_over
         self._at_most = at_most
         self._lists = lists
         self._steps: list[Step] = []
@@ -129,6 +151,10 @@ class _Comparing:
             self._add(Kind.MISSING, control, version)
         elif kind is not type(version) and _TYPES[kind] != _TYPES[type(version)]:
             self._add(Kind.TYPE, control, version)
+        elif (known := self._passed_over) is not None and known.covering(
+            tuple(self._steps)
+        ) is not None:
+            self._passed += 1
         elif kind is dict and len(self._steps) < MAX_DEPTH:
             self._objects(control, version)
         elif kind is list and len(self._steps) < MAX_DEPTH:
@@ -137,8 +163,11 @@ class _Comparing:
             self._add(Kind.VALUE, control, version)
 
     def _add(self, kind: Kind, control: Any, version: Any) -> None:
-        if len(self.found) < self._at_most:
-            self.found.append(Difference(kind, tuple(self._steps), control, version))
+        difference = Difference(kind, tuple(self._steps), control, version)
+        if self._passed_over is not None and self._passed_over.ignoring(difference) is not None:
+            self._passed += 1
+        elif len(self.found) < self._at_most:
+            self.found.append(difference)
         else:
             self.more = True
 
@@ -183,17 +212,23 @@ class _Comparing:
             self._in_pairs(pairs, control, version, field)
 
     def _by_position(self, control: list[Any], version: list[Any]) -> None:
-        before = len(self.found)
+        before, passed = len(self.found), self._passed
         self._positions(control, version)
-        if len(control) == len(version) and self._is_order(control, version, before):
+        # What is not among those that were found cannot say which places differ.
+        is_partial = self.more or self._passed > passed
+        if len(control) == len(version) and self._is_order(control, version, before, is_partial):
             del self.found[before:]
             self.more = False
             self._add(Kind.ORDER, control, version)
 
-    def _is_order(self, control: list[Any], version: list[Any], before: int) -> bool:
+    def _is_order(
+        self, control: list[Any], version: list[Any], before: int, is_partial: bool
+    ) -> bool:
         """Whether what was found since is nothing but another order of two lists of one length."""
-        if self.more:
-            return permuted(control, version, self._tokens)
+        if is_partial:
+            return self._tokens.of(control) != self._tokens.of(version) and permuted(
+                control, version, self._tokens
+            )
         depth = len(self._steps)
         # Where they do not differ they have the same member: it does not matter to the order.
         places = {difference.path[depth] for difference in self.found[before:]}

@@ -18,8 +18,6 @@ from dashboard.domain.outcome import Outcome, State, outcome
 
 #: Longest path of a group, in characters.
 MAX_GROUP_PATH = 250
-#: Differences that are looked through when there are too many and rules ignore some of them.
-_LOOKED_THROUGH = 10 * MAX_DIFFERENCES
 
 #: What a database or a page cannot keep: NUL, and halves of surrogate pairs.
 _UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
@@ -120,17 +118,17 @@ def _text(value: Any) -> str:
 def _differences(
     control: Ending, version: Ending, rules: Rules
 ) -> tuple[list[tuple[Difference, int | None]], bool]:
-    """The differences with their rules, and whether there are more."""
+    """The differences with their rules, and whether more of them count than these."""
     ours, theirs = _document(control), _document(version)
     found, more = compare(ours, theirs, rules.lists)
     ruled = [(difference, rules.ignoring(difference)) for difference in found]
-    if more and any(rule is not None for _, rule in ruled):
+    if more and rules:
         # What is ignored must not use up the room of what counts.
-        found, more = compare(ours, theirs, rules.lists, _LOOKED_THROUGH)
-        ruled = [(difference, rules.ignoring(difference)) for difference in found]
-        ruled.sort(key=lambda pair: pair[1] is not None)
-        more = more or any(rule is None for _, rule in ruled[MAX_DIFFERENCES:])
-    return ruled[:MAX_DIFFERENCES], more
+        counting, more = compare(ours, theirs, rules.lists, passed_over=rules)
+        ignored = [pair for pair in ruled if pair[1] is not None]
+        ruled = [(difference, None) for difference in counting]
+        ruled += ignored[: MAX_DIFFERENCES - len(ruled)]
+    return ruled, more
 
 
 def _document(ending: Ending) -> Any:
@@ -146,7 +144,7 @@ def _groups(control: Ending, version: Ending, rules: Rules) -> dict[Group, int |
         group = group_of(difference)
         groups[group] = rule if groups.get(group, rule) is not None else None
     if more:
-        groups[Group(GroupKind.MANY, ROOT)] = rules.covering(())
+        groups[Group(GroupKind.MANY, ROOT)] = None
     return groups
 
 

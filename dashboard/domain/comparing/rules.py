@@ -116,6 +116,9 @@ class Rules:
         )
         self._at = lru_cache(_REMEMBERED)(self._find)
 
+    def __bool__(self) -> bool:
+        return bool(self._globs)
+
     @classmethod
     def of(cls, rules: Iterable[Rule], version: str) -> Rules:
         """Those of the rules that concern a version; the first that fits a difference counts."""
@@ -125,9 +128,7 @@ class Rules:
         """The id of the rule that disregards a difference, or None: it counts."""
         if not self._globs:
             return None
-        covering, matching = self._at(
-            tuple(step if isinstance(step, str) else 0 for step in difference.path)
-        )
+        covering, matching = self._at(_plain(difference.path))
         if covering is not None:
             return covering
         if difference.kind is Kind.ORDER:
@@ -139,7 +140,7 @@ class Rules:
 
     def covering(self, path: Path) -> int | None:
         """The id of the rule that ignores all there can be at a path and below, or None."""
-        return self._at(path)[0]
+        return self._at(_plain(path))[0]
 
     def _find(self, path: Path) -> tuple[int | None, tuple[Rule, ...]]:
         """The rule that ignores what is at a path, and the others that are for exactly this one."""
@@ -164,6 +165,11 @@ class Rules:
                     if control == version:
                         return rule.id
         return next((rule.id for rule in matching if _measured(rule, control, version)), None)
+
+
+def _plain(path: Path) -> Path:
+    """A path without what tells the elements of a list apart, which matters to no rule."""
+    return tuple(step if isinstance(step, str) else 0 for step in path)
 
 
 def _measured(rule: Rule, control: object, version: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboard.domain.comparing.folding import fits, stands_for, steps
 from dashboard.domain.comparing.judgement import Group, GroupKind, Judgement
 
 #: What the whole of a pair has in common, beside what stands at one path.
@@ -17,7 +18,7 @@ def still_shows(group: Group, judgement: Judgement) -> bool:
     if group.kind is GroupKind.OTHER:
         return bool(judgement.groups)
     if group.kind in _FAILURES:
-        return group in judgement.groups
+        return any(stands_for(group, found) for found in judgement.groups)
     return any(_covers(found, group) for found in judgement.groups)
 
 
@@ -25,7 +26,10 @@ def _covers(found: Group, group: Group) -> bool:
     """Whether what was found stands where the group does, or takes its place away."""
     if found.kind in _FAILURES:
         return False
-    if found.kind is GroupKind.MANY or found.path == group.path:
+    if found.kind is GroupKind.MANY:
         return True
-    holds = group.path.startswith((f"{found.path}.", f"{found.path}["))
-    return holds and found.kind in (GroupKind.MISSING, GroupKind.TYPE)
+    place, wanted = steps(found.path), steps(group.path)
+    is_there = fits(wanted[: len(place)], place)
+    return is_there and (
+        len(place) == len(wanted) or found.kind in (GroupKind.MISSING, GroupKind.TYPE)
+    )

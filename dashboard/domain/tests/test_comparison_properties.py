@@ -14,6 +14,7 @@ from dashboard.domain.comparing.comparison import Difference, Kind, compare
 from dashboard.domain.comparing.globs import Glob
 from dashboard.domain.comparing.lists import UNORDERED, Lists
 from dashboard.domain.comparing.paths import Member, Path, find, grouped
+from dashboard.domain.comparing.rules import Rule, Rules, Treatment
 
 scalars = (
     st.none()
@@ -90,6 +91,23 @@ def _without_spelling(difference: Difference) -> str:
     )
     kind, ours, theirs = difference.kind, difference.control, difference.version
     return repr((kind, path, ours, theirs)).replace("-0.0", "0.0")
+
+
+@given(
+    pairs(),
+    st.sampled_from(["**", "a", "*", "[]", "[].a", "a[]", "a.*", "*[].id"]),
+    st.sampled_from(["", "**", "*"]),
+)
+def test_what_is_passed_over_leaves_the_other_differences_as_they_are(
+    pair: tuple[Any, Any], path: str, unordered_path: str
+) -> None:
+    known = Rules(
+        [Rule(id=1, path=path, treatment=Treatment.IGNORE)]
+        + [Rule(id=2, path=at, treatment=Treatment.UNORDERED) for at in [unordered_path] if at]
+    )
+    everything = compare(*pair, known.lists, MANY).differences
+    left = compare(*pair, known.lists, MANY, passed_over=known).differences
+    assert list(map(repr, left)) == [repr(one) for one in everything if known.ignoring(one) is None]
 
 
 @given(pairs())

@@ -145,12 +145,41 @@ def test_what_is_ignored_leaves_room_for_what_counts() -> None:
     }
 
 
-def test_more_than_can_be_looked_through_counts_unless_everything_is_ignored() -> None:
-    control, version = handled({"a": [0] * 9000}), handled({"a": [1] * 9000})
-    group = Group(GroupKind.VALUE, "a[]")
-    for path, by in (("a", None), ("**", 1)):
-        rules = Rules.of([ignoring(path)], "vnext")
-        assert judge(control, version, rules).groups == {group: 1, MANY: by}
+@pytest.mark.parametrize("path", ["a", "a.*", "**", "$"])
+def test_however_much_is_ignored_it_is_not_too_much(path: str) -> None:
+    control = handled({"a": {f"k{number}": 0 for number in range(3000)}, "b": 1})
+    rules = Rules.of([ignoring(path)], "vnext")
+    judgement = judge(control, handled({"a": {}, "b": 1}), rules)
+    assert judgement.outcome is Outcome.AGREE
+    assert set(judgement.groups.values()) == {1}
+    one_more = judge(control, handled({"a": {}, "b": 2}), rules).groups
+    counting = [group for group, rule in one_more.items() if rule is None]
+    everything = path in ("**", "$")
+    assert counting == [] if everything else [Group(GroupKind.VALUE, "b")]
+
+
+def test_the_other_treatments_leave_room_as_well() -> None:
+    control = {f"k{number}": "1.0" for number in range(3000)}
+    rules = Rules.of([Rule(id=1, path="*", treatment=Treatment.DECIMAL)], "vnext")
+    version = {**dict.fromkeys(control, "1.00"), "k7": "2"}
+    groups = judge(handled(control), handled(version), rules).groups
+    assert [group.path for group, rule in groups.items() if rule is None] == ["k7"]
+
+
+def test_only_more_than_can_be_told_apart_that_count_are_too_many() -> None:
+    keys = [f"k{number}" for number in range(MAX_DIFFERENCES + 1)]
+    ignored = {f"x{number}": 0 for number in range(3000)}
+    rules = Rules.of([ignoring("x*")], "vnext")
+    for count, is_many in ((MAX_DIFFERENCES, False), (MAX_DIFFERENCES + 1, True)):
+        control = handled(dict.fromkeys(keys[:count], 1) | ignored)
+        assert (MANY in judge(control, handled({}), rules).groups) is is_many
+
+
+def test_another_order_is_one_also_where_much_of_it_is_ignored() -> None:
+    members = [{"x": number, "n": number} for number in range(300)]
+    rules = Rules.of([ignoring("a[].x"), ignoring("a[].n")], "vnext")
+    ends = handled({"a": members}), handled({"a": members[::-1]})
+    assert judge(*ends, rules).groups == {Group(GroupKind.ORDER, "a"): None}
 
 
 def test_there_are_never_more_groups_than_differences_told_apart() -> None:

@@ -10,6 +10,7 @@ from dashboard.domain.outcome import Outcome
 
 PRICE = Group(GroupKind.VALUE, "total_price")
 MINUTES = Group(GroupKind.VALUE, "lines[].minutes")
+ANY_PRICE = Group(GroupKind.VALUE, "by_id.*.price")
 TOO_MANY = Group(GroupKind.FAILED, "TooMany: # of *")
 
 
@@ -32,6 +33,13 @@ TOO_MANY = Group(GroupKind.FAILED, "TooMany: # of *")
         (TOO_MANY, [TOO_MANY], True),
         (TOO_MANY, [Group(GroupKind.FAILED, "KeyError: *")], False),
         (TOO_MANY, [PRICE], False),
+        (PRICE, [Group(GroupKind.TYPE, "$")], True),
+        (ANY_PRICE, [Group(GroupKind.VALUE, "by_id.u1.price")], True),
+        (ANY_PRICE, [Group(GroupKind.TYPE, "by_id.u1.price")], True),
+        (ANY_PRICE, [Group(GroupKind.MISSING, "by_id.u1")], True),
+        (ANY_PRICE, [Group(GroupKind.VALUE, "by_id.u1.name")], False),
+        (Group(GroupKind.FAILED, "KeyError: *"), [Group(GroupKind.FAILED, "KeyError: x")], True),
+        (Group(GroupKind.FAILED, "KeyError: *"), [Group(GroupKind.FAILED, "IOError: x")], False),
         (Group(GroupKind.OTHER, "further"), [], False),
         (Group(GroupKind.OTHER, "further"), [PRICE], True),
     ],

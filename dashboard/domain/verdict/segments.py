@@ -1,8 +1,9 @@
 """Where the effect differs so much that the one number misleads.
 
 Each segment (a size, an item, an hour) keeps the same state as the whole launch, with fewer levels.
-Every interval is taken at alpha / MOST_SEGMENTS (Bonferroni over all that could ever be looked at,
-so that it does not matter which segments turn up, or when).
+Half of alpha is for the sizes, which are few, and half for all others; each segment gets an equal
+part of its half (Bonferroni over all that could ever be looked at, so that it does not matter which
+segments turn up, or when).
 """
 
 from __future__ import annotations
@@ -94,9 +95,13 @@ class Segments:
 
         All intervals hold together at level alpha, at every look.
         """
-        each = alpha / MOST_SEGMENTS
         return [
-            SegmentEffect(name, int(own.levels[0].blocks.x), own.estimate, own.interval(each))
+            SegmentEffect(
+                name,
+                int(own.levels[0].blocks.x),
+                own.estimate,
+                own.interval(alpha / 2 / _sharing(name)),
+            )
             for name in (self.blocks if names is None else names)
             for own in (self.blocks[name],)
             if own.estimate is not None
@@ -120,6 +125,11 @@ class Segments:
     def from_json(cls, stored: Mapping[str, Iterable[list[float]]]) -> Segments:
         """Read what ``to_json`` wrote."""
         return cls({name: MultiLevelBlocks.from_json(own, _LEVELS) for name, own in stored.items()})
+
+
+def _sharing(segment: str) -> int:
+    """Among how many segments its half of alpha is shared."""
+    return len(SIZES) if segment.startswith("size:") else MOST_SEGMENTS
 
 
 def _widest(effects: list[SegmentEffect]) -> Iterator[Contrast]:

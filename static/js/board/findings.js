@@ -68,6 +68,8 @@ export class Findings {
     setData(dark, "role", frame.versions[place].role);
     setData(dark, "place", String(place));
     setText(this.facts.get("counting"), count(frame.kinds.counting));
+    setText(this.facts.get("carried"), count(frame.kinds.carried));
+    setHidden(this.facts.get("carried").parentElement, !frame.kinds.carried);
     setText(this.facts.get("decided"), count(frame.kinds.decided));
     setText(this.facts.get("scale"), scale);
   }

@@ -38,11 +38,39 @@ export function part(ofOne) {
   return `${rounded(percent)}${SPACE}%`;
 }
 
+export function percent(ofOne) {
+  const number = Math.abs(ofOne) * 100;
+  const whole = rounded(number, number >= 10 ? 1 : number >= 1 ? 10 : 100);
+  return `${whole < 1000 ? whole : thousands.format(rounded(whole))}${SPACE}%`;
+}
+
+export function span(low, high) {
+  const [few, many] = [Math.abs(low), Math.abs(high)].sort((one, other) => one - other).map(percent);
+  return few === many ? many : `${few.slice(0, -2)}–${many}`;
+}
+
+export function change(ofOne) {
+  const text = percent(ofOne);
+  return text === `0${SPACE}%` ? text : `${ofOne < 0 ? "−" : "+"}${text}`;
+}
+
+export function clock(epochS) {
+  return `${new Date(epochS * 1000).toISOString().slice(11, 16)}${SPACE}UTC`;
+}
+
 export function delta(controlMs, versionMs) {
   if (!controlMs || versionMs === null || versionMs === undefined) return "";
   const percent = rounded(((versionMs - controlMs) / controlMs) * 100);
   const sign = percent < 0 ? "−" : percent > 0 ? "+" : "";
   return `${sign}${thousands.format(Math.abs(percent))}${SPACE}%`;
+}
+
+export function seconds(number) {
+  return `${rounded(number, 10)}${SPACE}s`;
+}
+
+export function unbroken(text) {
+  return text.replaceAll(" %", `${SPACE}%`);
 }
 
 export function rate(perSecond) {

@@ -13,6 +13,8 @@ import { Lights } from "./lights.js";
 import { Matrix } from "./matrix.js";
 import { Review } from "./review.js";
 import { BoardSocket } from "./socket.js";
+import { Verdict } from "./verdict.js";
+import { VerdictCharts } from "./verdict_charts.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -20,9 +22,11 @@ const board = byId("board");
 const pause = byId("pause");
 const badge = byId("badge");
 const counters = new Counters(byId("standing"));
+const verdict = new Verdict(byId("standing"));
 const lights = new Lights(byId("lights"));
 const lanes = new Lanes(byId("lanes"), byId("row"));
 const charts = new Charts(byId("charts"));
+const verdictCharts = new VerdictCharts(byId("verdict-charts"));
 const matrix = new Matrix(byId("matrix"));
 const findings = new Findings(byId("findings"), byId("finding"));
 const review = new Review(findings);
@@ -76,11 +80,13 @@ function paint() {
   performance.mark("board-paint");
   const { dark } = lanes.names;
   counters.paint(newest, dark);
+  verdict.paint(newest);
   lights.paint(newest);
   lanes.paint(newest);
   matrix.paint(newest, { dark, lens: lanes.lens });
   findings.paint(newest, dark);
   charts.paint(newest, dark);
+  verdictCharts.paint(newest);
   setText(badge, String(newest.open));
   setHidden(badge, !newest.open);
   newest.painted = true;
@@ -102,6 +108,7 @@ document.addEventListener("visibilitychange", () => {
 document.addEventListener("htmx:afterSettle", () => {
   if (counters.root !== byId("standing")) {
     counters.adopt(byId("standing"));
+    verdict.adopt(byId("standing"));
     paint();
   }
   if (lanes.root !== byId("lanes")) {
@@ -128,4 +135,5 @@ listenToKeys({ togglePause, review });
 findings.paint(newest, lanes.names.dark);
 matrix.paint(newest, { dark: lanes.names.dark, lens: lanes.lens });
 charts.paint(newest, lanes.names.dark);
+verdictCharts.paint(newest);
 newest.painted = true;

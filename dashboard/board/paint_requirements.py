@@ -1,0 +1,160 @@
+"""The first paint of the requirements; ``static/js/board/requirements.js`` paints the same places.
+
+Each is a line of the checklist: its number in words, and its interval drawn beside what it must
+stay below. Lengths are in SVG's words, of a plot that is as wide as its column.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dashboard.board import wording
+from dashboard.board.frames import Json
+from dashboard.domain.verdict.requirements import Requirement, Standing
+from dashboard.domain.verdict.words import Rate
+
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+#: How the sentences of three of them begin, which a line of that name need not say again.
+_VERBS = ("fails on ", "is slow on ", "differs beyond noise on ")
+#: What a plot can end at: log ratios, shares, seconds.
+_SCALES: Mapping[str, Sequence[float]] = {
+    Requirement.SPEED: (0.05, 0.1, 0.2, 0.5, 1.0, 1.4),
+    Requirement.FAILURES: _SHARES,
+    Requirement.SLOW_ORDERS: _SHARES,
+    Requirement.DIFFERENCES: _SHARES,
+    Requirement.COMPLETENESS: _SHARES,
+    Requirement.KEEPING_UP: (10, 20, 30, 60, 120, 300, 600, 1800, 3600),
+}
+#: What is counted, and so has no interval, and no other side of zero.
+_COUNTED = (Requirement.COMPLETENESS, Requirement.KEEPING_UP)
+#: Ends of an interval that say nothing: of a log ratio or a ratio, and of a share.
+UNKNOWN = 13.9
+_UNKNOWN_SHARE = 1.0
+#: Beyond the line, there is room for as much again.
+_BEYOND = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """Where things are in a plot: zero, the line, and the estimate in its interval."""
+
+    zero: str
+    line: str
+    start: str
+    width: str
+    #: Empty while there is no estimate.
+    dot: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One requirement of the checklist; ``anchor`` is its place in the page that explains it."""
+
+    key: str
+    anchor: str
+    standing: str
+    text: str
+    limit: str
+    plot: Plot
+    more: str
+    history: str
+
+
+def lines(rows: Sequence[Json]) -> tuple[Line, ...]:
+    """The checklist: all requirements, in their order; empty ones while there is no verdict."""
+    known = {row["key"]: row for row in rows}
+    return tuple(_line(known.get(key) or _nothing(key)) for key in Requirement)
+
+
+def _nothing(key: str) -> Json:
+    return {
+        "key": key, "standing": Standing.NOT_YET, "word": "", "text": "", "estimate": None,
+        "lo": None, "hi": None, "line": 0.0, "orders": 0, "more_orders": None, "since": None,
+        "was": None, "was_at": None,
+    }  # fmt: skip
+
+
+def _line(row: Json) -> Line:
+    return Line(
+        key=row["key"],
+        anchor=row["key"].replace(" ", "-"),
+        standing=row["standing"],
+        text=_text(row["text"]),
+        limit=_limit(row),
+        plot=_plot(row),
+        more=_more(row),
+        history=_history(row),
+    )
+
+
+def _text(text: str) -> str:
+    for verb in _VERBS:
+        text = text.removeprefix(verb)
+    return wording.unbroken(text)
+
+
+def _limit(row: Json) -> str:
+    """What the number must stay below."""
+    key, line = row["key"], row["line"]
+    if key == Requirement.SPEED:
+        return f"at most {wording.percent(math.expm1(line))} slower"
+    if key == Requirement.COMPLETENESS:
+        return f"at most {wording.percent(line)} missing"
+    if key == Requirement.KEEPING_UP:
+        return f"at most {wording.seconds(line)} behind"
+    return f"at most {wording.percent(line)} more"
+
+
+def _more(row: Json) -> str:
+    compared = row["estimate"] is not None and row["word"] != Rate.NOT_COMPARABLE
+    if row["standing"] != Standing.NOT_YET or not compared:
+        return ""
+    if row["more_orders"] is None:
+        return "orders alone will not do"
+    return f"about {wording.count(row['more_orders'])} more orders"
+
+
+def _history(row: Json) -> str:
+    if row["was"]:
+        return f"was {row['was']} at {wording.clock(row['was_at'])}, now {row['word']}"
+    return f"{row['word']} since {wording.clock(row['since'])}" if row["since"] else ""
+
+
+def _plot(row: Json) -> Plot:
+    counted = row["key"] in _COUNTED
+    lo, hi = (None, None) if counted else (row["lo"], row["hi"])
+    known = lo is not None and hi is not None and not _unknown(row["key"], lo, hi)
+    low, high = (lo, hi) if known else (None, None)
+    end = _end(row, [row["estimate"], low, high])
+    begin = 0.0 if counted else -end
+
+    def place(number: float) -> float:
+        return min(max((number - begin) / (end - begin), 0.0), 1.0)
+
+    start = place(low) if low is not None else 0.0
+    return Plot(
+        zero=_part(place(0.0)),
+        line=_part(place(row["line"])),
+        start=_part(start),
+        width=_part(place(high) - start if high is not None else 0.0),
+        dot=_part(place(row["estimate"])) if row["estimate"] is not None else "",
+    )
+
+
+def _end(row: Json, numbers: Sequence[float | None]) -> float:
+    """The smallest round number that holds all of them, and leaves room beyond the line."""
+    furthest = max(_BEYOND * row["line"], *(abs(one) for one in numbers if one is not None), 0.0)
+    scales = _SCALES[row["key"]]
+    return next((scale for scale in scales if furthest <= scale), scales[-1])
+
+
+def _unknown(key: str, lo: float, hi: float) -> bool:
+    """Whether one end of an interval says nothing."""
+    most = UNKNOWN if key == Requirement.SPEED else _UNKNOWN_SHARE
+    return lo <= -most or hi >= most
+
+
+def _part(of_one: float) -> str:
+    return f"{math.floor(of_one * 1000 + 0.5) / 10:.1f}%"

@@ -1,0 +1,210 @@
+"""The first paint of the verdict line and the checklist: words, limits, plots, histories."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from dashboard.board import paint_requirements, wording
+from dashboard.board.paint_verdict import VerdictLine, blank_line, verdict_line
+from dashboard.tests.verdict_frames import AT, a_frame, a_requirement, a_verdict
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def the_line(word: str, **said: Any) -> VerdictLine:
+    """The painted line of a verdict, with other things said in it."""
+    found = verdict_line({"verdict": {**a_verdict(word), **said}})
+    assert found is not None
+    return found
+
+
+def the_requirement(key: str, standing: str = "not yet", **said: Any) -> paint_requirements.Line:
+    """One painted requirement."""
+    row = {**a_requirement(key, standing, "undecided", ""), **said}
+    return next(line for line in paint_requirements.lines([row]) if line.key == key)
+
+
+@pytest.mark.parametrize(
+    ("word", "look", "before", "loud", "after"),
+    [
+        ("ready", "ready", "vnext is ", "READY", "31 % faster (28–34 %), fails no more often"),
+        ("not yet", "not-yet", "", "NOT YET", "4 of 6 requirements, differs beyond noise on"),
+        ("worse", "worse", "", "WORSE", "vnext fails on 1.9 % more of the orders (1.2–2.7 %)."),
+        ("withheld", "withheld", "", "WITHHELD", "4.8 % of the pairs are missing (at most 1 %)."),
+    ],
+)
+def test_the_word_stands_between_what_leads_to_it_and_why(
+    word: str, look: str, before: str, loud: str, after: str
+) -> None:
+    line = the_line(word)
+
+    assert (line.look, line.before, line.word) == (look, before, loud)
+    assert line.after.replace(SPACE, " ").startswith(after)
+
+
+def test_percentages_of_a_sentence_do_not_break() -> None:
+    assert " %" not in the_line("ready").after
+
+
+def test_the_effect_is_said_while_the_word_is_open_and_only_where_it_is_known() -> None:
+    assert the_line("not yet").so_far == f"So far 31{SPACE}% faster (28–34{SPACE}%)."
+    assert the_line("ready").so_far == ""
+    unknown = [a_requirement("speed", "not yet", "undecided", "between 2 % faster and 3 % slower")]
+    assert the_line("not yet", requirements=unknown).so_far == ""
+
+
+@pytest.mark.parametrize(
+    ("contrast", "text"),
+    [
+        (("size", "small", "huge", True), "Faster on small orders, slower on huge ones."),
+        (("item", "soda", "pie", True), "Faster on orders with soda, slower on those with pie."),
+        (("hour", "09", "13", True), "Faster on orders at 09:00, slower on those at 13:00."),
+        (("size", "small", "huge", False), "Best on small orders, worst on huge ones."),
+    ],
+)
+def test_what_misleads_is_in_the_line_in_short(
+    contrast: tuple[str, str, str, bool], text: str
+) -> None:
+    named = dict(zip(("kind", "faster", "slower", "opposite"), contrast, strict=True))
+
+    assert the_line("ready", contrasts=[named]).contrast == text
+    assert the_line("ready", contrasts=[]).contrast == ""
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        ([0.68, 0.745], "total time 26–32 % less"),
+        ([1.02, 1.2], "total time 2–20 % more"),
+        ([0.97, 1.02], "total time −3 % to +2 %"),
+        ([-14, 14], ""),
+        (None, ""),
+    ],
+)
+def test_total_time_is_less_or_more_or_between(interval: list[float] | None, text: str) -> None:
+    assert the_line("ready", total_time=interval).total_time.replace(SPACE, " ") == text
+
+
+def test_answers_that_could_not_be_counted_are_said_if_there_are_any() -> None:
+    assert the_line("ready").trouble == ""
+    assert the_line("ready", late=1200, bad=1).trouble == "1,200 counted late, 1 not usable"
+    assert the_line("ready", lost=2).trouble == "2 too late to count"
+
+
+def test_without_a_verdict_there_is_a_line_to_write_the_first_one_into() -> None:
+    assert verdict_line(a_frame(None)) is None
+    assert len(blank_line().requirements) == 6
+
+
+@pytest.mark.parametrize(
+    ("key", "limit"),
+    [
+        ("speed", "at most 2 % slower"),
+        ("failures", "at most 0.5 % more"),
+        ("slow orders", "at most 1 % more"),
+        ("differences", "at most 0.5 % more"),
+        ("completeness", "at most 1 % missing"),
+        ("keeping up", "at most 10 s behind"),
+    ],
+)
+def test_every_requirement_says_what_it_passes_with(key: str, limit: str) -> None:
+    line = the_requirement(key)
+
+    assert line.limit.replace(SPACE, " ") == limit
+    assert line.anchor == key.replace(" ", "-")
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("fails on 1.9 % more of the orders (1.2–2.7 %)", "1.9 % more of the orders (1.2–2.7 %)"),
+        ("is slow on 4.1 % fewer of the orders", "4.1 % fewer of the orders"),
+        ("differs beyond noise on 2 % more of the orders", "2 % more of the orders"),
+        ("differs on 2 % to 3 % of the orders", "differs on 2 % to 3 % of the orders"),
+    ],
+)
+def test_a_line_does_not_say_its_name_again(text: str, short: str) -> None:
+    assert the_requirement("failures", text=text).text.replace(SPACE, " ") == short
+
+
+@pytest.mark.parametrize(
+    ("said", "more"),
+    [
+        ({"estimate": 0.1, "more_orders": 1400}, "about 1,400 more orders"),
+        ({"estimate": 0.1}, "orders alone will not do"),
+        ({"estimate": None}, ""),
+        ({"estimate": 0.1, "standing": "passed"}, ""),
+        ({"estimate": 0.1, "standing": "failed"}, ""),
+        ({"estimate": 0.1, "word": "not comparable"}, ""),
+    ],
+)
+def test_what_is_still_needed_is_said_of_what_is_open(said: dict[str, Any], more: str) -> None:
+    assert the_requirement("failures", **said).more == more
+
+
+@pytest.mark.parametrize(
+    ("said", "history"),
+    [
+        ({}, ""),
+        ({"since": AT}, "undecided since 10:00 UTC"),
+        ({"was": "faster", "was_at": AT + 119}, "was faster at 10:01 UTC, now undecided"),
+    ],
+)
+def test_a_requirement_says_since_when_or_what_it_was(said: dict[str, Any], history: str) -> None:
+    assert the_requirement("speed", **said).history.replace(SPACE, " ") == history
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "plot"),
+    [
+        # A scale of ± 5 %: zero in the middle, the line right of it, the interval left.
+        ("speed", (-0.03, -0.04, -0.01), ("50.0%", "69.8%", "10.0%", "30.0%", "20.0%")),
+        # Beyond the last scale all ends at its edge.
+        ("speed", (-0.7, -2.0, 2.0), ("50.0%", "50.7%", "0.0%", "100.0%", "25.0%")),
+        # An end that says nothing draws no interval.
+        ("speed", (-0.03, -14.0, 14.0), ("50.0%", "69.8%", "0.0%", "0.0%", "20.0%")),
+        ("failures", (0.005, 0.0, 0.01), ("50.0%", "75.0%", "50.0%", "50.0%", "75.0%")),
+        ("failures", (0.005, -1.0, 1.0), ("50.0%", "75.0%", "0.0%", "0.0%", "75.0%")),
+        ("failures", (None, None, None), ("50.0%", "75.0%", "0.0%", "0.0%", "")),
+        # What is counted has no interval, and begins at zero.
+        ("completeness", (0.002, -0.01, 0.01), ("0.0%", "50.0%", "0.0%", "0.0%", "10.0%")),
+        ("keeping up", (15.0, None, None), ("0.0%", "50.0%", "0.0%", "0.0%", "75.0%")),
+    ],
+)
+def test_number_interval_and_line_are_drawn_on_one_scale(
+    key: str, said: tuple[float | None, ...], plot: tuple[str, ...]
+) -> None:
+    estimate, lo, hi = said
+    drawn = the_requirement(key, estimate=estimate, lo=lo, hi=hi).plot
+
+    assert (drawn.zero, drawn.line, drawn.start, drawn.width, drawn.dot) == plot
+
+
+@pytest.mark.parametrize(
+    ("of_one", "text"),
+    [
+        (0, "0 %"), (0.0021, "0.21 %"), (0.005, "0.5 %"), (math.expm1(math.log1p(0.02)), "2 %"),
+        (-0.31, "31 %"), (0.0994, "9.9 %"), (0.0996, "10 %"), (12.04, "1,204 %"),
+    ],
+)  # fmt: skip
+def test_a_change_has_as_many_digits_as_it_deserves(of_one: float, text: str) -> None:
+    assert wording.percent(of_one).replace(SPACE, " ") == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [((-0.34, -0.28), "28–34 %"), ((0.012, 0.027), "1.2–2.7 %"), ((0.91, 0.912), "91 %")],
+)
+def test_a_range_is_written_from_the_smaller_to_the_larger(
+    ends: tuple[float, float], text: str
+) -> None:
+    assert wording.span(*ends).replace(SPACE, " ") == text
+
+
+def test_a_change_has_a_sign_unless_it_is_none() -> None:
+    signed = [wording.change(one).replace(SPACE, " ") for one in (-0.31, 0.004, 0.0)]
+
+    assert signed == ["−31 %", "+0.4 %", "0 %"]

@@ -1,0 +1,153 @@
+"""``manage.py verdict``: what the board says, for people, programs and a pipeline's gate."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
+from dashboard.management.commands.verdict import NOTHING_TO_SAY
+from dashboard.models import Tally
+from dashboard.observing.evidence import Builds, Weighed, add_to_evidence
+from dashboard.reviewing.closing import close_blocks
+from dashboard.tests.factories import START, a_launch
+from restaurant.models import DarkVersion, Launch
+
+pytestmark = pytest.mark.django_db
+
+_ORDERS = 4000
+_PER_SECOND = 10
+
+
+@pytest.fixture
+def launch() -> Launch:
+    launch = a_launch()
+    DarkVersion.objects.filter(launch=launch, role="baseline").delete()
+    return launch
+
+
+def weigh(launch: Launch, candidate: Callable[[float, random.Random], Result]) -> None:
+    """Orders for four hundred seconds; what a candidate does depends on the control's time."""
+    rng = random.Random(1)
+    orders = []
+    for number in range(_ORDERS):
+        ms = 50 * rng.lognormvariate(0, 0.5)
+        order = PairedOrder(
+            placed_at=START.timestamp() + number / _PER_SECOND,
+            control=Result(Status.OK, ms),
+            candidate=candidate(ms * rng.lognormvariate(0, 0.1), rng),
+        )
+        orders.append(Weighed(new=order, old=None, shapes=()))
+    ended_at = START + timedelta(seconds=_ORDERS / _PER_SECOND)
+    add_to_evidence(launch.id, "vnext", Builds("", ""), orders, ended_at)
+    close_blocks(ended_at + timedelta(minutes=2))
+
+
+def faster(ms: float, rng: random.Random) -> Result:
+    return Result(Status.OK, ms * 0.7)
+
+
+def twice_as_slow(ms: float, rng: random.Random) -> Result:
+    return Result(Status.OK, ms * 2)
+
+
+def as_chance_has_it(ms: float, rng: random.Random) -> Result:
+    return Result(Status.OK, ms * rng.lognormvariate(0, 0.7))
+
+
+def silent(ms: float, rng: random.Random) -> Result:
+    return Result(Status.MISSING) if rng.random() < 0.1 else Result(Status.OK, ms)
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    """The command's exit code, and what it printed."""
+    out = io.StringIO()
+    try:
+        call_command("verdict", *arguments, stdout=out)
+    except SystemExit as ended:
+        return int(ended.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("candidate", "code", "said"),
+    [
+        (faster, 0, "vnext is READY: 30 % faster (30–31 %), fails no more often"),
+        (as_chance_has_it, 1, "NOT YET: "),
+        (twice_as_slow, 2, "WORSE: vnext "),
+        (silent, 3, "WITHHELD: not comparable: the candidate alone was not heard of on "),
+    ],
+)
+def test_the_exit_code_is_the_word(
+    launch: Launch, candidate: Callable[..., Result], code: int, said: str
+) -> None:
+    weigh(launch, candidate)
+    found, out = run()
+    assert out.startswith(said)
+    assert found == code
+
+
+def test_people_read_the_sentence_the_requirements_and_the_warnings(launch: Launch) -> None:
+    weigh(launch, silent)
+    _, out = run("--version", "vnext", "--launch", str(launch.id))
+    sentence, empty, *rows = out.splitlines()
+    assert sentence.startswith("WITHHELD: ")
+    assert empty == ""
+    assert [row.split("  ")[1] for row in rows[:6]] == [
+        "speed", "failures", "slow orders", "differences", "completeness", "keeping up",
+    ]  # fmt: skip
+    assert "pairs in 34 blocks of 10 s, 42 s behind the orders" in out
+    assert "\nnote: for the " in out
+
+
+def test_programs_read_json(launch: Launch) -> None:
+    weigh(launch, twice_as_slow)
+    code, out = run("--json")
+    said: dict[str, Any] = json.loads(out)
+    assert code == 2
+    assert (said["launch"], said["version"], said["word"]) == (str(launch.id), "vnext", "worse")
+    assert len(said["requirements"]) == 6
+
+
+def test_before_the_first_pair_there_is_nothing_to_say(launch: Launch) -> None:
+    assert run() == (NOTHING_TO_SAY, "Nothing is known of vnext yet.\n")
+    assert run("--json") == (NOTHING_TO_SAY, "null\n")
+
+
+def test_while_the_feed_is_stale_there_is_no_verdict(launch: Launch) -> None:
+    weigh(launch, faster)
+    Tally.objects.create(
+        launch=launch.id, version="vlatest", role="control", orders=1, newest_at=timezone.now()
+    )
+    assert run()[0] == 0
+    Tally.objects.update(newest_at=START)
+    code, out = run()
+    assert code == 3
+    assert out.startswith("WITHHELD: the feed is stale, newest event ")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--version", "vmine"], ["--version", "vlatest-b"], ["--launch", str(uuid4())],
+              ["--launch", "November"]],
+)  # fmt: skip
+def test_what_is_not_there_is_refused_with_a_code_of_its_own(wrong: list[str]) -> None:
+    a_launch()
+    with pytest.raises(CommandError) as refused:
+        call_command("verdict", *wrong)
+    assert refused.value.returncode == NOTHING_TO_SAY
+    assert wrong[1] in str(refused.value)
+
+
+def test_without_a_launch_there_is_nothing_to_say() -> None:
+    with pytest.raises(CommandError) as refused:
+        call_command("verdict")
+    assert refused.value.returncode == NOTHING_TO_SAY

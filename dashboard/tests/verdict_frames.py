@@ -1,0 +1,236 @@
+"""Made-up frames of the board, one for each word of a verdict, for tests of what paints them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from uuid import UUID
+
+from dashboard.board import paint
+
+LAUNCH = UUID("6f1f5bbd-7f43-4b9e-9d43-1d5f7c3a8a10")
+AT = 1_767_607_200.0
+_KEYS = ("speed", "failures", "slow orders", "differences", "completeness", "keeping up")
+_LINES = (math.log1p(0.02), 0.005, 0.01, 0.005, 0.01, 10.0)
+_EDGES = [round(10 * 1.2**step, 1) for step in range(31)]
+
+
+def a_requirement(key: str, standing: str, word: str, text: str, **more: Any) -> dict[str, Any]:
+    """One requirement of a frame."""
+    nothing = dict.fromkeys(("estimate", "lo", "hi", "more_orders", "since", "was", "was_at"))
+    line = _LINES[_KEYS.index(key)]
+    said = {"key": key, "standing": standing, "word": word, "text": text, "line": line}
+    return {**nothing, **said, "orders": 3120, **more}
+
+
+def _log(percent: float) -> float:
+    return math.log1p(percent / 100)
+
+
+_SPEED = a_requirement(
+    "speed", "passed", "faster", "31 % faster (28–34 %)",
+    estimate=_log(-31), lo=_log(-34), hi=_log(-28), since=AT - 540,
+)  # fmt: skip
+_FAILURES = a_requirement(
+    "failures", "passed", "no worse",
+    "fails on between 0.21 % fewer and 0.38 % more of the orders",
+    estimate=0.0003, lo=-0.0021, hi=0.0038, since=AT - 300,
+)  # fmt: skip
+_SLOW = a_requirement(
+    "slow orders", "passed", "fewer", "is slow on 4.1 % fewer of the orders (3.2–4.9 %)",
+    estimate=-0.041, lo=-0.049, hi=-0.032, since=AT - 420,
+)  # fmt: skip
+_DIFFERENCES = a_requirement(
+    "differences", "passed", "no worse",
+    "differs beyond noise on between 0.15 % fewer and 0.44 % more of the orders",
+    estimate=0.001, lo=-0.0015, hi=0.0044, since=AT - 60,
+)  # fmt: skip
+_COMPLETE = a_requirement(
+    "completeness", "passed", "complete", "0.13 % of the pairs are missing",
+    estimate=0.0013, lo=-0.002, hi=0.004, since=AT - 600,
+)  # fmt: skip
+_KEEPS_UP = a_requirement(
+    "keeping up", "passed", "keeps up", "keeps up", estimate=0.4, since=AT - 600
+)
+_MISLEADS = {"kind": "size", "faster": "small", "slower": "huge", "opposite": True}
+
+
+def _open_rates() -> list[dict[str, Any]]:
+    return [
+        a_requirement(
+            "failures", "not yet", "undecided",
+            "fails on between 0.42 % fewer and 0.91 % more of the orders",
+            estimate=0.0012, lo=-0.0042, hi=0.0091, more_orders=1400,
+        ),
+        _SLOW,
+        a_requirement(
+            "differences", "not yet", "undecided",
+            "differs beyond noise on between 0.3 % fewer and 2.4 % more of the orders",
+            estimate=0.0081, lo=-0.003, hi=0.024,
+            was="no worse", was_at=AT - 420,
+        ),
+    ]  # fmt: skip
+
+
+def a_verdict(word: str) -> dict[str, Any]:
+    """A frame's verdict with this word."""
+    rows = {
+        "ready": [_SPEED, _FAILURES, _SLOW, _DIFFERENCES, _COMPLETE, _KEEPS_UP],
+        "not yet": [_SPEED, *_open_rates(), _COMPLETE, _KEEPS_UP],
+        "worse": [_SPEED, _worse_failures(), _SLOW, _DIFFERENCES, _COMPLETE, _KEEPS_UP],
+        "withheld": [_not_comparable(row) for row in (_SPEED, _FAILURES, _SLOW, _DIFFERENCES)]
+        + [_incomplete(), _KEEPS_UP],
+    }[word]
+    sentence, warnings, contrasts = _SAID[word]
+    return {
+        "version": "vnext", "word": word, "sentence": sentence, "reasons": [],
+        "warnings": warnings, "contrasts": contrasts, "requirements": rows,
+        "pairs": 3120, "blocks": 88, "orders": 3160,
+        "more_orders": 1400 if word == "not yet" else None,
+        "total_time": [0.68, 0.745], "faster_share": [0.91, 0.943],
+        "lag_s": 42.0, "block_s": 10.0, "late": 12 if word == "withheld" else 0,
+        "lost": 3 if word == "withheld" else 0, "bad": 0,
+    }  # fmt: skip
+
+
+def _worse_failures() -> dict[str, Any]:
+    text = "fails on 1.9 % more of the orders (1.2–2.7 %)"
+    return a_requirement(
+        "failures", "failed", "worse", text, estimate=0.019, lo=0.012, hi=0.027, since=AT - 30
+    )
+
+
+def _incomplete() -> dict[str, Any]:
+    text = "4.8 % of the pairs are missing"
+    return a_requirement("completeness", "failed", "incomplete", text, estimate=0.048)
+
+
+def _not_comparable(row: dict[str, Any]) -> dict[str, Any]:
+    was = {"was": row["word"], "was_at": row["since"], "since": None}
+    return {**row, **was, "standing": "not yet", "word": "not comparable"}
+
+
+_SEGMENTS = (
+    "size small: 35 % faster (31–39 %), but size huge: 20 % slower (11–30 %)",
+    "blocks of 10 s depend on each other (correlation 0.31)",
+)
+_SAID: dict[str, tuple[str, list[str], list[dict[str, Any]]]] = {
+    "ready": (
+        (
+            "vnext is READY: 31 % faster (28–34 %), fails no more often, is slow on 4.1 % fewer of"
+            " the orders (3.2–4.9 %), differs no more than noise, 2 accepted discrepancies."
+        ),
+        list(_SEGMENTS[:1]),
+        [_MISLEADS],
+    ),
+    "not yet": (
+        (
+            "NOT YET: 4 of 6 requirements, differs beyond noise on between 0.3 % fewer and 2.4 %"
+            " more of the orders."
+        ),
+        list(_SEGMENTS),
+        [_MISLEADS],
+    ),
+    "worse": (
+        "WORSE: vnext fails on 1.9 % more of the orders (1.2–2.7 %). Stop it?",
+        ["faster, but it fails more often: what fails is not in the mean"],
+        [],
+    ),
+    "withheld": ("WITHHELD: 4.8 % of the pairs are missing (at most 1 %).", [], []),
+}
+
+
+def _series() -> dict[str, Any]:
+    times = [AT - 880 + 10 * step for step in range(89)]
+    width = [0.05 + 2.4 / (1 + step) for step in range(89)]
+    middle = [_log(-31) + 0.12 * math.sin(step / 9) / (1 + step / 10) for step in range(89)]
+    ends = [_shares(shift) for shift in (16.0, 14.0)]
+    return {
+        "history": {
+            "t": times,
+            "orders": [36 * step for step in range(89)],
+            "estimate": middle,
+            "lo": [None if one > 0.4 else at - one for at, one in zip(middle, width, strict=True)],
+            "hi": [None if one > 0.4 else at + one for at, one in zip(middle, width, strict=True)],
+        },
+        "line": _LINES[0],
+        "ladder": _ladder(),
+        "distribution": {"edges": _EDGES, "control": ends[0], "version": ends[1]},
+        "segments": _segments(),
+    }
+
+
+def _ladder() -> list[dict[str, Any]]:
+    steps = [
+        (0.1, 61, 55), (0.25, 88, 70), (0.5, 212, 148), (0.75, 290, 190), (0.9, 402, 301),
+        (0.95, 480, 390), (0.99, 810, 890),
+    ]  # fmt: skip
+    return [
+        {
+            "share": share,
+            "control": control,
+            "version": version,
+            "change": version / control - 1,
+            "lo": version / control - 1.02 - share / 20,
+            "hi": version / control - 0.98 + share / 20 if share > 0.1 else None,
+        }
+        for share, control, version in steps
+    ]
+
+
+def _shares(middle: float) -> list[float]:
+    heights = [math.exp(-(((step - middle) / 4) ** 2)) for step in range(30)]
+    return [round(height / sum(heights), 4) for height in heights]
+
+
+def _segments() -> list[dict[str, Any]]:
+    found = [
+        ("size", "small", 1400, -35, -39, -31), ("size", "medium", 1100, -30, -34, -26),
+        ("size", "large", 430, -12, -19, -4), ("size", "huge", 190, 20, 11, 30),
+        ("item", "burger", 1240, -31, -35, -27), ("item", "fries", 980, -33, -37, -28),
+        ("item", "veggie-burger", 210, -29, -41, -15), ("hour", "09", 900, -31, -35, -26),
+        ("hour", "10", 2200, -31, -34, -28),
+    ]  # fmt: skip
+    return [
+        {"kind": kind, "name": name, "orders": orders, "estimate": _log(at), "lo": _log(lo),
+         "hi": _log(hi)}
+        for kind, name, orders, at, lo, hi in found
+    ]  # fmt: skip
+
+
+def _version(name: str, role: str, p50: float) -> dict[str, Any]:
+    numbers = dict.fromkeys([key for key, _, _ in paint.COLUMNS], 0)
+    control = role == "control"
+    known = {"orders": 3300, "handled": 3284, "failed": 4, "waiting": 12}
+    pairs = {key: None if control else number for key, number in
+             {"pairs": 3280, "agree": 3210, "differ": 66}.items()}  # fmt: skip
+    times = {"p50": p50, "p95": 2.2 * p50, "p99": 3.6 * p50, "newest_at": AT, "ended_until": AT}
+    percent = None if control else 100.0
+    build = "2026-01-05 9c1f2ab"
+    return {"name": name, "role": role, "build": build, "percent": percent, **numbers, **known,
+            **pairs, **times}  # fmt: skip
+
+
+def a_frame(word: str | None) -> dict[str, Any]:
+    """A whole frame whose verdict has this word; None for a frame without a verdict."""
+    versions = [
+        _version("vlatest", "control", 212.0),
+        _version("vnext", "candidate", 148.0),
+        _version("vlatest-b", "baseline", 214.0),
+    ]
+    times = [AT - 300 + 2 * step for step in range(150)]
+    lines = {"handled": [20.0] * 150, "p50": [200.0] * 150, "p95": [400.0] * 150,
+             "p99": [700.0] * 150}  # fmt: skip
+    drawn = {version["name"]: lines for version in versions}
+    return {
+        "type": "board", "launch": str(LAUNCH), "lens": "all", "version": "vnext", "at": AT,
+        "feed": {"newest_at": AT, "age_s": 0.2, "state": "fresh", "backlog": 0, "unsent": 0,
+                 "dead_letters": 0, "dead_reasons": []},
+        "orders": 3300, "rate": 20.0, "waiting": 12, "versions": versions, "rows": [],
+        "looked_at": None, "matrix": {"agree": 3210, "differ": 66, "handled/failed": 4},
+        "against": 66, "discrepancies": [], "newest": [],
+        "kinds": {"counting": 0, "carried": 0, "decided": 0},
+        "open": 2, "verdict": a_verdict(word) if word else None,
+        "series": {"step_s": 2, "t": times, "versions": drawn,
+                   "verdict": _series() if word else None},
+    }  # fmt: skip

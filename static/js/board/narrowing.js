@@ -1,0 +1,93 @@
+// The effect on handling time with its interval, as it narrows, and the line it must stay below.
+
+import { change, count } from "./format.js";
+import { effect, ratio } from "./dots.js";
+import { setText } from "./dom.js";
+import { Plot } from "./plot.js";
+import { lastOf, usual } from "./points.js";
+
+/** The least that the axis of the effect reaches, as a change of the time. */
+const LEAST = 0.05;
+
+const clock = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
+
+export class Narrowing extends Plot {
+  show({ history, line }, version) {
+    this.version = version;
+    this.key = `${version.name} ${version.role} ${version.place}`;
+    this.line = Math.expm1(line);
+    // The warm-up has no effect yet.
+    const first = history.estimate.findIndex((number) => number !== null);
+    const after = (column) => column.slice(Math.max(first, 0));
+    this.orders = after(history.orders);
+    const times = after(history.t);
+    const columns = [history.estimate, history.lo, history.hi].map((one) => after(one).map(ratio));
+    this.draw(first < 0 ? null : [times, ...columns, times.map(() => this.line)]);
+  }
+
+  options() {
+    const { axis, grid, options } = this.common();
+    const colour = this.palette.ofVersion(this.version);
+    const edge = { stroke: colour, width: 1, points: { show: false } };
+    return {
+      ...options,
+      scales: { x: { time: true }, y: { range: () => this.range() } },
+      axes: [
+        { ...axis, grid: { show: false }, space: 5.6 * this.palette.rem, values: (_u, all) => all.map((one) => clock.format(one * 1000)) },
+        { ...axis, grid, size: 4 * this.palette.rem, gap: 8, values: (_u, all) => all.map((one) => change(one)) },
+      ],
+      series: [
+        {},
+        { stroke: colour, width: 2, points: { show: this.data[0].length < 3, size: 5 } },
+        edge,
+        edge,
+        { stroke: this.palette.of("ink"), width: 1.5, dash: [6, 4], points: { show: false } },
+      ],
+      bands: [{ series: [3, 2], fill: `${colour}2e` }],
+      hooks: {
+        drawClear: [(chart) => this.drawZero(chart)],
+        draw: [(chart) => this.drawEnds(chart)],
+        setCursor: [(chart) => this.read(chart.cursor.idx)],
+      },
+    };
+  }
+
+  /** From what is usual for the lower end to what is usual for the upper, with zero and the line. */
+  range() {
+    const [, estimate, lo, hi] = this.data;
+    const lowest = -usual(lo.map((one) => (one === null ? null : -one)));
+    const all = [lowest, usual(hi), this.line, 0, ...estimate.filter((one) => one !== null)];
+    const [bottom, top] = [Math.min(...all, -LEAST), Math.max(...all, 2 * this.line)];
+    const room = 0.06 * (top - bottom);
+    return [bottom - room, top + room];
+  }
+
+  drawZero(chart) {
+    const { ctx, bbox } = chart;
+    const y = Math.round(chart.valToPos(0, "y", true));
+    ctx.save();
+    ctx.fillStyle = this.palette.of("ink-2");
+    ctx.fillRect(bbox.left, y, bbox.width, 1);
+    ctx.restore();
+  }
+
+  drawEnds(chart) {
+    const at = lastOf(this.data[1]);
+    this.label(chart, [
+      { at: this.line, text: "line", colour: this.palette.of("ink") },
+      { at: 0, text: "no change", colour: this.palette.of("ink-2") },
+      { at, text: this.version.name, colour: this.palette.ofVersion(this.version) },
+    ]);
+  }
+
+  read(index) {
+    const [t, estimate, lo, hi] = this.data;
+    const at = index ?? t.length - 1;
+    const said = effect({ estimate: estimate[at], lo: lo[at], hi: hi[at] });
+    setText(this.readout, `${clock.format(t[at] * 1000)}, ${count(this.orders[at])} orders: ${said || "not known"}`);
+  }
+}

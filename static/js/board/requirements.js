@@ -1,0 +1,100 @@
+// Paints the checklist of requirements as dashboard/board/paint_requirements.py does.
+
+import { clock, count, percent, seconds, unbroken } from "./format.js";
+import { setData, setText } from "./dom.js";
+
+const SHARES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
+const SCALES = {
+  speed: [0.05, 0.1, 0.2, 0.5, 1, 1.4],
+  failures: SHARES,
+  "slow orders": SHARES,
+  differences: SHARES,
+  completeness: SHARES,
+  "keeping up": [10, 20, 30, 60, 120, 300, 600, 1800, 3600],
+};
+const VERB = /^(fails|is slow|differs beyond noise) on /;
+const COUNTED = new Set(["completeness", "keeping up"]);
+const UNKNOWN = 13.9;
+const UNKNOWN_SHARE = 1;
+const BEYOND = 2;
+/** Where a dot is not seen. */
+const OUTSIDE = "-10%";
+
+function limit({ key, line }) {
+  if (key === "speed") return `at most ${percent(Math.expm1(line))} slower`;
+  if (key === "completeness") return `at most ${percent(line)} missing`;
+  if (key === "keeping up") return `at most ${seconds(line)} behind`;
+  return `at most ${percent(line)} more`;
+}
+
+function more({ standing, word, estimate, more_orders: orders }) {
+  if (standing !== "not yet" || estimate === null || word === "not comparable") return "";
+  return orders === null ? "orders alone will not do" : `about ${count(orders)} more orders`;
+}
+
+function history({ word, since, was, was_at: then }) {
+  if (was) return `was ${was} at ${clock(then)}, now ${word}`;
+  return since ? `${word} since ${clock(since)}` : "";
+}
+
+function part(ofOne) {
+  return `${(Math.floor(ofOne * 1000 + 0.5) / 10).toFixed(1)}%`;
+}
+
+/** The smallest round number that holds all of them, and leaves room beyond the line. */
+function endOf({ key, line }, numbers) {
+  const furthest = Math.max(BEYOND * line, 0, ...numbers.filter((one) => one !== null).map(Math.abs));
+  return SCALES[key].find((scale) => furthest <= scale) ?? SCALES[key].at(-1);
+}
+
+function plot(row) {
+  const counted = COUNTED.has(row.key);
+  const most = row.key === "speed" ? UNKNOWN : UNKNOWN_SHARE;
+  const known = !counted && row.lo !== null && row.hi !== null && row.lo > -most && row.hi < most;
+  const [low, high] = known ? [row.lo, row.hi] : [null, null];
+  const end = endOf(row, [row.estimate, low, high]);
+  const begin = counted ? 0 : -end;
+  const place = (number) => Math.min(Math.max((number - begin) / (end - begin), 0), 1);
+  const start = known ? place(low) : 0;
+  return {
+    zero: part(place(0)),
+    line: part(place(row.line)),
+    start: part(start),
+    width: part(known ? place(high) - start : 0),
+    dot: row.estimate === null ? OUTSIDE : part(place(row.estimate)),
+  };
+}
+
+function set(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+/** The rows of the checklist, by requirement. */
+export class Requirements {
+  constructor(root) {
+    this.rows = new Map();
+    for (const row of root.querySelectorAll("[data-requirement]")) {
+      const parts = [...row.querySelectorAll("[data-part]")].map((one) => [one.dataset.part, one]);
+      this.rows.set(row.dataset.requirement, { row, parts: Object.fromEntries(parts) });
+    }
+  }
+
+  paint(requirements) {
+    for (const one of requirements) {
+      const { row, parts } = this.rows.get(one.key);
+      setData(row, "standing", one.standing);
+      setText(parts.standing, one.standing);
+      setText(parts.text, unbroken(one.text.replace(VERB, "")));
+      setText(parts.limit, limit(one));
+      setText(parts.more, more(one));
+      setText(parts.history, history(one));
+      const drawn = plot(one);
+      set(parts.fine, "width", drawn.line);
+      set(parts.zero, "x", drawn.zero);
+      set(parts.span, "x", drawn.start);
+      set(parts.span, "width", drawn.width);
+      set(parts.dot, "cx", drawn.dot);
+      set(parts.line, "x", drawn.line);
+    }
+  }
+}

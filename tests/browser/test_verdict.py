@@ -1,0 +1,193 @@
+"""The verdict on the board: a word with a shape, a checklist that ticks itself, charts; and a page
+that is never wider than the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from dashboard.tests.verdict_frames import a_frame, a_verdict
+from tests.browser.faked_board import FakedBoard
+
+pytestmark = pytest.mark.browser
+
+WORDS = ("not yet", "ready", "worse", "withheld")
+#: All that the server writes of a verdict and the page's script writes again.
+_WRITTEN = """() => {
+  const at = (name) => (one) => one.getAttribute(name);
+  const all = (where, read) => [...document.querySelectorAll(where)].map(read);
+  return {
+    texts: all("#standing [data-fact*='verdict'], #standing [data-part]",
+      (one) => one.textContent.replace(/[ \\n]+/g, " ").trim()),
+    hidden: all("#standing [data-fact]", (one) => one.hidden),
+    standings: all("#standing [data-standing]", at("data-standing")),
+    words: all("#standing [data-word]", at("data-word")),
+    places: ["x", "width", "cx"].map((name) => all("#standing svg [data-part]", at(name))),
+    links: all("#standing a", at("href")).map((href) => new URL(href, location.href).href),
+  };
+}"""
+
+
+@pytest.fixture
+def open_board(browser: Browser) -> Iterator[Callable[[dict[str, Any]], FakedBoard]]:
+    """Opens boards, and fails when one logged an error or broke its content policy."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(15_000)
+    errors: list[str] = []
+
+    def opened(frame: dict[str, Any]) -> FakedBoard:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        return FakedBoard(page, frame)
+
+    yield opened
+    context.close()
+    assert errors == []
+
+
+def overflow(page: Page) -> int:
+    """How many pixels the page is wider than the screen."""
+    width: int = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return width
+
+
+@pytest.mark.parametrize("word", [*WORDS, None])
+def test_the_first_paint_and_the_next_write_the_same(
+    open_board: Callable[[dict[str, Any]], FakedBoard], word: str | None
+) -> None:
+    board = open_board(a_frame(word))
+    served = board.page.evaluate(_WRITTEN)
+    board.send(a_frame(word))
+
+    assert board.page.evaluate(_WRITTEN) == served
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_verdict_that_comes_is_painted_as_if_it_had_been_served(
+    open_board: Callable[[dict[str, Any]], FakedBoard], word: str
+) -> None:
+    served = open_board(a_frame(word)).page.evaluate(_WRITTEN)
+    board = open_board(a_frame(None))
+    for before in WORDS:
+        board.send(a_frame(before))
+    board.send(a_frame(word))
+
+    assert board.page.evaluate(_WRITTEN) == served
+
+
+def test_every_word_and_every_standing_has_a_shape_of_its_own(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    board = open_board(a_frame(None))
+    shape = "(where) => getComputedStyle(document.querySelector(where)).maskImage"
+    words, standings = set(), set()
+    for word in WORDS:
+        board.send(a_frame(word))
+        expect(board.page.locator("h1 strong")).to_have_text(word.upper())
+        words.add(board.page.evaluate(shape, ".conclusion .shape"))
+    for standing, word in (("passed", "ready"), ("not yet", "not yet"), ("failed", "worse")):
+        board.send(a_frame(word))
+        where = f"[data-standing='{standing}'] .shape"
+        standings.add(board.page.evaluate(shape, where))
+
+    assert (len(words), len(standings)) == (4, 3)
+
+
+def test_the_line_says_which_orders_are_slower_and_the_segments_are_marked(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    page = open_board(a_frame("ready")).page
+
+    expect(page.locator("h1")).to_contain_text("Faster on small orders, slower on huge ones.")
+    marked = page.locator("[data-verdict-chart=segments] [data-marked] th")
+    expect(marked).to_have_text(["smallbest", "hugeworst"])
+
+
+def test_the_charts_of_the_verdict_are_drawn(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    page = open_board(a_frame("not yet")).page
+
+    expect(page.locator("#verdict-charts .plot canvas")).to_have_count(2)
+    expect(page.locator("[data-verdict-chart=ladder] tbody tr")).to_have_count(7)
+    expect(page.locator("[data-verdict-chart=ladder]")).to_contain_text("independent")
+    said = page.locator("[data-verdict-chart=narrowing] .readout")
+    expect(said).to_contain_text("3,168 orders: −31")
+
+
+def test_charts_stand_back_while_there_is_no_verdict(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    board = open_board(a_frame(None))
+    expect(board.page.locator("#verdict-charts")).to_be_hidden()
+    expect(board.page.locator(".requirements")).to_be_hidden()
+    expect(board.page.locator("#standing")).to_contain_text("no verdict yet")
+    board.send(a_frame("ready"))
+    expect(board.page.locator("#verdict-charts")).to_be_visible()
+
+
+def test_a_baseline_is_said_to_get_no_verdict(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    frame = a_frame(None) | {"version": "vlatest-b"}
+    board = open_board(frame)
+    served = board.page.evaluate(_WRITTEN)
+    board.send(a_frame(None))
+    expect(board.page.locator("#standing .lede")).to_contain_text("no verdict yet")
+    board.send(frame)
+
+    assert board.page.evaluate(_WRITTEN) == served
+    expect(board.page.locator("#standing .lede")).to_contain_text("gets no verdict")
+
+
+def test_a_version_in_the_warm_up_says_what_is_awaited(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    frame = a_frame("not yet")
+    rows = [
+        {**row, "standing": "not yet", "word": "warming up", "text": "warming up", "lo": -14.0,
+         "hi": 14.0, "estimate": None, "more_orders": None, "since": None, "was": None}
+        for row in a_verdict("not yet")["requirements"]
+    ]  # fmt: skip
+    sentence = "NOT YET: warming up, 130 of 200 orders timed."
+    nothing: dict[str, Any] = {
+        "total_time": None,
+        "faster_share": None,
+        "contrasts": [],
+        "warnings": [],
+    }
+    frame["verdict"] |= {"requirements": rows, "sentence": sentence, **nothing}
+    board = open_board(frame)
+    served = board.page.evaluate(_WRITTEN)
+    board.send(frame)
+
+    assert board.page.evaluate(_WRITTEN) == served
+    expect(board.page.locator("h1")).to_contain_text("130 of 200 orders timed")
+
+
+def test_the_page_is_never_wider_than_the_screen(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    board = open_board(a_frame("not yet"))
+    wider = {}
+    for width in (3840, 1440, 1345, 1200, 1000, 768, 390, 360):
+        board.page.set_viewport_size({"width": width, "height": 900})
+        board.send(a_frame("not yet"))
+        wider[width] = overflow(board.page)
+
+    assert set(wider.values()) == {0}, wider
+
+
+def test_another_word_moves_nothing_in_the_checklist(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    board = open_board(a_frame("worse"))
+    table = "document.querySelector('.requirements table').getBoundingClientRect().height"
+    before = board.page.evaluate(table)
+    board.send(a_frame("ready"))
+
+    assert board.page.evaluate(table) == before
