@@ -5,72 +5,99 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('dashboard', '0003_judge_stored_pairs'),
+        ("dashboard", "0003_judge_stored_pairs"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Evidence',
+            name="Evidence",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('launch', models.UUIDField()),
-                ('version', models.CharField(max_length=40)),
-                ('key', models.CharField(max_length=64)),
-                ('control_build', models.CharField(blank=True, max_length=200)),
-                ('version_build', models.CharField(blank=True, max_length=200)),
-                ('timing', models.JSONField()),
-                ('started_at', models.DateTimeField()),
-                ('newest_at', models.DateTimeField()),
-                ('settled', models.TextField(blank=True)),
-                ('threshold', models.BigIntegerField(null=True)),
-                ('closed_until', models.BigIntegerField(null=True)),
-                ('settled_until', models.BigIntegerField(null=True)),
-                ('late', models.PositiveBigIntegerField(default=0)),
-                ('lost', models.PositiveBigIntegerField(default=0)),
-                ('bad', models.PositiveBigIntegerField(default=0)),
-                ('revision', models.PositiveBigIntegerField(default=0)),
-                ('coverage', models.TextField(blank=True)),
-                ('history', models.JSONField(default=dict)),
-                ('decided', models.JSONField(default=dict)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("launch", models.UUIDField()),
+                ("version", models.CharField(max_length=40)),
+                ("key", models.CharField(max_length=64)),
+                ("control_build", models.CharField(blank=True, max_length=200)),
+                ("version_build", models.CharField(blank=True, max_length=200)),
+                ("timing", models.JSONField()),
+                ("started_at", models.DateTimeField()),
+                ("newest_at", models.DateTimeField()),
+                ("settled", models.TextField(blank=True)),
+                ("threshold", models.BigIntegerField(null=True)),
+                ("closed_until", models.BigIntegerField(null=True)),
+                ("settled_until", models.BigIntegerField(null=True)),
+                ("late", models.PositiveBigIntegerField(default=0)),
+                ("lost", models.PositiveBigIntegerField(default=0)),
+                ("bad", models.PositiveBigIntegerField(default=0)),
+                ("revision", models.PositiveBigIntegerField(default=0)),
+                ("coverage", models.TextField(blank=True)),
+                ("history", models.JSONField(default=dict)),
+                ("decided", models.JSONField(default=dict)),
             ],
             options={
-                'verbose_name_plural': 'evidence',
-                'constraints': [models.UniqueConstraint(fields=('launch', 'version', 'key'), name='one_evidence_an_epoch')],
+                "verbose_name_plural": "evidence",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("launch", "version", "key"), name="one_evidence_an_epoch"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LaunchRequirements',
+            name="LaunchRequirements",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('launch', models.UUIDField()),
-                ('speed_margin', models.FloatField()),
-                ('failures_margin', models.FloatField()),
-                ('slow_margin', models.FloatField()),
-                ('differences_margin', models.FloatField()),
-                ('most_missing', models.FloatField()),
-                ('most_behind_s', models.FloatField()),
-                ('author', models.CharField(max_length=150)),
-                ('reason', models.CharField(max_length=500)),
-                ('set_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("launch", models.UUIDField()),
+                ("speed_margin", models.FloatField()),
+                ("failures_margin", models.FloatField()),
+                ("slow_margin", models.FloatField()),
+                ("differences_margin", models.FloatField()),
+                ("most_missing", models.FloatField()),
+                ("most_behind_s", models.FloatField()),
+                ("author", models.CharField(max_length=150)),
+                ("reason", models.CharField(max_length=500)),
+                ("set_at", models.DateTimeField()),
             ],
             options={
-                'verbose_name_plural': 'launch requirements',
-                'ordering': ['-id'],
-                'indexes': [models.Index(fields=['launch', '-id'], name='requirements_in_force')],
+                "verbose_name_plural": "launch requirements",
+                "ordering": ["-id"],
+                "indexes": [models.Index(fields=["launch", "-id"], name="requirements_in_force")],
             },
         ),
         migrations.CreateModel(
-            name='EvidenceBlock',
+            name="EvidenceBlock",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.BigIntegerField()),
-                ('sums', models.TextField()),
-                ('evidence', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='blocks', to='dashboard.evidence')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.BigIntegerField()),
+                ("sums", models.TextField()),
+                (
+                    "evidence",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="blocks",
+                        to="dashboard.evidence",
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('evidence', 'number'), name='one_row_a_block')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("evidence", "number"), name="one_row_a_block")
+                ],
             },
         ),
     ]
