@@ -48,6 +48,12 @@ GATHER_S = 0.02
 WAIT_S = 0.5
 ANNOUNCE_EVERY_S = 0.1
 SWEEP_EVERY_S = 1.0
+#: So many messages in one batch mean that more wait.
+MANY = 100
+#: A step that took longer was held up: the process was stopped, or the database was away.
+STALL_S = 2.0
+#: How long nothing more must wait before what was not heard counts as not said.
+CAUGHT_UP_S = 2.0
 
 
 @dataclass
@@ -81,13 +87,18 @@ class Observer:
             tasks.create_task(chores.run(broker))
 
     async def _observe(self, broker: Broker, deliveries: Deliveries) -> None:
-        """Take batch after batch; sweep when the queue is empty, and not before everybody was
-        able to answer: the time without a broker is not held against a version."""
+        """Take batch after batch; sweep once all is heard that was said, and not before everybody
+        was able to answer: the time without a broker is not held against a version."""
         next_sweep = time.monotonic() + self.deadline.total_seconds()
         while not self.shutdown.requested:
             self.health.beat()
+            begun = time.monotonic()
             self.behind = await self.step(broker, deliveries)
-            if not self.behind and time.monotonic() >= next_sweep:
+            ended = time.monotonic()
+            if self.behind or ended - begun > STALL_S:
+                # Much may have been said that was not heard yet.
+                next_sweep = max(next_sweep, ended + CAUGHT_UP_S)
+            elif ended >= next_sweep:
                 await self._sweep()
                 next_sweep = time.monotonic() + SWEEP_EVERY_S
         await deliveries.cancel()
@@ -103,7 +114,7 @@ class Observer:
             self.changed.update(self.rosters.known)
         await put_aside(broker, refused)
         await deliveries.ack(batch)
-        return len(batch) == BATCH
+        return len(batch) >= MANY
 
     def _record(self, heard: Sequence[Heard]) -> list[Refused]:
         """Record what can be taken, launch by launch; returns the rest, each with its reason."""

@@ -46,9 +46,9 @@ def build_frame(
     """One whole state of the board.
 
     ``version``: the dark version beside the control, through whose pairs the lens looks; another
-    name means the first candidate. ``backlogs``: messages waiting, by queue, where known.
+    name means the first candidate. ``backlogs``: messages waiting, by queue; None if nobody knows.
     """
-    backlogs = backlogs or {}
+    is_known, backlogs = backlogs is not None, backlogs or {}
     now = timezone.now()
     roster = read_roster(launch)
     tallies = read_tallies(roster)
@@ -74,7 +74,7 @@ def build_frame(
         **findings(launch.id, beside),
     }
     frame["feed"] |= {"unsent": unsent, **dead_letters()}
-    weighed = weigh_beside(launch.id, tallies, beside, frame)
+    weighed = weigh_beside(launch.id, tallies, beside, frame, knows_queues=is_known)
     frame["verdict"] = verdict_part(weighed)
     if with_series:
         verdict = verdict_series(weighed, tallies[0], beside)

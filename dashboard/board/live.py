@@ -20,12 +20,13 @@ from uuid import UUID
 
 from django.db import close_old_connections, connections
 
+from dashboard.board.depths import read_depths
 from dashboard.board.frame import build_frame, find_launch, newest_launch
 from dashboard.board.lenses import Lens
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.wire import Broker, BrokerError
+from kitchen_worker.contract.wire import Broker
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,8 @@ class Hub:
     amqp_url: str
     seats: dict[Socket, _Seat] = field(default_factory=dict)
     frames: dict[View, Frame] = field(default_factory=dict)
-    backlogs: dict[str, int] = field(default_factory=dict)
+    #: Messages waiting, by queue; None while nobody knows.
+    backlogs: dict[str, int] | None = None
     number: int = 0
     _changed: set[UUID] = field(default_factory=set)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -241,7 +243,7 @@ class Hub:
 
     def _on_broker(self, connected: bool) -> None:
         if not connected:
-            self.backlogs = {}
+            self.backlogs = None
 
     async def _hear(self, broker: Broker) -> None:
         queue = f"{topology.ANNOUNCEMENTS}.{uuid.uuid4()}"
@@ -255,18 +257,8 @@ class Hub:
             await deliveries.ack(batch)
             if time.monotonic() - measured_at >= HEARTBEAT_S:
                 measured_at = time.monotonic()
-                await self._measure_backlogs(broker)
-
-    async def _measure_backlogs(self, broker: Broker) -> None:
-        names = await self._in_database(_versions_of_newest_launch)
-        queues = [topology.OBSERVER_QUEUE, *map(topology.kitchen_queue, names)]
-        depths: dict[str, int] = {}
-        for queue in queues:
-            try:
-                depths[queue] = await broker.depth(queue)
-            except BrokerError:
-                logger.debug("no depth of %s", queue)
-        self.backlogs = depths
+                names = await self._in_database(_versions_of_newest_launch)
+                self.backlogs = await read_depths(broker, names)
 
     async def _in_database(self, work: Callable[[], _Answer]) -> _Answer:
         return await asyncio.get_running_loop().run_in_executor(self._database, work)

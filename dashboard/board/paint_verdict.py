@@ -100,7 +100,9 @@ def _contrast(contrasts: Sequence[Json]) -> str:
 
 def _tested(verdict: Json) -> str:
     pairs, blocks = wording.count(verdict["pairs"]), wording.count(verdict["blocks"])
-    return f"{pairs} pairs timed, in {blocks} blocks of {wording.seconds(verdict['block_s'])}"
+    build = f" of build {verdict['build']}" if verdict["build"] else ""
+    each = wording.seconds(verdict["block_s"])
+    return f"{pairs} pairs{build} timed, in {blocks} blocks of {each}"
 
 
 def _faster_share(interval: Sequence[float] | None) -> str:

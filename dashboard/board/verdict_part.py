@@ -21,17 +21,23 @@ _SLACK_LEAST = 20
 
 
 def weigh_beside(
-    launch: UUID, tallies: Sequence[Tally], beside: Tally | None, frame: Json
+    launch: UUID,
+    tallies: Sequence[Tally],
+    beside: Tally | None,
+    frame: Json,
+    *,
+    knows_queues: bool,
 ) -> Weighed | None:
     """The verdict on the candidate beside the control; None for a baseline, and while nothing is
-    known. ``frame`` is what the board says of versions and feed."""
+    known. ``frame`` is what the board says of versions and feed. Unless it ``knows_queues``, nobody
+    can say whether the version keeps up."""
     if beside is None or beside.role != Role.CANDIDATE:
         return None
     waiting = {one["name"]: one["waiting"] for one in frame["versions"]}
     return weigh(
         launch,
         beside.version,
-        behind_s=_behind_s(tallies[0], beside, waiting[beside.version]),
+        behind_s=_behind_s(tallies[0], beside, waiting[beside.version]) if knows_queues else None,
         held=tuple(_held(frame, tallies[0].version, waiting[tallies[0].version])),
     )
 
@@ -44,6 +50,9 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
     decided = weighed.decided
     return {
         "version": row.version,
+        "build": row.version_build,
+        "control_build": row.control_build,
+        "since": row.started_at.timestamp(),
         "word": verdict.word.value,
         "sentence": verdict.sentence(row.version),
         "reasons": list(verdict.reasons),

@@ -84,11 +84,8 @@ class Answers:
 
     def of(self, order: UUID, version: str) -> Answer:
         """A version's answer to an order; an empty one while none is known."""
-        return self._heard.get((order, version)) or self.before(order, version)
-
-    def before(self, order: UUID, version: str) -> Answer:
-        """The same, as it was before anything was heard now."""
-        return self._stored.get((order, version)) or Answer(Standing(State.MISSING))
+        key = (order, version)
+        return self._heard.get(key) or self._stored.get(key) or Answer(Standing(State.MISSING))
 
 
 def _answer(state: str, handling_ms: float | None, *rest: Any) -> Answer:

@@ -21,7 +21,7 @@ from dashboard.domain.verdict.blocks import BlockSums
 from dashboard.domain.verdict.coverage import Coverage
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.paired_order import PairedOrder
-from dashboard.domain.verdict.tally import Tally
+from dashboard.domain.verdict.tally import MOST_BLOCKS, Tally
 from dashboard.domain.verdict.timing import Timing
 
 
@@ -35,28 +35,11 @@ class Builds:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """An order as it now counts and as it counted before, as far as it does or did in one epoch,
-    and the shapes that it adds."""
+    """An order that counts, and the shapes that it has; no order where an answer came late."""
 
-    new: PairedOrder | None
-    old: PairedOrder | None
+    placed_at: float
+    order: PairedOrder | None
     shapes: tuple[str, ...] = ()
-
-    @property
-    def placed_at(self) -> float:
-        """When the order was placed, in seconds since 1970."""
-        counted = self.new or self.old
-        assert counted is not None  # noqa: S101 - there would be nothing to say
-        return counted.placed_at
-
-    def weigh_in(self, tally: Tally) -> None:
-        """Have a tally count it."""
-        if self.new is None and self.old is not None:
-            tally.remove(self.old)
-        elif self.new is not None and self.old is not None:
-            tally.replace(self.old, self.new)
-        elif self.new is not None:
-            tally.add(self.new)
 
 
 def timing_in_force() -> Timing:
@@ -76,19 +59,31 @@ def add_to_evidence(
     timing = timing_in_force()
     row = _row(launch, version, builds, timing, now)
     numbers = {timing.block_of(one.placed_at) for one in orders}
-    stored = models.EvidenceBlock.objects.filter(evidence=row, number__in=numbers)
+    stored = dict(
+        models.EvidenceBlock.objects.filter(evidence=row, number__in=numbers).values_list(
+            "number", "sums"
+        )
+    )
     tally = Tally(
         timing,
         Evidence(threshold=row.threshold),
-        {number: _sums(text) for number, text in stored.values_list("number", "sums")},
+        {number: _sums(text) for number, text in stored.items()},
         row.closed_until,
         row.settled_until,
         row.late,
         row.lost,
         row.bad,
     )
+    room = MOST_BLOCKS - models.EvidenceBlock.objects.filter(evidence=row).count()
     for one in orders:
-        one.weigh_in(tally)
+        if one.order is None:
+            tally.late += 1
+        elif (
+            timing.block_of(one.placed_at) in tally.blocks or len(tally.blocks) - len(stored) < room
+        ):
+            tally.add(one.order)
+        else:
+            tally.lost += 1
     _save_blocks(row, tally.blocks)
     row.coverage = _covered(row.coverage, orders)
     row.late, row.lost, row.bad, row.newest_at = tally.late, tally.lost, tally.bad, now
@@ -166,7 +161,7 @@ def _row(
 
 
 def _covered(stored: str, orders: Iterable[Weighed]) -> str:
-    new = [(one.shapes, one.new.shown) for one in orders if one.new is not None and one.shapes]
+    new = [(one.shapes, one.order.shown) for one in orders if one.order is not None and one.shapes]
     if not new:
         return stored
     coverage = Coverage.from_json(msgspec.json.decode(stored)) if stored else Coverage()

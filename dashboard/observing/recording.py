@@ -73,7 +73,7 @@ def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) 
         answers = Answers.stored({silence.order for silence in silences})
         ledger = Ledger(answers.standings)
         rows = [
-            _missing(roster, silence, tallies[silence.version].build)
+            _missing(roster, silence)
             for silence in silences
             if ledger.take(silence.order, silence.version, Standing(State.MISSING))
             in (Change.NEW, Change.ENDED)
@@ -121,15 +121,13 @@ def _observation(roster: Roster, event: Event, *, late: bool) -> Observation:
     )
 
 
-def _missing(roster: Roster, silence: Silence, build: str) -> Observation:
-    """A version's silence, which its newest build is answerable for."""
+def _missing(roster: Roster, silence: Silence) -> Observation:
     return Observation(
         launch=roster.launch,
         order=silence.order,
         version=silence.version,
         role=roster.roles[silence.version],
         state=State.MISSING,
-        build=build,
         placed_at=silence.placed_at,
     )
 

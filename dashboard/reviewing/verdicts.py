@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
@@ -25,6 +26,10 @@ _LINES = (
     "speed_margin", "failures_margin", "slow_margin", "differences_margin", "most_missing",
     "most_behind_s",
 )  # fmt: skip
+
+#: Builds that were heard of within so long of each other answer side by side.
+_SIDE_BY_SIDE = timedelta(seconds=60)
+_TRIES = 5
 
 
 class _State(NamedTuple):
@@ -100,9 +105,14 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
 
 
 def current_evidence(launch: UUID, version: str) -> models.Evidence | None:
-    """The evidence of the builds that were heard of last."""
+    """The evidence of the builds that answer now: of those that were heard of last, or shortly
+    before, the ones that came last, so that two builds that answer side by side do not take turns.
+    """
     rows = models.Evidence.objects.filter(launch=launch, version=version)
-    return rows.order_by("-newest_at", "-id").first()
+    newest_at = rows.order_by("-newest_at").values_list("newest_at", flat=True).first()
+    if newest_at is None:
+        return None
+    return rows.filter(newest_at__gte=newest_at - _SIDE_BY_SIDE).latest("started_at", "id")
 
 
 def accepted_of(launch: UUID, version: str, baselines: Iterable[str]) -> frozenset[int]:
@@ -128,15 +138,19 @@ def read_decided(row: models.Evidence) -> dict[Requirement, Decided]:
     return {Requirement(name): Decided(**said) for name, said in row.decided.items()}
 
 
-def _evidence_of(row: models.Evidence) -> Evidence:
-    return _evidence(row.pk, row.revision, row.launch, row.started_at)
-
-
 @lru_cache(maxsize=32)
 def _evidence(state: _State) -> Evidence:
     """What counts of an evidence."""
-    row = models.Evidence.objects.filter(pk=state.pk).first()
-    return whole_tally(row).evidence() if row else Evidence()
+    found = Evidence()
+    for _ in range(_TRIES):
+        row = models.Evidence.objects.filter(pk=state.pk).first()
+        if row is None:
+            break
+        found = whole_tally(row).evidence()
+        # A block that settles between two reads would be in neither.
+        if models.Evidence.objects.filter(pk=row.pk, settled_until=row.settled_until).exists():
+            break
+    return found
 
 
 @lru_cache(maxsize=64)

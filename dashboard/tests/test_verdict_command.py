@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
+from dashboard.management.commands import verdict as verdict_command
 from dashboard.management.commands.verdict import NOTHING_TO_SAY
 from dashboard.models import Tally
 from dashboard.observing.evidence import Builds, Weighed, add_to_evidence
@@ -26,6 +27,22 @@ pytestmark = pytest.mark.django_db
 
 _ORDERS = 4000
 _PER_SECOND = 10
+
+
+@pytest.fixture(autouse=True)
+def empty_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker in whose queues nothing waits."""
+    monkeypatch.setattr(verdict_command, "ask_for_depths", lambda url, versions: {})
+
+
+def test_without_a_broker_nobody_knows_whether_a_version_keeps_up(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weigh(launch, faster)
+    monkeypatch.setattr(verdict_command, "ask_for_depths", lambda url, versions: None)
+    code, said = run("--json")
+    keeping_up = json.loads(said)["requirements"][-1]
+    assert (code, keeping_up["standing"], keeping_up["word"]) == (1, "not yet", "unknown")
 
 
 @pytest.fixture
@@ -46,7 +63,7 @@ def weigh(launch: Launch, candidate: Callable[[float, random.Random], Result]) -
             control=Result(Status.OK, ms),
             candidate=candidate(ms * rng.lognormvariate(0, 0.1), rng),
         )
-        orders.append(Weighed(new=order, old=None, shapes=()))
+        orders.append(Weighed(order.placed_at, order))
     ended_at = START + timedelta(seconds=_ORDERS / _PER_SECOND)
     add_to_evidence(launch.id, "vnext", Builds("", ""), orders, ended_at)
     close_blocks(ended_at + timedelta(minutes=2))

@@ -20,6 +20,7 @@ from dashboard.domain.decision import Decision
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.requirements import Health, Requirement
 from dashboard.models import Discrepancy, LaunchRequirements
+from dashboard.observing import evidence
 from dashboard.observing.evidence import whole_tally
 from dashboard.observing.recording import Silence, record_events, record_silences
 from dashboard.observing.rosters import Roster, read_roster
@@ -124,30 +125,55 @@ def test_an_order_waits_for_the_baseline_that_it_was_sent_to(
     assert blocks("vlatest-b")["orders"] == 1
 
 
-def test_silence_counts_as_missing_and_a_late_answer_takes_its_place(
+def test_silence_counts_as_missing_and_a_late_answer_is_counted_as_late_alone(
     launch: Launch, roster: Roster
 ) -> None:
     order = placed(launch)
     record_events(roster, [said(launch, order, "vlatest")], START)
     record_silences(roster, [Silence(order, "vnext", START)], START)
-    assert blocks()["missing_pos"] == 1
+    before = blocks()
+    assert before["missing_pos"] == 1
     record_events(roster, [said(launch, order, "vnext", build="")], START)
-    assert blocks() == ANSWERED
+    assert blocks() == before
     assert rows()[0].late == 1
 
 
-def test_an_answer_of_a_build_that_was_not_known_yet_counts_for_that_build_alone(
+def test_a_baseline_that_has_just_joined_makes_no_order_count_twice(
     launch: Launch, roster: Roster
 ) -> None:
-    order = placed(launch)
-    record_events(roster, [said(launch, order, "vlatest")], START)
-    record_silences(roster, [Silence(order, "vnext", START)], START)
-    record_events(roster, [said(launch, order, "vnext", build="one")], START)
-    unknown, one = rows()
-    assert (unknown.version_build, one.version_build) == ("", "one")
-    assert [sums.orders for sums in whole_tally(unknown).blocks.values()] == [0]
-    (sums,) = whole_tally(one).blocks.values()
-    assert (sums.orders, sums.missing_pos, sums.handled) == (1, 0, 1)
+    launch.dark_versions.filter(version="vlatest-b").delete()
+    before_it_joined = read_roster(launch)
+    launch.dark_versions.create(version="vlatest-b", role="baseline", percent=100)
+    order = placed(launch, sample=("vnext", "vlatest-b"))
+    for version in ("vlatest", "vnext"):
+        record_events(before_it_joined, [said(launch, order, version)], START)
+    record_events(roster, [said(launch, order, "vlatest-b")], START)
+    assert (blocks()["orders"], blocks()["compared"]) == (1, 1)
+
+
+def test_what_both_show_of_an_order_has_one_name(launch: Launch, roster: Roster) -> None:
+    order = placed(launch, sample=("vnext", "vlatest-b"))
+    events = [
+        said(launch, order, "vlatest", result={"cook": "Ada"}),
+        said(launch, order, "vnext", result={"cook": "Grace"}),
+        said(launch, order, "vlatest-b", result={"cook": "Grace"}),
+    ]
+    record_events(roster, events, START)
+    (row,) = rows()
+    own = Discrepancy.objects.get(version="vnext").pk
+    (sums,) = whole_tally(row).blocks.values()
+    assert sums.classes == {f"{own}|{own}": 1}
+
+
+def test_blocks_of_one_evidence_are_bounded(
+    launch: Launch, roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "MOST_BLOCKS", 3)
+    for seconds in range(5):
+        order = placed(launch, seconds)
+        record_events(roster, [said(launch, order, "vlatest"), said(launch, order, "vnext")], START)
+    (row,) = rows()
+    assert (models.EvidenceBlock.objects.filter(evidence=row).count(), row.lost) == (3, 2)
 
 
 def test_a_version_that_had_taken_the_order_has_timed_out(launch: Launch, roster: Roster) -> None:

@@ -83,7 +83,8 @@ def a_verdict(word: str) -> dict[str, Any]:
     }[word]
     sentence, warnings, contrasts = _SAID[word]
     return {
-        "version": "vnext", "word": word, "sentence": sentence, "reasons": [],
+        "version": "vnext", "build": "git:1a2b3c", "control_build": "git:9f8e7d", "since": 0.0,
+        "word": word, "sentence": sentence, "reasons": [],
         "warnings": warnings, "contrasts": contrasts, "requirements": rows,
         "pairs": 3120, "blocks": 88, "orders": 3160,
         "more_orders": 1400 if word == "not yet" else None,

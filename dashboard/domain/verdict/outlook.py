@@ -22,8 +22,9 @@ def outlook(
     blocks: MultiLevelBlocks | None = None,
     rare: bool = False,
 ) -> int | None:
-    """The orders that a requirement still needs: for blocks enough, or for its width."""
-    if standing is not Standing.NOT_YET or estimate is None:
+    """The orders that a requirement still needs: for blocks enough, or for its width; None where
+    the estimate lies beyond the line, and no number of orders would do."""
+    if standing is not Standing.NOT_YET or estimate is None or estimate >= line:
         return None
     if orders < LEAST_ORDERS:
         return significant(LEAST_ORDERS - orders)

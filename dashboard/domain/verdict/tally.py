@@ -61,10 +61,6 @@ class Tally:
         self.late += max(0, old.unheard - new.unheard)
         return self._change(new, 1, changes=1) and self._change(old, -1, changes=0)
 
-    def remove(self, old: PairedOrder) -> bool:
-        """Take back an order that now counts elsewhere; False if it is too late for that."""
-        return self._change(old, -1, changes=1)
-
     def _change(self, order: PairedOrder, sign: int, *, changes: int) -> bool:
         if not order.usable:
             self.bad += 1

@@ -8,8 +8,10 @@ import sys
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from dashboard.board.depths import ask_for_depths
 from dashboard.board.frame import build_frame, find_launch, newest_launch
 from dashboard.board.lenses import Lens
 from dashboard.domain.verdict.words import Word
@@ -43,7 +45,9 @@ class Command(BaseCommand):
         """Build the board once, and say what it says."""
         launch = _launch(options["launch"])
         version = _version(launch, options["version"])
-        frame = build_frame(launch, Lens.ALL, version=version, with_series=False)
+        dark = [one.version for one in launch.dark_versions.all()]
+        depths = ask_for_depths(settings.ENVIRONMENT.amqp_url, [launch.control, *dark])
+        frame = build_frame(launch, Lens.ALL, version=version, with_series=False, backlogs=depths)
         found = frame["verdict"]
         if options["json"]:
             said = found and {"launch": str(launch.id), "at": frame["at"], **found}

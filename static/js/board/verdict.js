@@ -91,7 +91,9 @@ export class Verdict {
     say("contrast", contrast(verdict.contrasts));
     this.paintWarnings(verdict.warnings.map(unbroken));
     const [pairs, blocks] = [verdict.pairs, verdict.blocks].map(count);
-    say("tested", `${pairs} pairs timed, in ${blocks} blocks of ${seconds(verdict.block_s)}`);
+    const build = verdict.build ? ` of build ${verdict.build}` : "";
+    const each = seconds(verdict.block_s);
+    say("tested", `${pairs} pairs${build} timed, in ${blocks} blocks of ${each}`);
     say("lag", `${seconds(verdict.lag_s)} behind the lanes`);
     const { faster_share: faster } = verdict;
     this.sayOrHide("faster_share", faster ? `faster on ${span(...faster)} of orders` : "");

@@ -1,0 +1,45 @@
+"""How many messages wait in the queues of a launch, as the broker says when it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.broker import connect
+from kitchen_worker.contract.wire import Broker, BrokerError
+
+logger = logging.getLogger(__name__)
+
+#: How long an answer is waited for where somebody waits with us.
+_PATIENCE_S = 5.0
+
+
+async def read_depths(broker: Broker, versions: Iterable[str]) -> dict[str, int]:
+    """Messages that wait for the observer and for each version, by queue; a queue that is not
+    there is left out."""
+    depths: dict[str, int] = {}
+    for queue in (topology.OBSERVER_QUEUE, *map(topology.kitchen_queue, versions)):
+        try:
+            depths[queue] = await broker.depth(queue)
+        except BrokerError:
+            logger.debug("no depth of %s", queue)
+    return depths
+
+
+def ask_for_depths(url: str, versions: Iterable[str]) -> dict[str, int] | None:
+    """The same from a process that has no broker; None if none answers in time."""
+    try:
+        return asyncio.run(_ask(url, list(versions)))
+    except (TimeoutError, BrokerError, OSError):
+        return None
+    except BaseExceptionGroup as several:
+        if several.split((TimeoutError, BrokerError, OSError))[1] is not None:
+            raise
+        return None
+
+
+async def _ask(url: str, versions: list[str]) -> dict[str, int]:
+    async with asyncio.timeout(_PATIENCE_S), connect(url, "verdict") as broker:
+        return await read_depths(broker, versions)
