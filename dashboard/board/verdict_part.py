@@ -59,6 +59,7 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
         "warnings": list(verdict.warnings),
         "contrasts": [_contrast(one) for one in _contrasts(weighed)],
         "requirements": [_judged(one, decided) for one in verdict.requirements],
+        "flagged": list(verdict.flagged),
         "pairs": verdict.pairs,
         "blocks": verdict.blocks,
         "orders": weighed.evidence.orders,

@@ -24,6 +24,9 @@ from dashboard.domain.verdict.paired_order import PairedOrder
 from dashboard.domain.verdict.tally import MOST_BLOCKS, Tally
 from dashboard.domain.verdict.timing import Timing
 
+#: Of the stored sums: a release that stores them otherwise begins anew.
+FORMAT = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Builds:
@@ -144,7 +147,7 @@ def coverage_of(row: models.Evidence) -> Coverage:
 def _row(
     launch: UUID, version: str, builds: Builds, timing: Timing, now: datetime
 ) -> models.Evidence:
-    epoch = _json([builds.control, builds.version, asdict(timing)])
+    epoch = _json([FORMAT, builds.control, builds.version, asdict(timing)])
     row, _ = models.Evidence.objects.get_or_create(
         launch=launch,
         version=version,

@@ -38,12 +38,12 @@ def said(*events: Event, key: str = "") -> Outgoing:
 
 
 @asynccontextmanager
-async def observed(broker: MemoryBroker) -> AsyncIterator[Observer]:
+async def observed(
+    broker: MemoryBroker, deadline: timedelta = timedelta(seconds=30)
+) -> AsyncIterator[Observer]:
     """An observer at work, stopped in good order at the end."""
     shutdown = Shutdown()
-    observer = Observer(
-        limits=LIMITS, deadline=timedelta(seconds=30), shutdown=shutdown, health=Health()
-    )
+    observer = Observer(limits=LIMITS, deadline=deadline, shutdown=shutdown, health=Health())
     running = asyncio.ensure_future(observer.session(broker))
     await until(lambda: topology.DEAD_LETTERS_QUEUE in broker.queues)
     try:
@@ -273,3 +273,26 @@ async def test_more_events_than_one_statement_can_name_are_recorded(
     async with observed(broker):
         await broker.publish([said(*events)])
         await until_stored(lambda: Observation.objects.count() == 10)
+
+
+async def test_silence_counts_only_once_all_is_heard_that_was_said(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, order = MemoryBroker(), await placed(launch)
+    heard_at_each_sweep: list[int] = []
+
+    def swept(now: object, deadline: object) -> int:
+        heard_at_each_sweep.append(Observation.objects.count())
+        return 0
+
+    monkeypatch.setattr(observing, "sweep", swept)
+    monkeypatch.setattr(observing, "MANY", 1)
+    monkeypatch.setattr(observing, "CAUGHT_UP_S", 0.2)
+    monkeypatch.setattr(observing, "STALL_S", 60.0)
+    monkeypatch.setattr(observing, "BATCH", 1)
+    await broker.declare(topology.observer(LIMITS))
+    events = [an_event(launch, order, version) for version in ("vlatest", "vnext")]
+    await broker.publish([said(event) for event in events])
+    async with observed(broker, deadline=timedelta(0)):
+        await until(lambda: bool(heard_at_each_sweep))
+    assert heard_at_each_sweep[0] == 2

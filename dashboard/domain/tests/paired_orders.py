@@ -87,7 +87,7 @@ def simulated(
             candidate=candidate,
             baseline=baseline,
             shown=frozenset({1} if rng.random() < shows + noise else ()),
-            noise=frozenset({2} if rng.random() < noise else ()),
+            noise=frozenset({1} if rng.random() < noise else ()),
         )
         chance = rng.random()
         if chance < fails:

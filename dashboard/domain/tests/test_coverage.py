@@ -15,6 +15,7 @@ from dashboard.domain.verdict.coverage import (
     shapes_of,
     shapes_of_menu,
 )
+from dashboard.domain.verdict.signatures import MOST_IDS
 
 
 def test_the_shapes_of_an_order_are_its_size_its_note_its_items_and_any_two_of_them() -> None:
@@ -76,7 +77,7 @@ def test_a_review_counts_at_once_for_all_that_was_seen_and_can_be_taken_back() -
 
 def test_what_shows_too_much_or_too_many_kinds_of_it_is_never_accepted() -> None:
     coverage = Coverage()
-    coverage.add(["item:soda"], range(1, 9))
+    coverage.add(["item:soda"], range(1, MOST_IDS + 2))
     for discrepancy in range(1, MOST_SIGNATURES + 4):
         coverage.add(["item:burger"], [discrepancy])
     soda, burger = sorted(coverage.agreements(range(1, 100)), key=lambda one: one.seen)

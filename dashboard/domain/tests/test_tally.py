@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -22,10 +23,18 @@ from dashboard.domain.tests.paired_orders import (
     simulated,
 )
 from dashboard.domain.verdict.blocks import BlockSums, sums_of
+from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status, log_ratio
+from dashboard.domain.verdict.rates import MOST_FIELDS, RobustRate
 from dashboard.domain.verdict.requirements import Health, Requirements
-from dashboard.domain.verdict.signatures import MOST_CLASSES, Differences, class_of, weight
+from dashboard.domain.verdict.signatures import (
+    MOST_CLASSES,
+    MOST_IDS,
+    Differences,
+    class_of,
+    weights,
+)
 from dashboard.domain.verdict.slow import straddle, straddling, threshold_of
 from dashboard.domain.verdict.tally import MOST_BLOCKS, CannotMerge, Tally
 from dashboard.domain.verdict.timing import Timing
@@ -208,13 +217,21 @@ def test_however_wrong_the_clocks_are_the_blocks_are_bounded() -> None:
 @pytest.mark.parametrize(
     ("control", "candidate", "expected"),
     [
-        (OK_10, OK_10, {"pairs": 1, "handled": 1, "answered": 1}),
-        (OK_10, Result(Status.OK, 5.0), {"pairs": 1, "handled": 1, "answered": 1, "faster": 1}),
-        (OK_10, FAILED, {"answered": 1, "errors_pos": 1}),
+        (OK_10, OK_10, {"timed": 1, "pairs": 1, "handled": 1, "answered": 1}),
+        (
+            OK_10,
+            Result(Status.OK, 5.0),
+            {"timed": 1, "pairs": 1, "handled": 1, "answered": 1, "faster": 1},
+        ),
+        (OK_10, FAILED, {"timed": 1, "answered": 1, "errors_pos": 1}),
         (FAILED, OK_10, {"answered": 1, "errors_neg": 1}),
         (FAILED, FAILED, {"answered": 1}),
-        (OK_10, Result(Status.TIMEOUT), {"pairs": 1, "slower": 1, "errors_pos": 1, "slow_pos": 1}),
-        (OK_10, MISSING, {"errors_pos": 1, "missing_pos": 1}),
+        (
+            OK_10,
+            Result(Status.TIMEOUT),
+            {"timed": 1, "pairs": 1, "slower": 1, "errors_pos": 1, "slow_pos": 1},
+        ),
+        (OK_10, MISSING, {"timed": 1, "errors_pos": 1, "missing_pos": 1}),
         (MISSING, FAILED, {"missing_neg": 1}),
         (MISSING, MISSING, {"missing_both": 1}),
     ],
@@ -225,7 +242,7 @@ def test_what_an_order_counts_for(
     one = order(1, control=control, candidate=candidate, baseline=None)
     sums = sums_of(one, 30_000, bucket_of(10.0))
     found = {name: getattr(sums, name) for name in BlockSums.__dataclass_fields__}
-    for name in ("orders", "changes", "log_ratio", "control_ns", "candidate_ns"):
+    for name in ("orders", "changes", "log_ratio", "timed_ns", "control_ns", "candidate_ns"):
         found.pop(name)
     assert {name: number for name, number in found.items() if number} == expected
 
@@ -241,7 +258,7 @@ def test_a_log_ratio_is_clipped_and_a_timeout_is_as_slow_as_the_deadline() -> No
 def test_nothing_is_tested_while_it_warms_up() -> None:
     first = [order(i / 4) for i in range(8)]
     evidence = _tally(first).evidence()
-    assert (evidence.pairs, evidence.warm_up.pairs, evidence.threshold) == (0, 8, None)
+    assert (evidence.pairs, evidence.warm_up.timed, evidence.threshold) == (0, 8, None)
     evidence = _tally([*first, order(2.1)]).evidence()
     assert (evidence.pairs, evidence.threshold) == (1, bucket_of(10.0))
 
@@ -252,7 +269,9 @@ def test_the_warm_up_lasts_until_there_are_orders_enough_and_begins_with_the_fir
     few = [order(10.0 + i) for i in range(6)]
     evidence = _tally([*silent, *few]).evidence()
     assert evidence.warm_up.first == 10
-    assert (evidence.warm_up.pairs, evidence.pairs) == (5, 1)
+    assert (evidence.warm_up.timed, evidence.pairs) == (42, 4)
+    few_alone = _tally(few).evidence()
+    assert (few_alone.warm_up.timed, few_alone.pairs) == (5, 1)
     assert evidence.incomplete == 0
 
 
@@ -283,32 +302,120 @@ def test_the_threshold_is_the_p95_of_the_warm_up() -> None:
 
 
 _CLASSES = st.tuples(st.frozensets(st.integers(1, 4)), st.frozensets(st.integers(1, 4)))
+_LAUNCHES = st.lists(st.lists(_CLASSES, min_size=1, max_size=8), min_size=1, max_size=40)
+_Launch = list[list[tuple[frozenset[int], frozenset[int]]]]
+
+
+def _recounted(launch: _Launch, accepted: Collection[int]) -> RobustRate:
+    """What a reader of every order would count."""
+    rate = RobustRate()
+    for block in launch:
+        sides = [[any(id_ not in accepted for id_ in side) for side in one] for one in block]
+        pos, neg = sides.count([True, False]), sides.count([False, True])
+        rate.add(pos, neg, len(block) - pos - neg)
+    return rate
+
+
+def _kept(launch: _Launch) -> Differences:
+    kept = Differences()
+    for block in launch:
+        names = [class_of(*one) for one in block if any(one)]
+        kept.add(len(block), {name: names.count(name) for name in names})
+    return kept
 
 
 @settings(deadline=None)
-@given(
-    st.lists(st.lists(_CLASSES, min_size=1, max_size=8), min_size=1, max_size=40),
-    st.frozensets(st.integers(1, 4)),
-)
+@given(st.data(), _LAUNCHES)
 def test_a_review_takes_effect_as_if_it_had_been_there_from_the_first_order_on(
-    launch: list[list[tuple[frozenset[int], frozenset[int]]]], accepted: frozenset[int]
+    data: st.DataObject, launch: _Launch
 ) -> None:
-    kinds = sorted({class_of(*one) for block in launch for one in block})[:MOST_CLASSES]
-    kept, plain = Differences(), Differences()
-    for block in launch:
-        names = [class_of(*one) for one in block]
-        names = [name for name in names if name in kinds and name != "|"]
-        kept.add(len(block), {name: names.count(name) for name in names})
-        weights = [weight(name, accepted) for name in names]
-        plain.add(len(block), {"1|": weights.count(1), "|1": weights.count(-1)})
-    assert kept.rate(accepted) == plain.rate()
+    kinds = sorted({class_of(*one) for block in launch for one in block})
+    told = data.draw(st.permutations(kinds))[:MOST_CLASSES]
+    launch = [[one for one in block if class_of(*one) in told] for block in launch]
+    accepted = data.draw(st.frozensets(st.integers(1, 4)))
+    rate = _kept(launch).rate(accepted)
+    assert rate == BoundedRate.exactly(_recounted(launch, accepted))
 
 
-def test_more_classes_than_are_told_apart_keep_counting_whatever_is_accepted() -> None:
+@settings(deadline=None, max_examples=50)
+@given(_LAUNCHES, st.frozensets(st.integers(1, 4)), st.integers(0, 4))
+def test_with_more_classes_than_are_told_apart_a_recount_lies_between_the_least_and_the_most(
+    launch: _Launch, accepted: frozenset[int], told_apart: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dashboard.domain.verdict.signatures.MOST_CLASSES", told_apart)
+        kept = _kept(launch)
+    recounted = _recounted(launch, accepted)
+    found = kept.rate(accepted)
+    for least, true, most in zip(
+        found.least.blocks.levels, recounted.blocks.levels, found.most.blocks.levels, strict=True
+    ):
+        assert least.blocks.y <= true.blocks.y <= most.blocks.y
+    assert kept.rate() == BoundedRate.exactly(_recounted(launch, ()))
+    assert Differences.from_json(json.loads(json.dumps(kept.to_json()))) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "nothing_accepted", "one_accepted", "many_accepted"),
+    [
+        ("1|", (1, 1), (0, 0), (0, 0)),
+        ("1,2|1", (0, 0), (1, 1), (1, 1)),
+        ("*|", (1, 1), (0, 1), (0, 1)),
+        ("|*", (-1, -1), (-1, 0), (-1, 0)),
+        ("*|*", (0, 0), (-1, 1), (-1, 1)),
+        ("0|", (1, 1), (1, 1), (0, 1)),
+        ("0|0", (0, 0), (0, 0), (-1, 1)),
+        ("0|1", (0, 0), (1, 1), (0, 1)),
+    ],
+)
+def test_what_is_not_told_apart_weighs_what_it_could(
+    name: str,
+    nothing_accepted: tuple[int, int],
+    one_accepted: tuple[int, int],
+    many_accepted: tuple[int, int],
+) -> None:
+    assert weights(name, ()) == nothing_accepted
+    assert weights(name, (1,)) == one_accepted
+    assert weights(name, (1, *range(100, 100 + MOST_IDS))) == many_accepted
+
+
+def test_classes_that_are_not_told_apart_count_or_not_once_something_is_accepted() -> None:
     kept = Differences()
-    kept.add(100, {class_of({number}, ()): 1 for number in range(1, 21)})
-    assert kept.rate().counts.pos == 20
-    assert kept.rate(range(1, 21)).counts.pos == 20 - MOST_CLASSES
+    kept.add(1000, {class_of({number}, ()): 1 for number in range(1, 101)})
+    assert kept.rate().unknown == 0
+    assert kept.rate().most.counts.pos == 100
+    found = kept.rate(range(1, 101))
+    assert (found.least.counts.pos, found.most.counts.pos) == (0, 100 - MOST_CLASSES)
+    assert found.unknown == 100 - MOST_CLASSES
+
+
+def test_a_discrepancy_is_counted_by_itself_whatever_else_an_order_shows() -> None:
+    both, alone = frozenset({1, 2, *range(10, 30)}), frozenset({1})
+    launch = [order(4 + i / 10, shown=both if i % 2 else alone, noise=alone) for i in range(60)]
+    evidence = _tally([*(order(i / 4) for i in range(16)), *launch]).evidence()
+    assert (evidence.only_shown["2"], evidence.only_noise["2"]) == (30, 0)
+    assert "1" not in evidence.only_shown
+    assert evidence.beyond_noise() == [2, *range(10, 30)]
+    assert evidence.beyond_noise(range(10, 40)) == [2]
+
+
+def test_discrepancies_are_kept_up_to_a_number_each_with_both_its_sides() -> None:
+    rng = random.Random(5)
+    launch = [
+        order(
+            rng.uniform(0, 12),
+            shown=frozenset(rng.sample(range(1, 400), 5)),
+            noise=frozenset(rng.sample(range(1, 400), 5)),
+        )
+        for _ in range(1500)
+    ]
+    shards = [_tally(launch[:700], close=None), _tally(launch[700:], close=None)]
+    shards[0].merge(shards[1])
+    shards[0].close(_END)
+    assert shards[0] == _tally(launch)
+    evidence = shards[0].evidence()
+    assert len(evidence.only_shown) == MOST_FIELDS
+    assert evidence.only_shown.keys() == evidence.only_noise.keys()
 
 
 def test_more_signatures_than_a_block_keeps_are_still_counted() -> None:

@@ -13,14 +13,23 @@ from typing import Any
 
 from dashboard.domain.sketch import bucket_of
 from dashboard.domain.verdict.paired_order import PairedOrder, Status, log_ratio
+from dashboard.domain.verdict.rates import MOST_FIELDS
 from dashboard.domain.verdict.segments import rank
-from dashboard.domain.verdict.signatures import MANY, class_of, signature, simplest, weight
+from dashboard.domain.verdict.signatures import (
+    OTHERS,
+    SOMETHING,
+    class_of,
+    other_of,
+    signature,
+    simplest,
+)
 from dashboard.domain.verdict.slow import straddle, straddling
 
 #: Of a log ratio: 1e-9 of it is one.
 SCALE = 1_000_000_000
 _NS_PER_MS = 1_000_000
-#: Names that a block keeps of segments and of classes of differences; the last ones go.
+#: Names that a block keeps of segments, classes and signatures; the last ones go. Discrepancies
+#: it keeps as many of as a launch does.
 _MOST_NAMES = 128
 
 
@@ -33,6 +42,9 @@ class BlockSums:
     changes: int = 0
     #: Orders that both versions ended, well or badly.
     answered: int = 0
+    #: Orders for which the control has a time, whatever the candidate has, and those times.
+    timed: int = 0
+    timed_ns: int = 0
     #: Orders with a log ratio, their sum, the summed times, and who was faster.
     pairs: int = 0
     log_ratio: int = 0
@@ -54,6 +66,9 @@ class BlockSums:
     #: Of the compared ones, classes of differences; of the handled ones, signatures.
     classes: dict[str, int] = field(default_factory=dict)
     signatures: dict[str, int] = field(default_factory=dict)
+    #: Of the compared ones, by discrepancy: the candidate alone shows it, the baseline alone.
+    only_shown: dict[str, int] = field(default_factory=dict)
+    only_noise: dict[str, int] = field(default_factory=dict)
     segment_pairs: dict[str, int] = field(default_factory=dict)
     segment_sums: dict[str, int] = field(default_factory=dict)
     #: Until the slow threshold is frozen: the control's times by bucket, and the edges straddled.
@@ -69,9 +84,11 @@ class BlockSums:
         for name in MAPPINGS:
             if names := getattr(other, name):
                 _add(getattr(self, name), names, sign)
-        _trim_classes(self.classes)
+        for name, number in _trim(self.classes, simplest):
+            _add(self.classes, {other_of(name): number}, 1)
         for _, number in _trim(self.signatures, simplest):
-            _add(self.signatures, {str(MANY): number}, 1)
+            _add(self.signatures, {SOMETHING: number}, 1)
+        _trim_fields(self.only_shown, self.only_noise)
         _trim(self.segment_pairs, rank)
         _trim(self.segment_sums, rank)
 
@@ -106,14 +123,20 @@ def sums_of(order: PairedOrder, deadline_ms: float, threshold: int | None) -> Bl
     control, candidate = order.control, order.candidate
     sums.answered = int(control.answered and candidate.answered)
     _set_failures(sums, order)
+    if control.timed:
+        control_ms = control.capped_ms(deadline_ms)
+        sums.timed, sums.timed_ns = 1, round(control_ms * _NS_PER_MS)
+        sums.times = {str(bucket_of(control_ms)): 1}
     ratio = log_ratio(control, candidate, deadline_ms)
     if ratio is not None:
         times = control.capped_ms(deadline_ms), candidate.capped_ms(deadline_ms)
-        _set_times(sums, ratio, *times, threshold)
+        _set_pair(sums, ratio, *times)
         sums.segment_pairs = dict.fromkeys(order.segments, 1)
         sums.segment_sums = dict.fromkeys(order.segments, sums.log_ratio)
     if control.status is candidate.status is Status.OK:
         _set_differences(sums, order)
+    if threshold is not None:
+        sums.freeze(threshold)
     return sums
 
 
@@ -127,19 +150,14 @@ def _set_failures(sums: BlockSums, order: PairedOrder) -> None:
     sums.missing_both = int(all(missing))
 
 
-def _set_times(
-    sums: BlockSums, ratio: float, control_ms: float, candidate_ms: float, threshold: int | None
-) -> None:
+def _set_pair(sums: BlockSums, ratio: float, control_ms: float, candidate_ms: float) -> None:
     sums.pairs = 1
     sums.log_ratio = round(ratio * SCALE)
     sums.control_ns = round(control_ms * _NS_PER_MS)
     sums.candidate_ns = round(candidate_ms * _NS_PER_MS)
     sums.faster = int(candidate_ms < control_ms)
     sums.slower = int(candidate_ms > control_ms)
-    sums.times = {str(bucket_of(control_ms)): 1}
     sums.up, sums.down = straddle(control_ms, candidate_ms)
-    if threshold is not None:
-        sums.freeze(threshold)
 
 
 def _set_differences(sums: BlockSums, order: PairedOrder) -> None:
@@ -150,6 +168,8 @@ def _set_differences(sums: BlockSums, order: PairedOrder) -> None:
         sums.compared = 1
         if order.shown or order.noise:
             sums.classes = {class_of(order.shown, order.noise): 1}
+            sums.only_shown = dict.fromkeys(map(str, order.shown - order.noise), 1)
+            sums.only_noise = dict.fromkeys(map(str, order.noise - order.shown), 1)
 
 
 def _add(to: dict[str, int], more: Mapping[str, int], sign: int) -> None:
@@ -165,17 +185,23 @@ def _trim(names: dict[str, int], first: Callable[[str], Any]) -> list[tuple[str,
     """Keep the first names, and give back the rest.
 
     Which they are does not depend on the order in which names come: a name that is among the first
-    of all is among the first of any part.
+    of all is among the first of any part. What stands for the rest is kept besides.
     """
     if len(names) <= _MOST_NAMES:
         return []
-    rest = sorted(names, key=first)[_MOST_NAMES:]
-    return [(name, names.pop(name)) for name in rest]
+    real = names.keys() - _REST
+    if len(real) <= _MOST_NAMES:
+        return []
+    return [(name, names.pop(name)) for name in sorted(real, key=first)[_MOST_NAMES:]]
 
 
-def _trim_classes(classes: dict[str, int]) -> None:
-    """Classes that are too many to keep show "many", on the side where they weigh."""
-    for name, number in _trim(classes, simplest):
-        place = {1: f"{MANY}|", -1: f"|{MANY}", 0: None}[weight(name, ())]
-        if place:
-            _add(classes, {place: number}, 1)
+_REST = {*OTHERS, SOMETHING}
+
+
+def _trim_fields(shown: dict[str, int], noise: dict[str, int]) -> None:
+    """Keep the first discrepancies, each on both sides, and let the rest go."""
+    if len(shown) + len(noise) <= MOST_FIELDS:
+        return
+    for name in sorted(shown.keys() | noise.keys(), key=int)[MOST_FIELDS:]:
+        shown.pop(name, None)
+        noise.pop(name, None)

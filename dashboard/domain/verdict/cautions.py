@@ -15,7 +15,7 @@ from dashboard.domain.verdict.phrases import percent, rate_text, speed_text
 from dashboard.domain.verdict.requirements import Judged, Requirement, Requirements, Standing
 from dashboard.domain.verdict.segments import SegmentEffect
 from dashboard.domain.verdict.sequences import Interval
-from dashboard.domain.verdict.signatures import counts
+from dashboard.domain.verdict.signatures import surely_counts
 from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.words import Speed
 
@@ -56,7 +56,8 @@ def _of_bench(bench: Evidence, alpha: float, accepted: Collection[int]) -> Itera
     if not failures.has(0.0):
         share = bench.errors.counts.estimate or 0.0
         yield f"bench uneven: {second} {rate_text(share, failures, 'fails')}"
-    differ = sum(number for name, number in bench.signatures.items() if counts(name, accepted))
+    signatures = bench.signatures.items()
+    differ = sum(number for name, number in signatures if surely_counts(name, accepted))
     noise = differ / max(bench.handled, 1)
     if noise > _NOISE_WORTH_SAYING:
         yield f"two copies of the control differ on {percent(noise)} of the orders"

@@ -7,20 +7,20 @@ segments and classes of differences.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dashboard.domain.verdict.blocks import SCALE, BlockSums
 from dashboard.domain.verdict.drift import Drift
 from dashboard.domain.verdict.levels import MultiLevelBlocks
-from dashboard.domain.verdict.rates import PairedRate, RobustRate
+from dashboard.domain.verdict.rates import MOST_FIELDS, PairedRate, RobustRate, beyond_noise
 from dashboard.domain.verdict.segments import Segments
-from dashboard.domain.verdict.signatures import MANY, Differences, simplest
+from dashboard.domain.verdict.signatures import SOMETHING, Differences, simplest
 from dashboard.domain.verdict.slow import threshold_of
 from dashboard.domain.verdict.timing import Timing
 
-#: Signatures of differences that are told apart over the launch; the rest show "many".
+#: Signatures of differences that are told apart over the launch; the rest show something.
 _MOST_SIGNATURES = 64
 
 
@@ -30,15 +30,17 @@ class WarmUp:
 
     orders: int = 0
     answered: int = 0
-    pairs: int = 0
-    control_ns: int = 0
+    #: Orders for which the control has a time, and those times: a candidate that never has one is
+    #: to be judged, too.
+    timed: int = 0
+    timed_ns: int = 0
     times: dict[str, int] = field(default_factory=dict)
     #: The first block in which both versions answered.
     first: int | None = None
 
     def lasts(self, block: int, timing: Timing) -> bool:
         """Whether a block is part of it still."""
-        if self.first is None or self.pairs < timing.warm_up_orders:
+        if self.first is None or self.timed < timing.warm_up_orders:
             return True
         return block < self.first + math.ceil(timing.warm_up_s / timing.block_s)
 
@@ -48,8 +50,8 @@ class WarmUp:
             self.first = block
         self.orders += sums.orders
         self.answered += sums.answered
-        self.pairs += sums.pairs
-        self.control_ns += sums.control_ns
+        self.timed += sums.timed
+        self.timed_ns += sums.timed_ns
         for bucket, count in sums.times.items():
             self.times[bucket] = self.times.get(bucket, 0) + count
 
@@ -69,6 +71,9 @@ class Evidence:
     faster: int = 0
     slower: int = 0
     signatures: dict[str, int] = field(default_factory=dict)
+    #: Of the compared orders, by discrepancy: the candidate alone shows it, the baseline alone.
+    only_shown: dict[str, int] = field(default_factory=dict)
+    only_noise: dict[str, int] = field(default_factory=dict)
     missing: PairedRate = field(default_factory=PairedRate)
     effect: MultiLevelBlocks = field(default_factory=MultiLevelBlocks)
     total_time: MultiLevelBlocks = field(default_factory=MultiLevelBlocks)
@@ -95,7 +100,7 @@ class Evidence:
                 self.warm_up.add(block, sums)
                 return
             self.threshold = threshold_of(self.warm_up.times)
-            self.scale_ns = self.warm_up.control_ns / self.warm_up.pairs
+            self.scale_ns = self.warm_up.timed_ns / self.warm_up.timed
             self.warm_up.times = {}
         self._fold_times(sums)
         self._fold_rates(sums, self.threshold)
@@ -126,8 +131,30 @@ class Evidence:
         self.differences.add(sums.compared, sums.classes)
         for name in sorted(sums.signatures, key=simplest):
             known = name in self.signatures or len(self.signatures) < _MOST_SIGNATURES
-            place = name if known else str(MANY)
+            place = name if known else SOMETHING
             self.signatures[place] = self.signatures.get(place, 0) + sums.signatures[name]
+        self._fold_fields(sums)
+
+    def _fold_fields(self, sums: BlockSums) -> None:
+        for name in sorted(sums.only_shown.keys() | sums.only_noise.keys(), key=int):
+            if name in self.only_shown or len(self.only_shown) < MOST_FIELDS:
+                for own, more in (
+                    (self.only_shown, sums.only_shown),
+                    (self.only_noise, sums.only_noise),
+                ):
+                    own[name] = own.get(name, 0) + more.get(name, 0)
+
+    def beyond_noise(self, accepted: Collection[int] = ()) -> list[int]:
+        """The discrepancies that the candidate surely shows more often than a copy of the control.
+
+        For all of a launch together at 5 %, at every look; those that are accepted aside.
+        """
+        return [
+            int(name)
+            for name, pos in self.only_shown.items()
+            if int(name) not in accepted
+            and beyond_noise(pos, neg := self.only_noise[name], self.compared - pos - neg)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """All fields by name; only what changed since the last closed block is different."""
@@ -138,6 +165,8 @@ class Evidence:
             **plain,
             **made,
             "signatures": dict(self.signatures),
+            "only_shown": dict(self.only_shown),
+            "only_noise": dict(self.only_noise),
             "missing": [missing.pos, missing.neg, missing.zero],
             "warm_up": asdict(self.warm_up),
         }
@@ -149,13 +178,18 @@ class Evidence:
             **{name: stored[name] for name in _PLAIN},
             **{name: kind.from_json(stored[name]) for name, kind in _MADE.items()},
             signatures=dict(stored["signatures"]),
+            only_shown=dict(stored["only_shown"]),
+            only_noise=dict(stored["only_noise"]),
             missing=PairedRate(*stored["missing"]),
             warm_up=WarmUp(**{**stored["warm_up"], "times": dict(stored["warm_up"]["times"])}),
         )
 
     def copy(self) -> Evidence:
         """The same, to be folded further without changing this."""
-        return Evidence.from_json(self.to_json())
+        empty = replace(self, differences=Differences())
+        copied = Evidence.from_json(empty.to_json())
+        copied.differences = self.differences.copy()
+        return copied
 
 
 _PLAIN = (

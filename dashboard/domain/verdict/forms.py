@@ -6,33 +6,34 @@ forms, sums of y^2 and of neighbours' products quadratic ones, and adding blocks
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from dashboard.domain.verdict.levels import GROUP, Level
 from dashboard.domain.verdict.sequences import RatioBlocks
 
 #: Counts by place.
-Linear = dict[str, int]
-#: Coefficients of products of two counts, by their places in order, with a space between.
-Quadratic = dict[str, int]
+Linear = dict[int, int]
+#: Coefficients of products of two counts, by their places, the greater one first.
+Quadratic = dict[tuple[int, int], int]
+_Key = TypeVar("_Key")
 
 
-def _products(first: Linear, second: Linear) -> Quadratic:
-    found: Counter[str] = Counter()
+def _add(to: dict[_Key, int], more: Mapping[_Key, int], times: int = 1) -> None:
+    if not times:
+        return
+    for key, number in more.items():
+        if number:
+            to[key] = to.get(key, 0) + times * number
+
+
+def _add_products(to: Quadratic, first: Linear, second: Linear) -> None:
     for a, m in first.items():
         for b, n in second.items():
-            found[" ".join(sorted((a, b)))] += m * n
-    return dict(found)
-
-
-def _add(to: dict[str, int], more: Mapping[str, int], times: int = 1) -> None:
-    for key, number in more.items():
-        if number and times:
-            to[key] = to.get(key, 0) + times * number
+            key = (a, b) if a > b else (b, a)
+            to[key] = to.get(key, 0) + m * n
 
 
 _NUMBERS = ("k", "x", "xx", "xx1", "last_x", "pending_x")
@@ -66,10 +67,10 @@ class FormLevel:
         self.xx1 += x * self.last_x
         _add(self.y, y)
         _add(self.xy, y, x)
-        _add(self.yy, _products(y, y))
+        _add_products(self.yy, y, y)
         _add(self.xy1, self.last_y, x)
         _add(self.xy1, y, self.last_x)
-        _add(self.yy1, _products(y, self.last_y))
+        _add_products(self.yy1, y, self.last_y)
         self.last_x, self.last_y = x, y
         self.pending_x += x
         _add(self.pending_y, y)
@@ -79,18 +80,14 @@ class FormLevel:
         self.pending_x, self.pending_y = 0, {}
         return whole
 
-    def weighed(self, weights: Mapping[str, int]) -> Level:
-        """The level of numbers that these weights make of it."""
+    def weighed(self, weights: Sequence[int]) -> Level:
+        """The level of numbers that these weights, by place, make of it."""
 
         def linear(form: Linear) -> float:
             return float(sum(weights[place] * number for place, number in form.items()))
 
         def quadratic(form: Quadratic) -> float:
-            total = 0
-            for key, number in form.items():
-                a, b = key.split(" ")
-                total += weights[a] * weights[b] * number
-            return float(total)
+            return float(sum(weights[a] * weights[b] * number for (a, b), number in form.items()))
 
         y, xy, yy = linear(self.y), linear(self.xy), quadratic(self.yy)
         return Level(
@@ -99,34 +96,36 @@ class FormLevel:
             *(self.last_x, linear(self.last_y), self.pending_x, linear(self.pending_y)),
         )
 
-    def to_json(self, places: Sequence[str]) -> list[object]:
+    def copy(self) -> FormLevel:
+        """The same, to be added to without changing this."""
+        numbers = (getattr(self, name) for name in _NUMBERS)
+        return FormLevel(*numbers, *(dict(getattr(self, name)) for name in _LINEAR + _QUADRATIC))
+
+    def to_json(self, places: int) -> list[object]:
         """Six numbers, five linear forms, two quadratic ones; a form by its coefficients alone."""
         return [
             *(getattr(self, name) for name in _NUMBERS),
-            *([getattr(self, name).get(place, 0) for place in places] for name in _LINEAR),
+            *([getattr(self, name).get(place, 0) for place in range(places)] for name in _LINEAR),
             *([getattr(self, name).get(key, 0) for key in _keys(places)] for name in _QUADRATIC),
         ]
 
     @classmethod
-    def from_json(cls, stored: Sequence[Any], places: Sequence[str]) -> FormLevel:
-        """Read what ``to_json`` wrote of the same places."""
+    def from_json(cls, stored: Sequence[Any]) -> FormLevel:
+        """Read what ``to_json`` wrote."""
         split = len(_NUMBERS), len(_NUMBERS) + len(_LINEAR)
-        numbers, linear, quadratic = (
-            stored[: split[0]],
-            stored[split[0] : split[1]],
-            stored[split[1] :],
-        )
+        linear = stored[split[0] : split[1]]
+        places = len(linear[0])
         return cls(
-            *numbers,
-            *(_nonzero(places, form) for form in linear),
-            *(_nonzero(_keys(places), form) for form in quadratic),
+            *stored[: split[0]],
+            *(_nonzero(range(places), form) for form in linear),
+            *(_nonzero(_keys(places), form) for form in stored[split[1] :]),
         )
 
 
-def _keys(places: Sequence[str]) -> Iterator[str]:
-    pairs = itertools.combinations_with_replacement(places, 2)
-    return (f"{a} {b}" for a, b in pairs)
+@lru_cache(maxsize=64)
+def _keys(places: int) -> tuple[tuple[int, int], ...]:
+    return tuple((a, b) for a in range(places) for b in range(a + 1))
 
 
-def _nonzero(keys: Iterable[str], numbers: Iterable[int]) -> dict[str, int]:
+def _nonzero(keys: Iterable[_Key], numbers: Iterable[int]) -> dict[_Key, int]:
     return {key: number for key, number in zip(keys, numbers, strict=True) if number}

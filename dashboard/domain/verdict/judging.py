@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 
+from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.outlook import outlook
 from dashboard.domain.verdict.phrases import percent, rate_text, speed_text
-from dashboard.domain.verdict.rates import RobustRate
 from dashboard.domain.verdict.requirements import (
     Health,
     Judged,
@@ -17,7 +17,7 @@ from dashboard.domain.verdict.requirements import (
     Standing,
 )
 from dashboard.domain.verdict.sequences import Interval, bernoulli_cs
-from dashboard.domain.verdict.signatures import counts
+from dashboard.domain.verdict.signatures import counts, surely_counts
 from dashboard.domain.verdict.words import (
     LEAST_ORDERS,
     Rate,
@@ -55,7 +55,11 @@ def judge_speed(
     within = word is Speed.SLOWER and interval.hi < line
     standing = _standing(fine=word in _FINE_SPEEDS or within, bad=word is Speed.SLOWER)
     estimate = blocks.estimate
-    text = word.value if estimate is None else speed_text(estimate, interval)
+    text = word.value
+    if estimate is not None:
+        text = speed_text(estimate, interval)
+    elif evidence.orders:
+        text = "no order was timed in both versions"
     if word in (Speed.FASTER, Speed.SLOWER) and -line < interval.lo and interval.hi < line:
         text += f", by less than {percent(required.speed_margin)}"
     return Judged(
@@ -74,14 +78,17 @@ def judge_speed(
 
 
 def judge_rate(
-    evidence: Evidence,
     requirement: Requirement,
-    rate: RobustRate,
+    rate: BoundedRate,
     required: Requirements,
     *,
     comparable: bool,
+    flagged: int = 0,
 ) -> Judged:
-    """A difference of rates, whose upper end must lie below the margin."""
+    """A difference of rates, whose upper end must lie below the margin.
+
+    With discrepancies ``flagged`` as beyond noise it does not pass, however small their sum.
+    """
     margin = {
         Requirement.FAILURES: required.failures_margin,
         Requirement.SLOW_ORDERS: required.slow_margin,
@@ -89,14 +96,29 @@ def judge_rate(
     }[requirement]
     quick = rate.quick_interval(required.each)
     interval = quick.hull(rate.block_interval(required.each))
-    n = rate.counts.n
+    n = rate.n
     word = rate_word(interval, n=n, margin=margin, quick=quick, comparable=comparable)
-    standing = _standing(fine=word in _FINE_RATES, bad=word in (Rate.WORSE, Rate.MORE))
-    estimate = rate.counts.estimate
-    text = word.value
+    if word is Rate.MORE and rate.unknown and rate.least.interval(required.each).hi < margin:
+        word = Rate.UNDECIDED
+    standing = _standing(
+        fine=word in _FINE_RATES and not flagged, bad=word in (Rate.WORSE, Rate.MORE)
+    )
+    estimate = rate.estimate
+    text = "no order was weighed yet"
     if estimate is not None:
         text = rate_text(estimate, interval, _VERBS[requirement], spell=word is Rate.SPELL)
-    rare = rate.counts.pos + rate.counts.neg == 0
+        if rate.unknown and standing is Standing.NOT_YET:
+            text += f"; whether {percent(rate.unknown_share)} of the orders count is not known"
+    if flagged and standing is Standing.NOT_YET:
+        text = f"{flagged} {'discrepancy' if flagged == 1 else 'discrepancies'} surely beyond noise"
+    # Of the worst case: where that lies beyond the line, no number of orders would do.
+    worst = rate.most.counts
+    more_orders = outlook(
+        *(standing, worst.estimate, interval, margin, required.each),
+        orders=n,
+        blocks=rate.most.blocks,
+        rare=worst.pos + worst.neg == 0,
+    )
     return Judged(
         requirement=requirement,
         standing=standing,
@@ -106,12 +128,7 @@ def judge_rate(
         interval=interval,
         line=margin,
         orders=n,
-        more_orders=outlook(
-            *(standing, estimate, interval, margin, required.each),
-            orders=n,
-            blocks=rate.blocks,
-            rare=rare,
-        ),
+        more_orders=None if flagged else more_orders,
     )
 
 
@@ -123,8 +140,12 @@ def judge_raw_differences(
     That is never held against it: a copy of the control might differ as often.
     """
     n, line = evidence.handled, required.differences_margin
-    k = sum(count for name, count in evidence.signatures.items() if counts(name, accepted))
+    signatures = evidence.signatures.items()
+    k = sum(number for name, number in signatures if counts(name, accepted))
+    least = sum(number for name, number in signatures if surely_counts(name, accepted))
     interval = bernoulli_cs(k, n, required.each)
+    if least < k:
+        interval = interval.hull(bernoulli_cs(least, n, required.each))
     word = Rate.UNDECIDED
     if not comparable:
         word = Rate.NOT_COMPARABLE
@@ -160,7 +181,9 @@ def judge_completeness(evidence: Evidence, required: Requirements) -> Judged:
         requirement=Requirement.COMPLETENESS,
         standing=_standing(fine=fine, bad=share is not None),
         word="complete" if fine else "incomplete" if n else Rate.WARMING_UP.value,
-        text=f"{percent(share or 0.0)} of the pairs are missing",
+        text="no order was weighed yet"
+        if share is None
+        else f"{percent(share)} of the pairs are missing",
         estimate=share,
         interval=evidence.missing.interval(COMPARABLE_ALPHA),
         line=required.most_missing,

@@ -77,7 +77,7 @@ def of_ready(
 def of_not_yet(judged: Sequence[Judged], evidence: Evidence, timing: Timing) -> Iterator[str]:
     """How much passed, what stands in the way, and about how many orders it takes."""
     if evidence.threshold is None:
-        timed, least = evidence.warm_up.pairs, timing.warm_up_orders
+        timed, least = evidence.warm_up.timed, timing.warm_up_orders
         yield f"warming up, {timed:,} of {least:,} orders timed" if timed < least else "warming up"
         return
     passed = sum(one.standing is Standing.PASSED for one in judged)

@@ -8,8 +8,9 @@ differs), -1 (the baseline alone) or 0, the difference y of a block is a linear 
 and every y^2 a quadratic form. Both are sums over blocks, so that ``rate`` gives what would have
 been counted had the review been there from the first order on: exactly, for the classes told apart.
 
-A launch tells MOST_CLASSES apart, those that came first. The rest are weighed when their block
-settles as if nothing were accepted, and stay so: rare mixtures keep counting.
+A launch tells MOST_CLASSES apart, those that came first. Of the rest it is known on which sides
+they show something. With nothing accepted that is all that matters; with anything accepted they
+may count or not, and ``rate`` gives what they make of it at least and at most.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.forms import FormLevel, Linear
 from dashboard.domain.verdict.levels import MultiLevelBlocks
 from dashboard.domain.verdict.rates import PairedRate, RobustRate
 
-MOST_CLASSES = 12
-#: A result that shows more discrepancies than this shows "many", which no review accepts.
-MOST_IDS = 6
+MOST_CLASSES = 48
+#: A result that shows more discrepancies than this shows "many".
+MOST_IDS = 8
 MANY = 0
-_MANY_ALONE = frozenset(f"{MANY}|")
-#: Where classes go that are not told apart, by what they weigh.
-_OTHERS = {1: "+", -1: "-"}
+#: A side that shows something of which no more is known.
+SOMETHING = "*"
+#: Where classes go that are not told apart: by the sides on which they show something.
+OTHERS = (f"{SOMETHING}|", f"|{SOMETHING}", f"{SOMETHING}|{SOMETHING}")
+_SHORT = frozenset(f"{MANY}|{SOMETHING}")
 
 
 def signature(ids: Collection[int]) -> str:
@@ -41,20 +45,43 @@ def class_of(shown: Collection[int], noise: Collection[int]) -> str:
     return f"{signature(shown)}|{signature(noise)}"
 
 
+def other_of(name: str) -> str:
+    """Where a class goes that is not told apart."""
+    shown, _, noise = name.partition("|")
+    return f"{SOMETHING if shown else ''}|{SOMETHING if noise else ''}"
+
+
 def simplest(name: str) -> tuple[int, str]:
     """Which classes come first where there is not room for all: those that show least."""
-    return (0 if set(name) <= _MANY_ALONE else len(name)), name
+    return (0 if set(name) <= _SHORT else len(name)), name
 
 
 def counts(text: str, accepted: Collection[int]) -> bool:
-    """Whether a signature has something that was not accepted."""
+    """Whether a signature may have something that was not accepted."""
+    if text == SOMETHING:
+        return True
     return any(int(one) not in accepted for one in text.split(",") if one)
 
 
-def weight(name: str, accepted: Collection[int]) -> int:
-    """1 if orders of the class count against the candidate, -1 if for it, 0 if not at all."""
+def surely_counts(text: str, accepted: Collection[int]) -> bool:
+    """Whether a signature has something that was not accepted, whatever it stands for."""
+    if text == SOMETHING:
+        return not accepted
+    if text == str(MANY):
+        return len(accepted) <= MOST_IDS
+    return counts(text, accepted)
+
+
+def weights(name: str, accepted: Collection[int]) -> tuple[int, int]:
+    """What an order of the class weighs at least and at most.
+
+    1 if it counts against the candidate, -1 if for it, 0 if not at all; twice the same for a class
+    that is told apart and shows few discrepancies.
+    """
     shown, _, noise = name.partition("|")
-    return counts(shown, accepted) - counts(noise, accepted)
+    least = surely_counts(shown, accepted) - counts(noise, accepted)
+    most = counts(shown, accepted) - surely_counts(noise, accepted)
+    return least, most
 
 
 @dataclass(slots=True)
@@ -77,26 +104,37 @@ class Differences:
             depth += 1
 
     def _told_apart(self, classes: Mapping[str, int]) -> Linear:
+        places = {name: place for place, name in enumerate(self._places)}
         found: Linear = {}
-        for name in sorted(classes, key=simplest):
-            if name not in self.names and len(self.names) < MOST_CLASSES:
+        for name in sorted(classes, key=lambda one: (-classes[one], simplest(one))):
+            if name not in places and len(self.names) < MOST_CLASSES:
+                places[name] = len(places)
                 self.names.append(name)
-            known = name in self.names
-            place = str(self.names.index(name)) if known else _OTHERS.get(weight(name, ()))
-            if place:
-                found[place] = found.get(place, 0) + classes[name]
+            place = places[name if name in places else other_of(name)]
+            found[place] = found.get(place, 0) + classes[name]
         return found
 
-    def rate(self, accepted: Collection[int] = ()) -> RobustRate:
+    @property
+    def _places(self) -> tuple[str, ...]:
+        """What the numbers of the forms stand for."""
+        return (*OTHERS, *self.names)
+
+    def rate(self, accepted: Collection[int] = ()) -> BoundedRate:
         """How much more often the candidate differs than the baseline, without what is accepted."""
-        weights = {str(place): weight(name, accepted) for place, name in enumerate(self.names)}
-        weights |= {place: weighs for weighs, place in _OTHERS.items()}
         if not self.levels:
-            return RobustRate()
+            return BoundedRate.exactly(RobustRate())
+        weighed = [weights(name, accepted) for name in self._places]
+        least, most = ([one[side] for one in weighed] for side in (0, 1))
+        base = self.levels[0].y
+        unknown = sum(base.get(place, 0) for place, one in enumerate(weighed) if one[0] != one[1])
+        worst = self._weighed(most)
+        return BoundedRate(self._weighed(least) if unknown else worst, worst, unknown)
+
+    def _weighed(self, weighed: Sequence[int]) -> RobustRate:
         base = self.levels[0]
-        pos = sum(number for place, number in base.y.items() if weights[place] > 0)
-        neg = sum(number for place, number in base.y.items() if weights[place] < 0)
-        levels = [level.weighed(weights) for level in self.levels]
+        pos = sum(number for place, number in base.y.items() if weighed[place] > 0)
+        neg = sum(number for place, number in base.y.items() if weighed[place] < 0)
+        levels = [level.weighed(weighed) for level in self.levels]
         return RobustRate(PairedRate(pos, neg, base.x - pos - neg), MultiLevelBlocks(levels))
 
     @property
@@ -104,18 +142,17 @@ class Differences:
         """Orders that all three handled."""
         return self.levels[0].x if self.levels else 0
 
+    def copy(self) -> Differences:
+        """The same, to be folded further without changing this."""
+        return Differences(list(self.names), [level.copy() for level in self.levels])
+
     def to_json(self) -> list[object]:
         """The classes, and the levels."""
-        places = _places(self.names)
+        places = len(self._places)
         return [list(self.names), [level.to_json(places) for level in self.levels]]
 
     @classmethod
     def from_json(cls, stored: Sequence[Any]) -> Differences:
         """Read what ``to_json`` wrote."""
         names, levels = stored
-        places = _places(names)
-        return cls(list(names), [FormLevel.from_json(level, places) for level in levels])
-
-
-def _places(names: Sequence[str]) -> list[str]:
-    return sorted((*map(str, range(len(names))), *_OTHERS.values()))
+        return cls(list(names), [FormLevel.from_json(level) for level in levels])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.cautions import cautions
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import (
@@ -20,7 +21,6 @@ from dashboard.domain.verdict.judging import (
     judge_raw_differences,
     judge_speed,
 )
-from dashboard.domain.verdict.rates import RobustRate
 from dashboard.domain.verdict.reasons import (
     most_orders,
     not_comparable,
@@ -54,6 +54,7 @@ class Verdict:
     ``faster_share`` is the share of orders on which the candidate was faster, of those on which
     there was a difference; ``total_time`` the ratio of all its time to the control's; both as an
     interval, None while there is nothing. ``more_orders`` is None unless it can be told.
+    ``flagged`` are the discrepancies that nobody has accepted and that are surely beyond noise.
     """
 
     word: Word
@@ -65,6 +66,7 @@ class Verdict:
     more_orders: int | None = None
     total_time: Interval | None = None
     faster_share: Interval | None = None
+    flagged: tuple[int, ...] = ()
 
     def of(self, requirement: Requirement) -> Judged:
         """How one requirement stands."""
@@ -97,10 +99,15 @@ def verdict(
     ``accepted`` are the discrepancies that a review declared to be by design or noise.
     """
     held_back = tuple(not_comparable(evidence, required, health))
+    flagged = tuple(evidence.beyond_noise(accepted)) if bench else ()
     bench_interval = bench.effect.interval(required.each) if bench else None
     judged = (
         judge_speed(evidence, required, bench_interval, comparable=not held_back),
-        *_judge_rates(evidence, required, accepted, raw=bench is None, comparable=not held_back),
+        *_judge_rates(
+            *(evidence, required, accepted, len(flagged)),
+            raw=bench is None,
+            comparable=not held_back,
+        ),
         judge_completeness(evidence, required),
         judge_keeping_up(health, required),
     )
@@ -122,6 +129,7 @@ def verdict(
         more_orders=most_orders(judged),
         total_time=evidence.total_time.interval(required.each) if evidence.pairs else None,
         faster_share=bernoulli_cs(evidence.faster, changed, required.each) if changed else None,
+        flagged=flagged,
     )
 
 
@@ -129,19 +137,20 @@ def _judge_rates(
     evidence: Evidence,
     required: Requirements,
     accepted: Collection[int],
+    flagged: int,
     *,
     raw: bool,
     comparable: bool,
 ) -> tuple[Judged, Judged, Judged]:
-    def judged(requirement: Requirement, rate: RobustRate) -> Judged:
-        return judge_rate(evidence, requirement, rate, required, comparable=comparable)
+    def judged(requirement: Requirement, rate: BoundedRate, flagged: int = 0) -> Judged:
+        return judge_rate(requirement, rate, required, comparable=comparable, flagged=flagged)
 
     return (
-        judged(Requirement.FAILURES, evidence.errors),
-        judged(Requirement.SLOW_ORDERS, evidence.slow),
+        judged(Requirement.FAILURES, BoundedRate.exactly(evidence.errors)),
+        judged(Requirement.SLOW_ORDERS, BoundedRate.exactly(evidence.slow)),
         judge_raw_differences(evidence, required, accepted, comparable=comparable)
         if raw
-        else judged(Requirement.DIFFERENCES, evidence.differences.rate(accepted)),
+        else judged(Requirement.DIFFERENCES, evidence.differences.rate(accepted), flagged),
     )
 
 
