@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import sys
 
-from local.broker_node import BrokerNode
-from local.settings import BROKER, environment, run_directory
+from local.manage import with_broker
+from local.settings import environment
 
 _NO_BROKER = "No private broker runs here: start `make run` first, or set AMQP_URL to a broker."
 
 
 def main() -> None:
     """Become the kitchen; exits with 1 where there is no broker for it."""
-    environ = environment(os.environ)
+    environ = with_broker(environment(os.environ))
     if "AMQP_URL" not in environ:
-        node = BrokerNode(run_directory(environ) / BROKER)
-        if not node.is_running():
-            sys.exit(_NO_BROKER)
-        environ["AMQP_URL"] = node.url
+        sys.exit(_NO_BROKER)
     program = [sys.executable, "-m", "kitchen_worker", *sys.argv[1:]]
     os.execve(sys.executable, program, environ)
 

@@ -1,0 +1,31 @@
+"""What a command of manage.py is told beside `make run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.broker_node import BrokerNode
+from local.manage import with_broker
+from local.settings import BROKER
+
+
+def test_a_given_broker_is_kept(tmp_path: Path) -> None:
+    given = {"RUN_DIRECTORY": str(tmp_path), "AMQP_URL": "amqp://elsewhere/"}
+    assert with_broker(given) == given
+
+
+def test_without_a_broker_nothing_is_said_of_one(tmp_path: Path) -> None:
+    given = {"RUN_DIRECTORY": str(tmp_path)}
+    assert with_broker(given) == given
+
+
+@pytest.mark.broker
+def test_the_private_broker_of_make_run_is_found(tmp_path: Path) -> None:
+    node = BrokerNode(tmp_path / BROKER)
+    node.start()
+    try:
+        assert with_broker({"RUN_DIRECTORY": str(tmp_path)})["AMQP_URL"] == node.url
+    finally:
+        node.stop(gently=False)
