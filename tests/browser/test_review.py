@@ -160,8 +160,10 @@ def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
 
     page.goto(page_of(stack, "cook"))
     page.locator(".example .whose a").first.click()
-    cook = page.locator("tr[data-path='cook'] .differs")
-    expect(cook).to_have_attribute("data-standing", "ignored")
+    # The baseline may have the order, too: each that differs is marked.
+    marks = page.locator("tr[data-path='cook'] .differs")
+    expect(marks.first).to_be_visible()
+    assert {mark.get_attribute("data-standing") for mark in marks.all()} == {"ignored"}
     expect(page.locator("tr[data-path='cook']")).to_contain_text("Chance decides who cooks.")
 
 
