@@ -5,7 +5,7 @@ build starts a new tally. The way in, and out:
 
 * ``add(order)`` once both versions have ended the order or run out of time; the caller sees to it
   that an order is added once (order and version are the key of every record).
-* ``replace(old, new)`` when a late answer mends what was missing.
+* ``replace(old, new)`` where a late answer is to count as in time; the observer keeps it late.
 * ``close(now)`` now and then, with the time up to which all news has been heard (not the clock, if
   the observer is behind): blocks whose orders have all ended count from here on.
 * ``evidence()`` for ``verdict.verdict``; ``to_json`` and ``from_json`` for the database.
