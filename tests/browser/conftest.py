@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.stack import EVERYTHING, Stack, a_stack
+
+#: How long a page may take to show what is expected of it, on a machine that others use, too.
+PATIENCE_MS = 15_000
+expect.set_options(timeout=PATIENCE_MS)
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -46,7 +50,7 @@ def _is_ours(said: ConsoleMessage) -> bool:
 def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     """A page that fails its test when it logged an error or broke its content policy."""
     context = browser.new_context(base_url=stack.url, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     errors: list[str] = []
     page.on("console", lambda said: errors.append(said.text) if _is_ours(said) else None)

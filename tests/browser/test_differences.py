@@ -13,6 +13,12 @@ from tests.stack import EVERYTHING, Stack, a_stack, until
 pytestmark = pytest.mark.browser
 
 NAMES = ("ada", "grace")
+#: Has a board stand still, as for somebody who is away from the network; what is due is painted.
+STAND_STILL = """() => new Promise((still) => {
+  const soon = window.requestAnimationFrame;
+  window.requestAnimationFrame = () => 0;
+  soon.call(window, still);
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +173,8 @@ def test_who_was_slower_is_told_what_was_decided_meanwhile_and_overwrites_nothin
     with_cooks(stack)
     row = finding(ada, "cook")
     finding(grace, "cook")
-    # Grace's board stands still, as it does for somebody who is away from the network.
-    grace.evaluate("() => { window.requestAnimationFrame = () => 0; }")
+    grace.evaluate(STAND_STILL)
+    before = ada.locator(row).get_attribute("data-seen") or ""
     ada.locator(row).hover()
     ada.locator(row).get_by_role("button", name="bug", exact=True).click()
     state = "select state from dashboard_discrepancy where version = 'vnext' and path = 'cook'"
@@ -179,6 +185,8 @@ def test_who_was_slower_is_told_what_was_decided_meanwhile_and_overwrites_nothin
     said = grace.locator("#findings .said")
     expect(said).to_contain_text(re.compile(r"ada decided .bug."))
     assert stack.query(state) == [("bug",)]
+    # Until her own decision has come back to it, her board takes no other.
+    expect(ada.locator(row)).not_to_have_attribute("data-seen", before)
     go_to(ada, row)
     ada.keyboard.press("o")
     expect(ada.locator(row)).to_have_attribute("data-state", "open")
