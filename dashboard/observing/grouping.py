@@ -21,6 +21,7 @@ from dashboard.domain.comparing.judgement import Group, GroupKind, values_at
 from dashboard.domain.decision import Decision
 from dashboard.domain.reservoir import slot
 from dashboard.models import Discrepancy, Example, Review
+from dashboard.models.bulk import Row, update, upsert
 from dashboard.observing.placing import group_of_row, known_row, places_of
 from dashboard.observing.shown import Shown
 from dashboard.observing.signatures import Members
@@ -112,22 +113,20 @@ class Groups:
 
     def save(self) -> None:
         """Write counts, examples and what was reopened."""
-        Discrepancy.objects.bulk_update(
-            [self._by_id[pk] for pk in sorted(self._touched)],
-            _COUNTED,
-            batch_size=100,
-        )
-        Example.objects.bulk_create(
-            [
-                Example(discrepancy_id=pk, slot=place, order=order)
-                for (pk, place), order in self._examples.items()
-            ],
-            update_conflicts=True,
-            unique_fields=("discrepancy", "slot"),
-            update_fields=("order",),
+        update(Discrepancy, _COUNTED, [self._counted(pk) for pk in sorted(self._touched)])
+        upsert(
+            Example,
+            ("discrepancy_id", "slot", "order"),
+            [(pk, place, order) for (pk, place), order in self._examples.items()],
+            key=("discrepancy_id", "slot"),
+            updated=("order",),
         )
         for pk, build in self._reopened.items():
             self._reopen(self._by_id[pk], build)
+
+    def _counted(self, pk: int) -> Row:
+        row = self._by_id[pk]
+        return [*(getattr(row, name) for name in _COUNTED), pk]
 
     def _row(self, version: str, group: Group, was: Members) -> Discrepancy:
         known = self._known(version, group, was)

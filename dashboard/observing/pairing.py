@@ -10,6 +10,7 @@ from dashboard.domain.comparing.rules import Rules
 from dashboard.domain.ledger import Key, Ledger, Pair
 from dashboard.domain.outcome import cell, outcome
 from dashboard.models import Comparison, Tally
+from dashboard.models.bulk import Row, upsert
 from dashboard.observing.answers import Answers
 from dashboard.observing.grouping import Groups
 from dashboard.observing.rosters import Roster
@@ -17,7 +18,6 @@ from dashboard.observing.rulebook import rules_in_force
 from dashboard.observing.shown import Shown, judged
 from dashboard.observing.signatures import Members, Signatures, Signed
 
-_BULK = 500
 _KEY = ("order", "version")
 _COMPARED = (
     "outcome", "control_ms", "version_ms", "slower", "signature", "members", "compared_at"
@@ -45,15 +45,15 @@ def record_pairs(
             tallies[version],
             [(pair, one) for pair, one in zip(pairs, shown, strict=True) if pair.name == version],
         )
-    Comparison.objects.bulk_create(
+    upsert(
+        Comparison,
+        ("launch", *_KEY, *_COMPARED),
         [
             _comparison(roster, pair, one, how, now)
             for pair, one, how in zip(pairs, shown, signed, strict=True)
         ],
-        batch_size=_BULK,
-        update_conflicts=True,
-        unique_fields=_KEY,
-        update_fields=_COMPARED,
+        key=_KEY,
+        updated=_COMPARED,
     )
     return {(one.order, one.version): of for one, of in zip(shown, members, strict=True)}
 
@@ -91,18 +91,16 @@ def _add_to_matrix(tally: Tally, pairs: Sequence[tuple[Pair, Shown]]) -> None:
     tally.matrix = {name: number for name, number in matrix.items() if number > 0}
 
 
-def _comparison(
-    roster: Roster, pair: Pair, one: Shown, signed: Signed, now: datetime
-) -> Comparison:
-    return Comparison(
-        launch=roster.launch,
-        order=pair.order,
-        version=pair.name,
-        outcome=one.judgement.outcome,
-        control_ms=pair.control.handling_ms,
-        version_ms=pair.version.handling_ms,
-        slower=pair.slower,
-        signature=signed.signature,
-        members=signed.members,
-        compared_at=now,
+def _comparison(roster: Roster, pair: Pair, one: Shown, signed: Signed, now: datetime) -> Row:
+    return (
+        roster.launch,
+        pair.order,
+        pair.name,
+        one.judgement.outcome.value,
+        pair.control.handling_ms,
+        pair.version.handling_ms,
+        pair.slower,
+        signed.signature,
+        signed.members,
+        now,
     )

@@ -7,7 +7,7 @@ or a late answer is, the ledger decides from what is stored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
@@ -19,6 +19,7 @@ from dashboard.domain.ledger import Counts, Key, Ledger, Standing
 from dashboard.domain.outcome import Change, State
 from dashboard.domain.sketch import LogHistogram
 from dashboard.models import Observation, Tally, TimeSlice
+from dashboard.models.bulk import Row, update, upsert
 from dashboard.observing.answers import Answers
 from dashboard.observing.pairing import record_pairs
 from dashboard.observing.rosters import Roster
@@ -30,7 +31,6 @@ from kitchen_worker.contract.messages import Event, EventKind
 SLICE_S = 2
 #: A kitchen's clock that is further off than this does not place its events in time.
 _MAX_CLOCK_ERROR_S = 600
-_BULK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
         tallies = _locked_tallies(roster)
         answers = Answers.stored({UUID(event.order_id) for event in events})
         ledger = Ledger(answers.standings)
-        rows: dict[Key, Observation] = {}
+        rows: dict[Key, Row] = {}
         ends: list[Event] = []
         for event in events:
             key = (UUID(event.order_id), event.version)
@@ -56,10 +56,10 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
             if kind in (Change.REPEATED, Change.STALE):
                 continue
             answers.hear(event)
-            rows[key] = _observation(roster, event, late=kind is Change.MENDED)
+            rows[key] = _observation(roster, key[0], event, late=kind is Change.MENDED)
             if event.kind is not EventKind.RECEIVED:
                 ends.append(event)
-        _write_observations(rows.values(), _OBSERVED)
+        upsert(Observation, _WRITTEN, rows.values(), key=_KEY, updated=_OBSERVED)
         shown = record_pairs(roster, tallies, ledger, answers, now)
         weigh_pairs(roster, tallies, ledger, answers, shown, now)
         _add_times(roster, tallies, ends, now)
@@ -78,7 +78,7 @@ def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) 
             if ledger.take(silence.order, silence.version, Standing(State.MISSING))
             in (Change.NEW, Change.ENDED)
         ]
-        _write_observations(rows, ("state",))
+        upsert(Observation, _MISSED, rows, key=_KEY, updated=("state",))
         shown = record_pairs(roster, tallies, ledger, answers, now)
         weigh_pairs(roster, tallies, ledger, answers, shown, now)
         _add_counts(tallies, ledger.counts, (), now)
@@ -98,56 +98,47 @@ def _locked_tallies(roster: Roster) -> dict[str, Tally]:
     return {tally.version: tally for tally in locked}
 
 
-def _observation(roster: Roster, event: Event, *, late: bool) -> Observation:
-    result = msgspec.json.encode(event.result).decode() if event.result is not None else ""
-    return Observation(
-        launch=roster.launch,
-        order=UUID(event.order_id),
-        version=event.version,
-        role=event.role,
-        state=State(event.kind),
-        late=late,
-        build=storable(event.build),
-        worker=storable(event.worker),
-        delivery=event.delivery,
-        placed_at=event.placed_at,
-        received_at=event.received_at,
-        finished_at=event.finished_at,
-        queue_ms=event.queue_ms,
-        handling_ms=event.handling_ms,
-        result=result,
-        error_type=storable(event.error.type) if event.error else "",
-        error_message=storable(event.error.message) if event.error else "",
-    )
-
-
-def _missing(roster: Roster, silence: Silence) -> Observation:
-    return Observation(
-        launch=roster.launch,
-        order=silence.order,
-        version=silence.version,
-        role=roster.roles[silence.version],
-        state=State.MISSING,
-        placed_at=silence.placed_at,
-    )
-
-
 _KEY = ("order", "version")
 _OBSERVED = (
     "state", "late", "build", "worker", "delivery", "placed_at", "received_at", "finished_at",
     "queue_ms", "handling_ms", "result", "error_type", "error_message",
 )  # fmt: skip
+_WRITTEN = ("launch", "order", "version", "role", *_OBSERVED)
 
 
-def _write_observations(rows: Iterable[Observation], fields: Sequence[str]) -> None:
-    """Write observations; of those that are stored already, these fields alone."""
-    Observation.objects.bulk_create(
-        rows,
-        batch_size=_BULK,
-        update_conflicts=True,
-        unique_fields=_KEY,
-        update_fields=fields,
+def _observation(roster: Roster, order: UUID, event: Event, *, late: bool) -> Row:
+    error = event.error
+    return (
+        roster.launch,
+        order,
+        event.version,
+        event.role.value,
+        event.kind.value,
+        late,
+        storable(event.build),
+        storable(event.worker),
+        event.delivery,
+        event.placed_at,
+        event.received_at,
+        event.finished_at,
+        event.queue_ms,
+        event.handling_ms,
+        msgspec.json.encode(event.result).decode() if event.result is not None else "",
+        storable(error.type) if error else "",
+        storable(error.message) if error else "",
     )
+
+
+_MISSED = (
+    "launch", "order", "version", "role", "state", "placed_at", "late", "delivery",
+    "build", "worker", "result", "error_type", "error_message",
+)  # fmt: skip
+
+
+def _missing(roster: Roster, silence: Silence) -> Row:
+    role = roster.roles[silence.version].value
+    known = (roster.launch, silence.order, silence.version, role)
+    return (*known, State.MISSING.value, silence.placed_at, False, 1, "", "", "", "", "")
 
 
 def _add_counts(
@@ -171,7 +162,8 @@ def _add_counts(
         for name, number in asdict(added).items():
             setattr(tallies[version], name, getattr(tallies[version], name) + number)
     fields = [*asdict(Counts()), "matrix", "sketch", "newest_at", "ended_until", "build"]
-    Tally.objects.bulk_update([tallies[version] for version in counts], fields)
+    changed = [tallies[version] for version in counts]
+    update(Tally, fields, [[getattr(one, name) for name in (*fields, "id")] for one in changed])
 
 
 def _add_times(
@@ -191,6 +183,10 @@ def _add_times(
         whole.merge(times)
         tallies[version].sketch = whole.to_json()
     _write_slices(roster, handled, failed)
+
+
+_SLICE_KEY = ("launch", "start", "version")
+_SLICED = ("handled", "failed", "p50", "p95", "p99", "sketch")
 
 
 def _write_slices(
@@ -214,11 +210,13 @@ def _write_slices(
         one.handled += sum(new.counts.values())
         one.failed += failed.get((version, start), 0)
         one.p50, one.p95, one.p99 = times.quantiles(0.5, 0.95, 0.99)
-    TimeSlice.objects.bulk_create(
-        [slices[where] for where in touched],
-        update_conflicts=True,
-        unique_fields=("launch", "start", "version"),
-        update_fields=("handled", "failed", "p50", "p95", "p99", "sketch"),
+    changed = [slices[where] for where in touched]
+    upsert(
+        TimeSlice,
+        (*_SLICE_KEY, *_SLICED),
+        [[getattr(one, name) for name in (*_SLICE_KEY, *_SLICED)] for one in changed],
+        key=_SLICE_KEY,
+        updated=_SLICED,
     )
 
 

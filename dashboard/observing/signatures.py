@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from dashboard.models import Comparison, Signature
+from dashboard.models.bulk import update
 
 #: Signatures of one version in one launch, the folded one not counted.
 MAX_SIGNATURES = 500
@@ -72,11 +73,9 @@ class Signatures:
 
     def save(self) -> None:
         """Write the counts."""
-        rows = Signature.objects.filter(pk__in=[pk for pk, n in self._added.items() if n])
-        changed = list(rows)
-        for row in changed:
-            row.pairs = max(0, row.pairs + self._added[row.pk])
-        Signature.objects.bulk_update(changed, ["pairs"])
+        added = {pk: number for pk, number in self._added.items() if number}
+        stored = Signature.objects.filter(pk__in=added).order_by("id").values_list("id", "pairs")
+        update(Signature, ("pairs",), [(max(0, pairs + added[pk]), pk) for pk, pairs in stored])
         self._added.clear()
 
     def _sign(self, version: str, members: Members) -> Signed:
