@@ -9,9 +9,10 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from kitchen_worker.config import ConfigError, WorkerConfig
 from kitchen_worker.contract.messages import Failure, Order, utc_now
@@ -24,8 +25,7 @@ _SIGMA = 0.08
 _MAX_SIMULATED_S = 60.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cooked:
+class Cooked(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one order: a result, or the failure of a kitchen that raised."""
 
     received_at: datetime

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kitchen_worker.contract.messages import (
     MAX_EVENTS_BYTES,
@@ -22,8 +23,7 @@ GATHER_MOST = 100
 GATHER_S = 0.005
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """One event, written, and the delivery that is done with once it is confirmed."""
 
     kind: EventKind

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -32,6 +32,9 @@ from kitchen_worker.reporter import Report
 #: Longest duration that the contract takes.
 _MAX_MS = 1e12
 _ID = re.compile(ID_PATTERN)
+#: An event's id: this process, and the how many-th of it.
+_PROCESS = uuid4().hex
+_numbers = count(1)
 _NO_ERROR = b'"error":null}'
 
 
@@ -39,8 +42,7 @@ class BadResult(ValueError):
     """Raised when what a kitchen returned cannot be told: no JSON object, or too large a one."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrderTold:
+class OrderTold(msgspec.Struct, frozen=True):
     """One delivered order, and what is told of it."""
 
     order: Order
@@ -109,7 +111,7 @@ class OrderTold:
 
     def _event(self, kind: EventKind, *, received_at: datetime, **more: Any) -> Event:
         return Event(
-            event_id=str(uuid4()),
+            event_id=f"{_PROCESS}-{next(_numbers)}",
             kind=kind,
             order_id=self.order.id,
             launch=self.launch,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 
+import django
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.urls import path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "restaurant.settings")
 # Django must stand before the consumers, which use its models, can be imported.
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from dashboard.board.consumers import BoardConsumer  # noqa: E402
 from dashboard.board.live import Hub  # noqa: E402
+from restaurant.one_thread import OneThreadHandler  # noqa: E402
 from restaurant.raw_bodies import hand_over_raw_bodies  # noqa: E402
 
 hand_over_raw_bodies()
@@ -26,5 +27,8 @@ board = BoardConsumer.as_asgi(hub=Hub(settings.ENVIRONMENT.amqp_url))
 routes = URLRouter([path("dashboard/live/", board)])  # type: ignore[list-item,arg-type]
 
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(routes))}
+    {
+        "http": OneThreadHandler(),
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(routes)),
+    }
 )

@@ -21,6 +21,9 @@ _Value = TypeVar("_Value")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+#: How long a thread keeps its connection to the database.
+_CONNECTION_S = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -186,6 +189,7 @@ def _log_level(given: str) -> str:
 
 def _database(url: str) -> dict[str, Any]:
     config: dict[str, Any] = {**dj_database_url.parse(url)}
+    config["CONN_MAX_AGE"] = _CONNECTION_S
     engine = str(config.get("ENGINE", ""))
     if engine.endswith("sqlite3"):
         config["OPTIONS"] = {

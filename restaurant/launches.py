@@ -10,13 +10,21 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from kitchen_worker.contract.messages import Role, utc_now
 from restaurant.models import DarkVersion, Launch
 
 #: The control's version until a launch names another.
 FIRST_CONTROL = "vlatest"
+
+_ROUTING = """
+    SELECT launch.id, dark.version, dark.percent
+    FROM restaurant_launch launch
+    LEFT JOIN restaurant_darkversion dark ON dark.launch_id = launch.id
+    WHERE launch.ended_at IS NULL
+    ORDER BY dark.role DESC, dark.version
+"""
 
 #: Sample points are hundredths of a percent.
 _POINTS = 10_000
@@ -68,13 +76,11 @@ def sample(order_id: UUID, shares: Iterable[DarkShare]) -> list[str]:
 
 def routing() -> Routing:
     """Where orders go now, in one query: to be asked inside the transaction that places them."""
-    rows = list(
-        Launch.objects.filter(ended_at__isnull=True)
-        .order_by("-dark_versions__role", "dark_versions__version")
-        .values_list("id", "dark_versions__version", "dark_versions__percent")
-    )
-    shares = tuple(Share(version, percent) for _, version, percent in rows if version)
-    return Routing(rows[0][0] if rows else None, shares)
+    with connection.cursor() as cursor:
+        cursor.execute(_ROUTING)
+        rows = cursor.fetchall()
+    shares = tuple(Share(version, Decimal(str(share))) for _, version, share in rows if version)
+    return Routing(UUID(str(rows[0][0])) if rows else None, shares)
 
 
 def open_launch() -> Launch | None:

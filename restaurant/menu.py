@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 #: Portions of one item that one order may ask for.
@@ -23,7 +24,12 @@ class MenuItem:
     @property
     def id(self) -> UUID:
         """The item's id: the same in every process and every release."""
-        return uuid5(NAMESPACE_URL, f"dark-kitchen:menu:{self.name}")
+        return _id(self.name)
+
+
+@cache
+def _id(name: str) -> UUID:
+    return uuid5(NAMESPACE_URL, f"dark-kitchen:menu:{name}")
 
 
 MENU: tuple[MenuItem, ...] = (

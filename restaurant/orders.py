@@ -7,14 +7,14 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from kitchen_worker.contract import messages
-from restaurant import launches
-from restaurant.models import Letter, Order, OrderLine
+from restaurant.models import Order
+from restaurant.order_rows import message_of, write
 from restaurant.pricing import SHOWN, Line, OrderRefused, OrderRequest, Problem, Refusal, quote
+from restaurant.rows import writing
 
 #: Characters of a note.
 MAX_NOTE = 500
@@ -42,8 +42,8 @@ def place_order(
     if stored is not None:
         return stored
     try:
-        with transaction.atomic():
-            return _write([request], idempotency_key=idempotency_key, digest=digest)[0]
+        with writing():
+            return write([request], idempotency_key=idempotency_key, digest=digest)[0]
     except IntegrityError:
         # Another process placed the order under this key since we looked.
         stored = _stored(idempotency_key, digest)
@@ -56,8 +56,8 @@ def place_orders(requests: Sequence[OrderRequest]) -> list[Order]:
     """Place several orders in one transaction: all of them or none."""
     for request in requests:
         check(request)
-    with transaction.atomic():
-        return _write(requests)
+    with writing():
+        return write(requests)
 
 
 def check(request: OrderRequest) -> None:
@@ -66,7 +66,7 @@ def check(request: OrderRequest) -> None:
     for line in request.lines:
         _check_line(line)
     try:
-        messages.decode_order(messages.encode_order(_message(_LONGEST, request)))
+        messages.decode_order(messages.encode_order(message_of(_LONGEST, request)))
     except messages.OversizedMessage as cause:
         raise OrderRefused(Problem(Refusal.TOO_LARGE, "items", cause.reason)) from cause
     except messages.UnreadableMessage as cause:
@@ -126,87 +126,6 @@ def _stored(key: str, digest: str) -> Order | None:
         message = "This idempotency key was used for another order."
         raise OrderRefused(Problem(Refusal.CONFLICT, "Idempotency-Key", message))
     return order
-
-
-def _write(
-    requests: Sequence[OrderRequest], *, idempotency_key: str | None = None, digest: str = ""
-) -> list[Order]:
-    """Write orders, lines and letters; to be called inside a transaction."""
-    launch, shares = launches.routing()
-    now = messages.utc_now()
-    orders = Order.objects.bulk_create(
-        _order(request, launch, now, idempotency_key, digest) for request in requests
-    )
-    letters = [
-        Letter(
-            order=order,
-            launch_id=launch,
-            body=messages.encode_order(_message(order, request)),
-            sample=launches.sample(order.uuid, shares),
-        )
-        for order, request in zip(orders, requests, strict=True)
-    ]
-    OrderLine.objects.bulk_create(
-        _order_line(order, position, line)
-        for order, request in zip(orders, requests, strict=True)
-        for position, line in enumerate(request.lines)
-    )
-    Letter.objects.bulk_create(letters)
-    return orders
-
-
-def _order(
-    request: OrderRequest, launch: UUID | None, now: datetime, key: str | None, digest: str
-) -> Order:
-    total = quote(request.lines)
-    return Order(
-        launch_id=launch,
-        placed_at=now,
-        note=request.note,
-        total_price=total.total_price,
-        total_prep_time=total.total_prep_time,
-        idempotency_key=key,
-        request_digest=digest,
-    )
-
-
-def _order_line(order: Order, position: int, line: Line) -> OrderLine:
-    return OrderLine(
-        order=order,
-        position=position,
-        name=line.name,
-        title=line.title,
-        quantity=line.quantity,
-        unit_price=line.unit_price,
-        preparation_time=line.preparation_time,
-    )
-
-
-def _message(order: Order, request: OrderRequest) -> messages.Order:
-    """The order as every kitchen receives it."""
-    total = quote(request.lines)
-    return messages.Order(
-        id=str(order.uuid),
-        number=order.pk,
-        placed_at=order.placed_at,
-        items=tuple(
-            messages.OrderItem(
-                name=line.name,
-                title=line.title,
-                quantity=line.quantity,
-                preparation_time=line.preparation_time,
-                unit_price=_cents(line.unit_price),
-            )
-            for line in request.lines
-        ),
-        note=request.note,
-        total_price=_cents(total.total_price),
-        total_prep_time=total.total_prep_time,
-    )
-
-
-def _cents(money: Decimal) -> Decimal:
-    return money.quantize(Decimal("0.01"))
 
 
 #: Stands for an order that is to be placed: none has a longer number or time of day.

@@ -10,6 +10,9 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
+import msgspec
+from django.db import connection
+
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import ORDER_PLACED, utc_now
 from kitchen_worker.contract.wire import Broker, Outgoing, PublishFailed
@@ -26,14 +29,23 @@ IDLE_S = 0.05
 #: After how long letters that the broker did not take are tried again.
 RETRY_S = 1.0
 
+_UNSENT = """
+    SELECT letter.id, placed.uuid, letter.launch_id, launch.control, letter.sample, letter.body
+    FROM restaurant_letter letter
+    JOIN restaurant_order placed ON placed.id = letter.order_id
+    LEFT JOIN restaurant_launch launch ON launch.id = letter.launch_id
+    WHERE letter.sent_at IS NULL AND letter.id > %s
+    ORDER BY letter.id
+    LIMIT %s
+"""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unsent:
+
+class Unsent(msgspec.Struct, frozen=True, kw_only=True):
     """A letter that waits, with all that its message needs."""
 
     id: int
-    order: UUID
-    launch: UUID | None
+    order: str
+    launch: str | None
     control: str | None
     sample: tuple[str, ...]
     body: bytes
@@ -42,12 +54,12 @@ class Unsent:
         """The order as it goes over the wire; its sample becomes headers."""
         headers: dict[str, Any] = {topology.dark_header(name): "1" for name in self.sample}
         if self.launch is not None:
-            headers[topology.LAUNCH_HEADER] = str(self.launch)
+            headers[topology.LAUNCH_HEADER] = self.launch
         return Outgoing(
             exchange=topology.ORDERS,
             body=self.body,
             type=ORDER_PLACED,
-            message_id=str(self.order),
+            message_id=self.order,
             headers=headers,
         )
 
@@ -120,21 +132,19 @@ class Outbox:
 
 def unsent(*, after: int = 0, at_most: int = BATCH) -> list[Unsent]:
     """The oldest letters that wait."""
-    rows = (
-        Letter.objects.filter(sent_at__isnull=True, id__gt=after)
-        .order_by("id")
-        .values_list("id", "order__uuid", "launch_id", "launch__control", "sample", "body")
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_UNSENT, [after, at_most])
+        rows = cursor.fetchall()
     return [
         Unsent(
             id=letter,
-            order=order,
-            launch=launch,
+            order=_id(order),
+            launch=_id(launch) if launch is not None else None,
             control=control,
-            sample=tuple(names),
+            sample=tuple(msgspec.json.decode(names)),
             body=bytes(body),
         )
-        for letter, order, launch, control, names, body in rows[:at_most]
+        for letter, order, launch, control, names, body in rows
     ]
 
 
@@ -145,3 +155,8 @@ def mark_sent(letters: Sequence[int]) -> None:
 
 def _current_versions() -> tuple[str, list[str]]:
     return launches.current_control(), launches.dark_versions()
+
+
+def _id(stored: UUID | str) -> str:
+    """An id as messages carry it, of what the database keeps: PostgreSQL an id, SQLite text."""
+    return str(stored if isinstance(stored, UUID) else UUID(stored))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, connection
 
 logger = logging.getLogger(__name__)
 
@@ -41,5 +41,5 @@ def _attempt(call: Callable[[], _Result]) -> _Result:
     try:
         return call()
     except (OperationalError, InterfaceError):
-        close_old_connections()
+        connection.close()
         raise

@@ -38,8 +38,15 @@ FOREIGN = {
     "kitchen_worker": _WEB,
     "dashboard.domain": _WEB + _BROKER,
 }
-#: The only files that know the broker's library: the way to the broker, and a cure of its codec.
-BROKER_FILES = ("kitchen_worker.contract.broker", "kitchen_worker.contract.wild_properties")
+#: The only files that know the broker's library: the way to the broker with its halves, what the
+#: library raises, and a cure of its codec.
+BROKER_FILES = (
+    "kitchen_worker.contract.broker",
+    "kitchen_worker.contract.consuming",
+    "kitchen_worker.contract.losses",
+    "kitchen_worker.contract.publishing",
+    "kitchen_worker.contract.wild_properties",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The way to RabbitMQ, and the only file that knows aio-pika.
+"""The way to RabbitMQ; how it publishes and consumes is in the two files of these names.
 
 One session is two connections (only publishing ones are ever blocked by the broker), plain ones:
 whatever ends a connection, a channel or a consumer ends the session with BrokerLost, and
@@ -12,19 +12,21 @@ import logging
 import math
 import random
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq.channel import Channel
 
+from kitchen_worker.contract.consuming import RabbitDeliveries
+from kitchen_worker.contract.losses import LOST, loss_as_broker_lost
+from kitchen_worker.contract.publishing import Publisher
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.topology import Exchange, Queue, Topology
 from kitchen_worker.contract.wild_properties import survive_wild_properties
-from kitchen_worker.contract.wire import Broker, BrokerLost, Delivery, Outgoing, PublishFailed
+from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
 
 survive_wild_properties()
 
@@ -32,113 +34,12 @@ logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 HEARTBEAT_S = 10
-#: Longest wait for a confirm; below the time in which a silent broker is given up.
-PUBLISH_TIMEOUT_S = 20.0
 DECLARE_TIMEOUT_S = 20.0
-#: Publishes in flight at once.
-PUBLISH_WINDOW = 200
 RECONNECT_S = (0.2, 3.0)
 #: How long a session may take to finish what it holds once the process was asked to stop.
 DRAIN_S = 10.0
 #: A session that lasted this long makes the next loss a new one; a shorter one does not.
 STEADY_S = 5.0
-
-_LOST = (AMQPError, ChannelInvalidStateError, ConnectionError, OSError, RuntimeError, TimeoutError)
-
-
-class RabbitDeliveries:
-    """The deliveries of one queue on a channel of their own."""
-
-    def __init__(self, channel: AbstractChannel, queue: str, lost: asyncio.Future[str]) -> None:
-        self._channel = channel
-        self._queue = queue
-        self._lost = lost
-        self._waiting: asyncio.Queue[Delivery] = asyncio.Queue()
-        #: Tags that were delivered and not acknowledged, lowest first.
-        self._unacked: deque[int] = deque()
-        self._consumer_tag: str | None = None
-
-    async def start(self, prefetch: int) -> None:
-        """Begin to take deliveries, at most ``prefetch`` of them unacknowledged."""
-        await self._channel.set_qos(prefetch_count=prefetch)
-        underlay = await self._channel.get_underlay_channel()
-        underlay.on_consumer_cancel_callbacks.add(self._on_cancelled_by_broker)
-        queue = await self._channel.get_queue(self._queue, ensure=False)
-        self._consumer_tag = await queue.consume(self._on_message)
-
-    async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
-        """See Deliveries.batch."""
-        first = await self._next(wait_s)
-        if first is None:
-            return []
-        taken = [first]
-        deadline = asyncio.get_running_loop().time() + gather_s
-        while len(taken) < at_most:
-            if not self._waiting.empty():
-                taken.append(self._waiting.get_nowait())
-                continue
-            remaining = deadline - asyncio.get_running_loop().time()
-            following = await self._next(remaining) if remaining > 0 else None
-            if following is None:
-                break
-            taken.append(following)
-        return taken
-
-    async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """See Deliveries.ack."""
-        done = {delivery.tag for delivery in deliveries}
-        up_to = 0
-        while self._unacked and self._unacked[0] in done:
-            up_to = self._unacked.popleft()
-        with _loss_as_broker_lost():
-            underlay = await self._channel.get_underlay_channel()
-            if up_to:
-                await underlay.basic_ack(up_to, multiple=True, wait=False)
-            for tag in sorted(tag for tag in done if tag > up_to):
-                self._unacked.remove(tag)
-                await underlay.basic_ack(tag, wait=False)
-
-    async def cancel(self) -> None:
-        """See Deliveries.cancel."""
-        if self._consumer_tag is not None:
-            tag, self._consumer_tag = self._consumer_tag, None
-            with _loss_as_broker_lost():
-                underlay = await self._channel.get_underlay_channel()
-                await underlay.basic_cancel(tag, timeout=DECLARE_TIMEOUT_S)
-
-    async def _next(self, wait_s: float) -> Delivery | None:
-        if not self._waiting.empty():
-            return self._waiting.get_nowait()
-        getter = asyncio.ensure_future(self._waiting.get())
-        try:
-            either: set[asyncio.Future[Any]] = {getter, self._lost}
-            await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-            if getter.done():
-                return getter.result()
-            if self._lost.done():
-                raise BrokerLost(self._lost.result())
-            return None
-        finally:
-            getter.cancel()
-
-    async def _on_message(self, message: AbstractIncomingMessage) -> None:
-        tag = message.delivery_tag or 0
-        self._unacked.append(tag)
-        self._waiting.put_nowait(
-            Delivery(
-                tag=tag,
-                queue=self._queue,
-                body=message.body,
-                routing_key=message.routing_key or "",
-                message_id=message.message_id,
-                headers=dict(message.headers),
-                redelivered=bool(message.redelivered),
-            )
-        )
-
-    def _on_cancelled_by_broker(self, _frame: Any) -> None:
-        if not self._lost.done():
-            self._lost.set_result(f"the queue {self._queue} went away")
 
 
 class RabbitBroker:
@@ -147,14 +48,16 @@ class RabbitBroker:
     def __init__(self, publishing: AbstractConnection, consuming: AbstractConnection) -> None:
         self._publishing = publishing
         self._consuming = consuming
-        self._publisher: AbstractChannel | None = None
+        self._publisher: Publisher | None = None
+        #: Kept: a channel that nobody refers to is closed.
+        self._channels: list[AbstractChannel] = []
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         for connection in (publishing, consuming):
             connection.close_callbacks.add(self._on_closed)
 
     async def declare(self, topology: Topology) -> None:
         """See Broker.declare."""
-        with _loss_as_broker_lost():
+        with loss_as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 channel = await self._consuming.channel()
                 for exchange in topology.exchanges:
@@ -174,38 +77,33 @@ class RabbitBroker:
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         """See Broker.publish."""
-        channel = await self._publishing_channel()
-        outcomes: list[PublishFailed | None] = []
-        for start in range(0, len(messages), PUBLISH_WINDOW):
-            window = messages[start : start + PUBLISH_WINDOW]
-            outcomes += await asyncio.gather(*(_publish_one(channel, one) for one in window))
-        return outcomes
+        if self._publisher is None:
+            with loss_as_broker_lost():
+                channel = await self._publishing.channel(on_return_raises=True)
+                channel.close_callbacks.add(self._on_closed)
+                self._publisher = Publisher(await _underlay(channel))
+                self._channels.append(channel)
+        return await self._publisher.publish(messages)
 
     async def consume(self, queue: str, *, prefetch: int) -> RabbitDeliveries:
         """See Broker.consume."""
-        with _loss_as_broker_lost():
+        with loss_as_broker_lost():
             channel = await self._consuming.channel(publisher_confirms=False)
             channel.close_callbacks.add(self._on_closed)
-            deliveries = RabbitDeliveries(channel, queue, self.lost)
+            self._channels.append(channel)
+            deliveries = RabbitDeliveries(await _underlay(channel), queue, self.lost)
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 await deliveries.start(prefetch)
             return deliveries
 
     async def depth(self, queue: str) -> int:
         """See Broker.depth."""
-        with _loss_as_broker_lost():
+        with loss_as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 channel = await self._consuming.channel()
                 declared = await channel.declare_queue(queue, passive=True)
                 await channel.close()
                 return declared.declaration_result.message_count or 0
-
-    async def _publishing_channel(self) -> AbstractChannel:
-        with _loss_as_broker_lost():
-            if self._publisher is None:
-                self._publisher = await self._publishing.channel(on_return_raises=True)
-                self._publisher.close_callbacks.add(self._on_closed)
-            return self._publisher
 
     def _on_closed(self, _sender: Any, cause: BaseException | None) -> None:
         if not self.lost.done():
@@ -292,7 +190,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 @asynccontextmanager
 async def _connection(url: str, name: str) -> AsyncIterator[AbstractConnection]:
-    with _loss_as_broker_lost():
+    with loss_as_broker_lost():
         connection = await aio_pika.connect(
             url,
             timeout=CONNECT_TIMEOUT_S,
@@ -306,8 +204,13 @@ async def _connection(url: str, name: str) -> AsyncIterator[AbstractConnection]:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await connection.close()
-        except _LOST:
+        except LOST:
             logger.debug("the connection was gone before it could be closed")
+
+
+async def _underlay(channel: AbstractChannel) -> Channel:
+    """The lower half of a channel: it makes no objects of its own a message."""
+    return cast(Channel, await channel.get_underlay_channel())
 
 
 async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> None:
@@ -321,38 +224,3 @@ async def _declare_queue(channel: AbstractChannel, queue: Queue) -> None:
         exclusive=queue.exclusive,
         arguments=dict(queue.arguments),
     )
-
-
-async def _publish_one(channel: AbstractChannel, message: Outgoing) -> PublishFailed | None:
-    """Publish and wait for the confirm, never longer than PUBLISH_TIMEOUT_S."""
-    exchange = await channel.get_exchange(message.exchange, ensure=False)
-    mode = aio_pika.DeliveryMode.PERSISTENT if message.persistent else None
-    carried = aio_pika.Message(
-        message.body,
-        headers=dict(message.headers),
-        content_type="application/json",
-        delivery_mode=mode,
-        message_id=message.message_id,
-        type=message.type,
-    )
-    try:
-        with _loss_as_broker_lost():
-            async with asyncio.timeout(PUBLISH_TIMEOUT_S):
-                await exchange.publish(carried, message.routing_key, mandatory=message.mandatory)
-    except BrokerLost as lost:
-        return PublishFailed(f"{message.exchange} {message.routing_key}: {lost}")
-    return None
-
-
-@contextmanager
-def _loss_as_broker_lost() -> Iterator[None]:
-    """Turn every way in which aio-pika says that the broker is gone into BrokerLost."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise BrokerLost("the broker fell silent") from None
-    except _LOST as cause:
-        raise BrokerLost(f"{type(cause).__name__}: {cause}") from cause

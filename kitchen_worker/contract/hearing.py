@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from kitchen_worker.contract.dead_letters import Refused
-from kitchen_worker.contract.messages import Event, MessageError, decode_event, split_events
+from kitchen_worker.contract.messages import (
+    Event,
+    MessageError,
+    decode_event,
+    decode_events,
+    split_events,
+)
 from kitchen_worker.contract.topology import events_key
 from kitchen_worker.contract.wire import Delivery
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One event that could be read: its bytes, and the delivery that brought it."""
+class Heard(msgspec.Struct, frozen=True):
+    """One event that could be read: the delivery that brought it, and its place in there."""
 
     event: Event
-    raw: bytes
     delivery: Delivery
+    position: int
 
     def refused(self, reason: str) -> Refused:
         """This event as one that is not taken."""
-        return Refused(self.delivery, self.raw, reason)
+        return Refused(self.delivery, split_events(self.delivery.body)[self.position], reason)
 
 
 def hear(deliveries: Iterable[Delivery]) -> tuple[list[Heard], list[Refused]]:
@@ -33,22 +39,37 @@ def hear(deliveries: Iterable[Delivery]) -> tuple[list[Heard], list[Refused]]:
     heard: list[Heard] = []
     refused: list[Refused] = []
     for delivery in deliveries:
-        try:
-            pieces = split_events(delivery.body)
-        except MessageError as cause:
-            refused.append(Refused(delivery, delivery.body, cause.reason))
-            continue
-        for raw in pieces:
-            try:
-                one = Heard(decode_event(raw), raw, delivery)
-            except MessageError as cause:
-                refused.append(Refused(delivery, raw, cause.reason))
-                continue
-            if reason := _impersonation(one):
+        for one in _read(delivery):
+            if isinstance(one, Refused):
+                refused.append(one)
+            elif reason := _impersonation(one):
                 refused.append(one.refused(reason))
             else:
                 heard.append(one)
     return heard, refused
+
+
+def _read(delivery: Delivery) -> list[Heard] | list[Heard | Refused]:
+    """All events at once, which is nearly always possible, or else each on its own."""
+    try:
+        events = decode_events(delivery.body)
+    except MessageError:
+        return _read_apart(delivery)
+    return [Heard(event, delivery, position) for position, event in enumerate(events)]
+
+
+def _read_apart(delivery: Delivery) -> list[Heard | Refused]:
+    try:
+        pieces = split_events(delivery.body)
+    except MessageError as cause:
+        return [Refused(delivery, delivery.body, cause.reason)]
+    read: list[Heard | Refused] = []
+    for position, raw in enumerate(pieces):
+        try:
+            read.append(Heard(decode_event(raw), delivery, position))
+        except MessageError as cause:
+            read.append(Refused(delivery, raw, cause.reason))
+    return read
 
 
 def _impersonation(heard: Heard) -> str:

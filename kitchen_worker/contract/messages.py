@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 
@@ -140,6 +142,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     result: dict[str, Any] | None = None
     error: Failure | None = None
 
+    @property
+    def order(self) -> UUID:
+        """The id of its order, as databases take it."""
+        return as_uuid(self.order_id)
+
     def __post_init__(self) -> None:
         for at in (self.placed_at, self.received_at, self.finished_at):
             _check_instant(at)
@@ -155,6 +162,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _order_decoder = msgspec.json.Decoder(Order)
 _event_decoder = msgspec.json.Decoder(Event)
+_events_decoder = msgspec.json.Decoder(
+    Annotated[list[Event], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
+)
 _split_decoder = msgspec.json.Decoder(
     Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
 )
@@ -201,6 +211,21 @@ def split_events(raw: bytes) -> list[bytes]:
         raise UnreadableMessage(f"not events: {cause}", raw) from cause
 
 
+def decode_events(raw: bytes) -> list[Event]:
+    """Read all events of a message at once; raises MessageError when anything may be wrong.
+
+    What is wrong with which of them, split_events and decode_event tell.
+    """
+    if raw.lstrip()[:1] != b"[":
+        return [decode_event(raw)]
+    _bounded(raw, MAX_EVENT_BYTES, "events")
+    try:
+        events: list[Event] = _events_decoder.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
+        raise UnreadableMessage(f"not events: {cause}", raw) from cause
+    return events
+
+
 def decode_event(raw: bytes) -> Event:
     """Read one event; raises UnreadableMessage or OversizedMessage."""
     _bounded(raw, MAX_EVENT_BYTES, "event")
@@ -208,6 +233,14 @@ def decode_event(raw: bytes) -> Event:
         return _event_decoder.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
         raise UnreadableMessage(f"not an event: {cause}", raw) from cause
+
+
+@lru_cache(maxsize=10_000)
+def as_uuid(text: str) -> UUID:
+    """An id as databases take it: what is told of an order is told by several, one after another.
+
+    Raises ValueError."""
+    return UUID(text)
 
 
 def utc_now() -> datetime:

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from kitchen_worker.contract.topology import Topology
 
 
@@ -42,8 +44,7 @@ class Outgoing:
     mandatory: bool = True
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """What the broker hands over, to be acknowledged or dead-lettered once, by its tag."""
 
     tag: int
@@ -51,7 +52,7 @@ class Delivery:
     body: bytes
     routing_key: str = ""
     message_id: str | None = None
-    headers: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = msgspec.field(default_factory=dict)
     redelivered: bool = False
 
 

@@ -324,6 +324,8 @@ async def test_events_are_gathered_and_every_order_ends_once() -> None:
         assert len(events) <= 100
         assert (message.type == "order.events") == (len(events) > 1)
         assert message.persistent == any(event.kind in ENDS for event in events)
+    ids = [event.event_id for one in messages for event in decode_events(one.body)]
+    assert len(set(ids)) == len(ids)
 
 
 async def test_large_events_never_make_a_message_too_large() -> None:

@@ -1,0 +1,82 @@
+"""A request is served whole in one thread, which keeps its connection to the database."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core import signals
+from django.db import connections
+
+from restaurant.one_thread import OneThreadHandler
+
+
+@pytest.fixture
+def handler() -> Iterator[OneThreadHandler]:
+    serving = OneThreadHandler(threads=1)
+    yield serving
+    serving._threads.submit(connections.close_all).result()
+    serving._threads.shutdown()
+
+
+def _get(handler: OneThreadHandler, path: str, *, leaves: bool = False) -> list[dict[str, Any]]:
+    """What the handler sends to a client, which may leave before its request is whole."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect" if leaves else "http.request", "body": b""}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"localhost")]}
+    asyncio.run(handler({**scope, "query_string": b""}, receive, send))
+    return sent
+
+
+def test_what_is_before_and_after_a_view_runs_in_one_thread(handler: OneThreadHandler) -> None:
+    seen: list[int] = []
+
+    def see(**_: Any) -> None:
+        seen.append(threading.get_ident())
+
+    signals.request_started.connect(see)
+    signals.request_finished.connect(see)
+    try:
+        start, *_ = _get(handler, "/api/health")
+    finally:
+        signals.request_started.disconnect(see)
+        signals.request_finished.disconnect(see)
+    assert start["status"] == 200
+    assert len(seen) == 2
+    assert len(set(seen)) == 1
+    assert threading.get_ident() not in seen
+
+
+def test_a_streamed_file_arrives_whole(handler: OneThreadHandler) -> None:
+    [directory] = settings.STATICFILES_DIRS
+    path = next(directory.glob("css/*.css"))
+    start, *parts = _get(handler, f"/static/css/{path.name}")
+    assert start["status"] == 200
+    assert b"".join(part.get("body", b"") for part in parts) == path.read_bytes()
+    assert not parts[-1].get("more_body", False)
+
+
+def test_who_leaves_before_the_request_is_whole_is_sent_nothing(handler: OneThreadHandler) -> None:
+    assert _get(handler, "/api/health", leaves=True) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_next_request_finds_the_connection_of_the_last(handler: OneThreadHandler) -> None:
+    def connected() -> object:
+        return handler._threads.submit(lambda: connections["default"].connection).result()
+
+    assert _get(handler, "/api/ready")[0]["status"] == 200
+    first = connected()
+    assert _get(handler, "/api/ready")[0]["status"] == 200
+    assert first is not None
+    assert connected() is first
