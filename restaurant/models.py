@@ -91,14 +91,19 @@ class Order(models.Model):
     id = models.BigAutoField(primary_key=True)
     uuid = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     launch = models.ForeignKey(
-        Launch, null=True, blank=True, on_delete=models.PROTECT, related_name="orders"
+        Launch,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        db_index=False,  # orders_of_a_launch begins with it
     )
     placed_at = models.DateTimeField()
     note = models.CharField(max_length=500, blank=True)
     total_price = models.DecimalField(max_digits=12, decimal_places=2)
     #: Minutes.
     total_prep_time = models.PositiveIntegerField()
-    idempotency_key = models.CharField(max_length=200, null=True, unique=True)  # noqa: DJ001
+    idempotency_key = models.CharField(max_length=200, null=True)  # noqa: DJ001
     #: Digest of what was asked under the idempotency key.
     request_digest = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=10, choices=OrderState.choices, default=OrderState.PLACED)
@@ -106,6 +111,13 @@ class Order(models.Model):
     answered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["idempotency_key"],
+                name="one_order_an_idempotency_key",
+                condition=Q(idempotency_key__isnull=False),  # most orders have none
+            )
+        ]
         indexes: ClassVar = [models.Index(fields=["launch", "-id"], name="orders_of_a_launch")]
 
     def __str__(self) -> str:
@@ -115,7 +127,12 @@ class Order(models.Model):
 class OrderLine(models.Model):
     """So many portions of one thing, at the price and the minutes of that moment."""
 
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="lines")
+    order = models.ForeignKey(
+        Order,
+        on_delete=models.CASCADE,
+        related_name="lines",
+        db_index=False,  # one_line_a_position begins with it
+    )
     position = models.PositiveSmallIntegerField()
     name = models.CharField(max_length=100)
     title = models.CharField(max_length=200)
@@ -138,7 +155,13 @@ class Letter(models.Model):
     """The message of one order, ready to be posted: written with the order, sent by the relay."""
 
     order = models.OneToOneField(Order, on_delete=models.CASCADE, related_name="letter")
-    launch = models.ForeignKey(Launch, null=True, blank=True, on_delete=models.PROTECT)
+    launch = models.ForeignKey(
+        Launch,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        db_index=False,  # letters_by_sending begins with it
+    )
     body = models.BinaryField()
     #: The dark versions that are to handle the order, decided when it was placed.
     sample = models.JSONField(default=list)

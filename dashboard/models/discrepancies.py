@@ -88,7 +88,12 @@ class Signature(models.Model):
 class Example(models.Model):
     """An order that shows a discrepancy: one of a reservoir, each as likely as any other."""
 
-    discrepancy = models.ForeignKey(Discrepancy, on_delete=models.CASCADE, related_name="examples")
+    discrepancy = models.ForeignKey(
+        Discrepancy,
+        on_delete=models.CASCADE,
+        related_name="examples",
+        db_index=False,  # one_example_a_slot begins with it
+    )
     slot = models.PositiveSmallIntegerField()
     order = models.UUIDField()
 

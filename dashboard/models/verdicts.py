@@ -57,7 +57,12 @@ class Evidence(models.Model):
 class EvidenceBlock(models.Model):
     """The sums of one block of time that is not settled yet."""
 
-    evidence = models.ForeignKey(Evidence, on_delete=models.CASCADE, related_name="blocks")
+    evidence = models.ForeignKey(
+        Evidence,
+        on_delete=models.CASCADE,
+        related_name="blocks",
+        db_index=False,  # one_row_a_block begins with it
+    )
     number = models.BigIntegerField()
     #: dashboard.domain.verdict.blocks.BlockSums as JSON text.
     sums = models.TextField()
