@@ -39,10 +39,10 @@ logger = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 
 #: Event messages taken at once, at most.
-BATCH = 500
+BATCH = 1000
 #: Events in one transaction, at most: a message may carry many.
-RECORDED_AT_ONCE = 2000
-PREFETCH = 2 * BATCH
+RECORDED_AT_ONCE = 1000
+PREFETCH = 2000
 #: How long a batch waits for more once it has its first message.
 GATHER_S = 0.02
 WAIT_S = 0.5

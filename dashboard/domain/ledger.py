@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import msgspec
+
 from dashboard.domain.outcome import Change, State, change
 
 #: An order and a version: the key of every record.
 Key = tuple[UUID, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """How one version stands with one order; ``handling_ms`` once it has handled or failed."""
 
     state: State
@@ -34,8 +35,7 @@ class Counts:
     pairs: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True):
     """How the control and another version have ended the same order.
 
     ``was`` says how they stood before, the control first; None while one could still end.

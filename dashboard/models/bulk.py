@@ -84,7 +84,9 @@ def _adapted(rows: Sequence[Row], columns: Sequence[_Column]) -> list[Row]:
 
 
 def _moment(at: datetime | None) -> str | None:
-    return None if at is None else str(at.astimezone(UTC).replace(tzinfo=None))
+    if at is None:
+        return None
+    return str(at if at.tzinfo is UTC else at.astimezone(UTC)).removesuffix("+00:00")
 
 
 def _hex(uuid: UUID | None) -> str | None:
@@ -95,7 +97,7 @@ def _json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-_ADAPTS: dict["type[_Column]", Callable[[Any], Any]] = {
+_ADAPTS: dict[type[_Column], Callable[[Any], Any]] = {
     models.DateTimeField: _moment,
     models.UUIDField: _hex,
     models.JSONField: _json,

@@ -17,8 +17,7 @@ from dashboard.models import Observation
 from kitchen_worker.contract.messages import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """One version's answer, or its silence. ``result`` is JSON text until somebody asks for it."""
 
     standing: Standing
@@ -70,11 +69,11 @@ class Answers:
         """How each version stood with each order."""
         return {key: answer.standing for key, answer in self._stored.items()}
 
-    def hear(self, event: Event) -> None:
-        """Take in what a version says now."""
+    def hear(self, event: Event, standing: Standing) -> None:
+        """Take in what a version says now, and how it stands with the order by that."""
         error = event.error
-        self._heard[UUID(event.order_id), event.version] = Answer(
-            Standing(State(event.kind), event.handling_ms),
+        self._heard[event.order, event.version] = Answer(
+            standing,
             build=event.build,
             placed_at=event.placed_at,
             error_type=error.type if error else "",

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import F
@@ -50,6 +51,16 @@ class _New:
         self.counts = self.counts or counts
 
 
+class _Placed(NamedTuple):
+    """Where a pair's groups count: what it shows, and a group for each discrepancy of that."""
+
+    members: Members
+    groups: Mapping[int, Group]
+
+
+_NONE = Members()
+
+
 @dataclass
 class Groups:
     """The discrepancies of one launch, as far as a batch of pairs concerns them."""
@@ -64,6 +75,7 @@ class Groups:
     #: In which one a version's group counts that has none of its own.
     _folded: dict[tuple[str, Group], Group] = field(default_factory=dict)
     _by_id: dict[int, Discrepancy] = field(default_factory=dict)
+    _known_places: dict[tuple[object, ...], _Placed] = field(default_factory=dict)
     _examples: dict[tuple[int, int], UUID] = field(default_factory=dict)
     _reopened: dict[int, str] = field(default_factory=dict)
     _touched: set[int] = field(default_factory=set)
@@ -71,6 +83,7 @@ class Groups:
     def find(self, shown: Sequence[Shown], was: Sequence[Members] = ()) -> None:
         """Read what these pairs show, and what they ``was`` counted to show if they are judged
         anew; make what is new."""
+        self._known_places.clear()
         rows = Discrepancy.objects.filter(
             launch=self.launch, version__in={one.version for one in shown if one.judgement.groups}
         )
@@ -91,7 +104,26 @@ class Groups:
     def count(self, one: Shown, was: Members | None = None) -> Members:
         """Count what a pair shows: for the first time, or in place of what it ``was`` counted to
         show when it is judged anew."""
-        is_new, was = was is None, was or Members()
+        members, groups = self._placed(one, was or _NONE)
+        for pk in groups.keys() - was.all if was else groups:
+            row = self._by_id[pk]
+            self._take_example(row, groups[pk], one)
+            if was is None:
+                self._see(row, one, counts=pk in members.counted)
+            else:
+                _was_seen(row, one)
+        self._shift(was or _NONE, members)
+        return members
+
+    def _placed(self, one: Shown, was: Members) -> _Placed:
+        """Where the groups of a pair count; most pairs of a batch show what others show, too."""
+        showing = (one.version, was, *one.judgement.groups.items())
+        placed = self._known_places.get(showing)
+        if placed is None:
+            placed = self._known_places[showing] = self._places(one, was)
+        return placed
+
+    def _places(self, one: Shown, was: Members) -> _Placed:
         rules_of: dict[int, list[int | None]] = {}
         groups: dict[int, Group] = {}
         for group, rule in one.judgement.groups.items():
@@ -100,16 +132,7 @@ class Groups:
             if rule is None or row.pk not in groups:
                 groups[row.pk] = group
         counted = frozenset(pk for pk, rules in rules_of.items() if None in rules)
-        members = Members(counted, frozenset(rules_of) - counted)
-        for pk in members.all - was.all:
-            row = self._by_id[pk]
-            self._take_example(row, groups[pk], one)
-            if is_new:
-                self._see(row, one, counts=pk in counted)
-            else:
-                _was_seen(row, one)
-        self._shift(was, members)
-        return members
+        return _Placed(Members(counted, frozenset(rules_of) - counted), groups)
 
     def save(self) -> None:
         """Write counts, examples and what was reopened."""

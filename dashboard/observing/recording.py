@@ -46,17 +46,18 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
     """Take in events of one launch, in one transaction. Raises django.db.Error."""
     with transaction.atomic():
         tallies = _locked_tallies(roster)
-        answers = Answers.stored({UUID(event.order_id) for event in events})
+        answers = Answers.stored({event.order for event in events})
         ledger = Ledger(answers.standings)
         rows: dict[Key, Row] = {}
         ends: list[Event] = []
         for event in events:
-            key = (UUID(event.order_id), event.version)
-            kind = ledger.take(*key, Standing(State(event.kind), event.handling_ms))
-            if kind in (Change.REPEATED, Change.STALE):
+            standing = Standing(State(event.kind), event.handling_ms)
+            kind = ledger.take(event.order, event.version, standing)
+            if kind is Change.REPEATED or kind is Change.STALE:
                 continue
-            answers.hear(event)
-            rows[key] = _observation(roster, key[0], event, late=kind is Change.MENDED)
+            answers.hear(event, standing)
+            late = kind is Change.MENDED
+            rows[event.order, event.version] = _observation(roster, event, late=late)
             if event.kind is not EventKind.RECEIVED:
                 ends.append(event)
         upsert(Observation, _WRITTEN, rows.values(), key=_KEY, updated=_OBSERVED)
@@ -87,6 +88,9 @@ def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) 
 
 def _locked_tallies(roster: Roster) -> dict[str, Tally]:
     """The launch's tallies by version, made where there is none, locked until the commit."""
+    locked = _tallies(roster)
+    if roster.roles.keys() <= locked.keys():
+        return locked
     Tally.objects.bulk_create(
         [
             Tally(launch=roster.launch, version=version, role=role)
@@ -94,6 +98,10 @@ def _locked_tallies(roster: Roster) -> dict[str, Tally]:
         ],
         ignore_conflicts=True,
     )
+    return _tallies(roster)
+
+
+def _tallies(roster: Roster) -> dict[str, Tally]:
     locked = Tally.objects.select_for_update().filter(launch=roster.launch).order_by("id")
     return {tally.version: tally for tally in locked}
 
@@ -106,11 +114,11 @@ _OBSERVED = (
 _WRITTEN = ("launch", "order", "version", "role", *_OBSERVED)
 
 
-def _observation(roster: Roster, order: UUID, event: Event, *, late: bool) -> Row:
+def _observation(roster: Roster, event: Event, *, late: bool) -> Row:
     error = event.error
     return (
         roster.launch,
-        order,
+        event.order,
         event.version,
         event.role.value,
         event.kind.value,

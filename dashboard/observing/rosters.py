@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+from django.db import connection
+
 from dashboard.models import ReplayedOrder
-from kitchen_worker.contract.messages import Event, Role
-from restaurant.models import Launch, Letter
+from kitchen_worker.contract.messages import Event, Role, as_uuid
+from restaurant.models import Launch
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,7 @@ def read_roster(launch: Launch) -> Roster:
     return Roster(launch.id, launch.control, roles)
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """Whether an event is taken: the launch that it counts in, or the reason why it is refused.
 
     Neither for an order that was placed outside any launch: such an event is let pass.
@@ -45,7 +49,7 @@ class Placed(NamedTuple):
     """The launch in which an order was placed or sent again, and to which dark versions."""
 
     launch: UUID | None
-    sample: Sequence[str]
+    sample: Container[str]
     replayed: bool = False
 
 
@@ -62,12 +66,12 @@ class Rosters:
         and its version must have been sent the order in the role in which it speaks. Before an
         event is refused its launch is read anew: the version may have joined since.
         """
-        placed = _placed({UUID(event.order_id) for event in events})
+        placed = _placed({event.order for event in events})
         admissions = [self._admit(event, placed) for event in events]
         doubted = {
             placed[order].launch
             for event, admission in zip(events, admissions, strict=True)
-            if admission.reason and (order := UUID(event.order_id)) in placed
+            if admission.reason and (order := event.order) in placed
         }
         if not doubted - {None}:
             return admissions
@@ -79,10 +83,10 @@ class Rosters:
         return self.known[launch]
 
     def _admit(self, event: Event, placed: Mapping[UUID, Placed]) -> Admission:
-        if (order := UUID(event.order_id)) not in placed:
+        if (order := event.order) not in placed:
             return Admission(reason=f"nobody placed an order {order}")
         launch, sample, replayed = placed[order]
-        if event.launch is not None and UUID(event.launch) != launch:
+        if event.launch is not None and as_uuid(event.launch) != launch:
             return Admission(reason=f"order {order} was not placed in launch {event.launch}")
         if launch is None:
             return Admission()
@@ -105,10 +109,32 @@ class Rosters:
         self.known = self.known | {launch.id: read_roster(launch) for launch in found}
 
 
+#: By hand: Django would look at each id by itself.
+_LETTERS = """
+SELECT CAST(restaurant_order.uuid AS text), CAST(restaurant_letter.launch_id AS text),
+restaurant_letter.sample FROM restaurant_letter
+JOIN restaurant_order ON restaurant_order.id = restaurant_letter.order_id
+WHERE restaurant_order.uuid IN ({})
+"""
+
+
+def _letters(orders: Sequence[str]) -> Iterator[tuple[UUID, Placed]]:
+    if not orders:
+        return
+    marks = ", ".join(["%s"] * len(orders))
+    with connection.cursor() as cursor:
+        cursor.execute(_LETTERS.format(marks), orders)
+        for order, launch, sample in cursor.fetchall():
+            yield as_uuid(order), Placed(launch and as_uuid(launch), _sample(sample))
+
+
+@lru_cache(maxsize=1024)
+def _sample(written: str) -> frozenset[str]:
+    return frozenset(json.loads(written))
+
+
 def _placed(orders: set[UUID]) -> dict[UUID, Placed]:
-    letters = Letter.objects.filter(order__uuid__in=orders)
-    rows = letters.values_list("order__uuid", "launch_id", "sample")
-    placed = {order: Placed(launch, sample) for order, launch, sample in rows}
+    placed = dict(_letters([order.hex for order in orders]))
     if unknown := orders - placed.keys():
         again = ReplayedOrder.objects.filter(uuid__in=unknown)
         for order, launch, version in again.values_list(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from dashboard.domain.comparing.judgement import Ending, Judgement, judge
 from dashboard.domain.comparing.rules import Rules
@@ -13,8 +14,7 @@ from dashboard.domain.outcome import State
 from dashboard.observing.answers import Answers
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """What one pair shows, and from what it was judged."""
 
     order: UUID

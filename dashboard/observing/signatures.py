@@ -7,7 +7,10 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from uuid import UUID
+
+import msgspec
 
 from dashboard.models import Comparison, Signature
 from dashboard.models.bulk import update
@@ -17,8 +20,7 @@ MAX_SIGNATURES = 500
 _FOLDED_KEY = "folded"
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
+class Members(msgspec.Struct, frozen=True):
     """The ids of the discrepancies that a pair shows: those that count, and the ignored ones."""
 
     counted: frozenset[int] = frozenset()
@@ -44,8 +46,7 @@ class Members:
         return bool(self.counted or self.ignored)
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """How a pair is signed: the columns of its comparison."""
 
     signature: int | None = None
@@ -122,6 +123,7 @@ class Signatures:
             self._found[version, row.key] = row
 
 
+@lru_cache(maxsize=4096)
 def _key(members: Members) -> str:
     return hashlib.sha256(members.text.encode()).hexdigest()
 

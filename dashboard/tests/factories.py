@@ -8,7 +8,15 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from kitchen_worker.contract.messages import Event, EventKind, Failure, Role
+from kitchen_worker.contract.messages import (
+    Event,
+    EventKind,
+    Failure,
+    OrderItem,
+    Role,
+    encode_order,
+)
+from kitchen_worker.contract.messages import Order as WireOrder
 from restaurant.models import DarkVersion, Launch, Letter, Order, OrderLine
 
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
@@ -51,9 +59,33 @@ def an_order(
         preparation_time=5,
     )
     Letter.objects.create(
-        order=order, launch=launch, body=b"{}", sample=list(sample), sent_at=sent_at
+        order=order, launch=launch, body=_body(order), sample=list(sample), sent_at=sent_at
     )
     return order
+
+
+def _body(order: Order) -> bytes:
+    items = [
+        OrderItem(
+            name=line.name,
+            title=line.title,
+            quantity=line.quantity,
+            preparation_time=line.preparation_time,
+            unit_price=line.unit_price,
+        )
+        for line in order.lines.all()
+    ]
+    return encode_order(
+        WireOrder(
+            id=str(order.uuid),
+            number=order.pk,
+            placed_at=order.placed_at,
+            items=tuple(items),
+            note=order.note,
+            total_price=order.total_price,
+            total_prep_time=order.total_prep_time,
+        )
+    )
 
 
 def an_event(

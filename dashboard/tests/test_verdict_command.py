@@ -18,7 +18,8 @@ from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
 from dashboard.management.commands import verdict as verdict_command
 from dashboard.management.commands.verdict import NOTHING_TO_SAY
 from dashboard.models import Tally
-from dashboard.observing.evidence import Builds, Weighed, add_to_evidence
+from dashboard.observing.adding import Weighed, add_to_evidence
+from dashboard.observing.touched import Epoch
 from dashboard.reviewing.closing import close_blocks
 from dashboard.tests.factories import START, a_launch
 from restaurant.models import DarkVersion, Launch
@@ -65,7 +66,7 @@ def weigh(launch: Launch, candidate: Callable[[float, random.Random], Result]) -
         )
         orders.append(Weighed(order.placed_at, order))
     ended_at = START + timedelta(seconds=_ORDERS / _PER_SECOND)
-    add_to_evidence(launch.id, "vnext", Builds("", ""), orders, ended_at)
+    add_to_evidence(launch.id, {Epoch("vnext", "", ""): orders}, ended_at)
     close_blocks(ended_at + timedelta(minutes=2))
 
 

@@ -17,10 +17,10 @@ from dashboard import models
 from dashboard.board.frame import build_frame
 from dashboard.board.lenses import Lens
 from dashboard.domain.decision import Decision
+from dashboard.domain.verdict import tally
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.requirements import Health, Requirement
 from dashboard.models import Discrepancy, LaunchRequirements
-from dashboard.observing import evidence
 from dashboard.observing.evidence import whole_tally
 from dashboard.observing.recording import Silence, record_events, record_silences
 from dashboard.observing.rosters import Roster, read_roster
@@ -168,7 +168,7 @@ def test_what_both_show_of_an_order_has_one_name(launch: Launch, roster: Roster)
 def test_blocks_of_one_evidence_are_bounded(
     launch: Launch, roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence, "MOST_BLOCKS", 3)
+    monkeypatch.setattr(tally, "MOST_BLOCKS", 3)
     for seconds in range(5):
         order = placed(launch, seconds)
         record_events(roster, [said(launch, order, "vlatest"), said(launch, order, "vnext")], START)

@@ -14,9 +14,10 @@ only when all they hold is the same: what is unordered within them is not forgiv
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from dashboard.domain.comparing.canonical import Tokens
 from dashboard.domain.comparing.lists import (
@@ -65,8 +66,7 @@ _TYPES = {
 _SIMPLE = frozenset({str, int, float, bool})
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """One place where two documents differ, and what each has there, or NOTHING."""
 
     kind: Kind

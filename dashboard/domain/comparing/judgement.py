@@ -6,9 +6,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+import msgspec
 
 from dashboard.domain.comparing.comparison import MAX_DIFFERENCES, Difference, compare
 from dashboard.domain.comparing.failures import normalised
@@ -47,8 +48,7 @@ class Group(NamedTuple):
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How an order ended in one version: what it made of it, or why it failed."""
 
     state: State
@@ -57,8 +57,7 @@ class Ending:
     error_message: str = ""
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True):
     """A pair's outcome, and its groups: by which rule each is ignored, or None if it counts."""
 
     outcome: Outcome

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
+from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status, clipped_logs
 from dashboard.domain.verdict.tally import Tally
 from dashboard.domain.verdict.timing import Timing
 
@@ -39,6 +39,14 @@ def order(
         noise=noise,
         segments=segments,
     )
+
+
+def log_ratio(control: Result, candidate: Result, deadline_ms: float) -> float | None:
+    """Ln of how many times slower the candidate was, clipped; None if either has no time."""
+    if not (control.timed and candidate.timed):
+        return None
+    (log,) = clipped_logs([control.capped_ms(deadline_ms)], [candidate.capped_ms(deadline_ms)])
+    return log
 
 
 _TIMES = st.floats(0, 5000).map(lambda ms: Result(Status.OK, ms))

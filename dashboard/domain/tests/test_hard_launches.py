@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from dashboard.domain.tests.paired_orders import FAILED, MISSING, OK_10, TIMING, order
 from dashboard.domain.verdict.bounded import BoundedRate

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import UTC, datetime
 
 import pytest
 
@@ -38,8 +37,7 @@ def test_an_order_has_the_size_of_its_pieces(pieces: int, size: str) -> None:
 
 
 def test_an_order_is_in_the_segments_of_its_size_its_hour_and_each_of_its_items() -> None:
-    placed_at = datetime(2026, 1, 1, 9, 59, tzinfo=UTC)
-    assert segments_of({"soda": 2, "burger": 1}, placed_at) == (
+    assert segments_of({"soda": 2, "burger": 1}, hour=9) == (
         "size:medium",
         "hour:09",
         "item:burger",

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
 from collections.abc import Collection
-from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.domain.sketch import bucket_of
+from dashboard.domain.sketch import bucket_of, buckets_of
 from dashboard.domain.tests.paired_orders import (
     FAILED,
     MISSING,
     OK_10,
     TIMING,
+    log_ratio,
     order,
     orders,
     simulated,
 )
-from dashboard.domain.verdict.blocks import BlockSums, sums_of
+from dashboard.domain.verdict.adding import sums_of
+from dashboard.domain.verdict.blocks import BlockSums
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status, log_ratio
+from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
 from dashboard.domain.verdict.rates import MOST_FIELDS, RobustRate
 from dashboard.domain.verdict.requirements import Health, Requirements
 from dashboard.domain.verdict.signatures import (
@@ -84,7 +87,7 @@ def test_a_late_answer_mends_what_was_missing_on_any_tally_and_even_before_the_o
     shards = [Tally(TIMING) for _ in range(3)]
     news: list[tuple[PairedOrder | None, PairedOrder]] = []
     for one, mended in launch:
-        silent = replace(one, candidate=MISSING)
+        silent = msgspec.structs.replace(one, candidate=MISSING)
         news += [(None, silent), (silent, one)] if mended else [(None, one)]
     for old, new in data.draw(st.permutations(news)):
         shard = data.draw(st.sampled_from(shards))
@@ -102,13 +105,13 @@ def test_a_late_answer_mends_what_was_missing_on_any_tally_and_even_before_the_o
 def test_a_late_answer_mends_what_was_missing_after_its_block_has_closed(
     launch: list[tuple[PairedOrder, bool]],
 ) -> None:
-    tally = Tally(replace(TIMING, kept_blocks=1000))
+    tally = Tally(dataclasses.replace(TIMING, kept_blocks=1000))
     for one, mended in launch:
-        tally.add(replace(one, candidate=MISSING) if mended else one)
+        tally.add(msgspec.structs.replace(one, candidate=MISSING) if mended else one)
     tally.close(_END)
     assert tally.evidence().warm_up.orders + tally.evidence().orders == len(launch)
     for one, mended in launch:
-        assert not mended or tally.replace(replace(one, candidate=MISSING), one)
+        assert not mended or tally.replace(msgspec.structs.replace(one, candidate=MISSING), one)
     assert tally.evidence() == _tally([one for one, _ in launch]).settled
 
 
@@ -141,7 +144,7 @@ def test_a_tally_is_the_same_after_a_stay_in_the_database(
 def test_closed_blocks_count_alike_whether_they_have_settled_or_not(
     launch: list[PairedOrder],
 ) -> None:
-    patient = Tally(replace(TIMING, kept_blocks=1000))
+    patient = Tally(dataclasses.replace(TIMING, kept_blocks=1000))
     for one in launch:
         patient.add(one)
     patient.close(_END)
@@ -240,7 +243,7 @@ def test_what_an_order_counts_for(
     control: Result, candidate: Result, expected: dict[str, int]
 ) -> None:
     one = order(1, control=control, candidate=candidate, baseline=None)
-    sums = sums_of(one, 30_000, bucket_of(10.0))
+    sums = sums_of([one], 30_000, bucket_of(10.0))
     found = {name: getattr(sums, name) for name in BlockSums.__dataclass_fields__}
     for name in ("orders", "changes", "log_ratio", "timed_ns", "control_ns", "candidate_ns"):
         found.pop(name)
@@ -284,12 +287,7 @@ def test_slow_orders_are_counted_exactly_before_the_threshold_is_known(
     times: list[tuple[float, float]], slow_ms: float
 ) -> None:
     threshold = bucket_of(slow_ms)
-    up: dict[str, int] = {}
-    down: dict[str, int] = {}
-    for a, b in times:
-        for edges, more in zip((up, down), straddle(a, b), strict=True):
-            for bucket, number in more.items():
-                edges[bucket] = edges.get(bucket, 0) + number
+    up, down = straddle(*(buckets_of(of) for of in zip(*times, strict=True)))
     slow = [(bucket_of(a) > threshold, bucket_of(b) > threshold) for a, b in times]
     assert straddling(up, threshold) == slow.count((False, True))
     assert straddling(down, threshold) == slow.count((True, False))

@@ -12,6 +12,7 @@ from dashboard.domain.tests.paired_orders import MISSING, TIMING, order, simulat
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.latch import Decided, changed, latched
 from dashboard.domain.verdict.outlook import more_orders
+from dashboard.domain.verdict.paired_order import Result, Status
 from dashboard.domain.verdict.phrases import percent, rate_text, speed_text
 from dashboard.domain.verdict.rates import PairedRate
 from dashboard.domain.verdict.requirements import (
@@ -260,7 +261,7 @@ def test_drifting_effects_and_contrasting_segments_are_warned_of() -> None:
     tally = Tally(TIMING)
     for i in range(6000):
         ms = 6.0 if i < 3000 else 12.0
-        tally.add(order(i / 20, candidate=replace(order(0).candidate, ms=ms + i % 3)))
+        tally.add(order(i / 20, candidate=Result(Status.OK, ms + i % 3)))
     tally.close(400)
     found = _judged(tally)
     assert any(one.startswith("the effect drifts: ") for one in found.warnings)

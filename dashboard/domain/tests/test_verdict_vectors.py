@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from dashboard.domain.sketch import LogHistogram
+from dashboard.domain.tests.paired_orders import log_ratio
 from dashboard.domain.verdict.levels import MultiLevelBlocks
-from dashboard.domain.verdict.paired_order import Result, Status, log_ratio
+from dashboard.domain.verdict.paired_order import Result, Status
 from dashboard.domain.verdict.quantiles import quantile_ranks
 from dashboard.domain.verdict.rates import PairedRate
 from dashboard.domain.verdict.sequences import RatioBlocks, bernoulli_cs

@@ -11,23 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dashboard.domain.sketch import bucket_of
-from dashboard.domain.verdict.paired_order import PairedOrder, Status, log_ratio
 from dashboard.domain.verdict.rates import MOST_FIELDS
 from dashboard.domain.verdict.segments import rank
-from dashboard.domain.verdict.signatures import (
-    OTHERS,
-    SOMETHING,
-    class_of,
-    other_of,
-    signature,
-    simplest,
-)
-from dashboard.domain.verdict.slow import straddle, straddling
+from dashboard.domain.verdict.signatures import OTHERS, SOMETHING, other_of, simplest
+from dashboard.domain.verdict.slow import straddling
 
 #: Of a log ratio: 1e-9 of it is one.
 SCALE = 1_000_000_000
-_NS_PER_MS = 1_000_000
 #: Names that a block keeps of segments, classes and signatures; the last ones go. Discrepancies
 #: it keeps as many of as a launch does.
 _MOST_NAMES = 128
@@ -115,61 +105,6 @@ class BlockSums:
 _ALL = tuple(BlockSums.__dataclass_fields__)
 NUMBERS = _ALL[: _ALL.index("classes")]
 MAPPINGS = _ALL[_ALL.index("classes") :]
-
-
-def sums_of(order: PairedOrder, deadline_ms: float, threshold: int | None) -> BlockSums:
-    """What one usable order adds; without a threshold, for any that may come."""
-    sums = BlockSums(orders=1, changes=1)
-    control, candidate = order.control, order.candidate
-    sums.answered = int(control.answered and candidate.answered)
-    _set_failures(sums, order)
-    if control.timed:
-        control_ms = control.capped_ms(deadline_ms)
-        sums.timed, sums.timed_ns = 1, round(control_ms * _NS_PER_MS)
-        sums.times = {str(bucket_of(control_ms)): 1}
-    ratio = log_ratio(control, candidate, deadline_ms)
-    if ratio is not None:
-        times = control.capped_ms(deadline_ms), candidate.capped_ms(deadline_ms)
-        _set_pair(sums, ratio, *times)
-        sums.segment_pairs = dict.fromkeys(order.segments, 1)
-        sums.segment_sums = dict.fromkeys(order.segments, sums.log_ratio)
-    if control.status is candidate.status is Status.OK:
-        _set_differences(sums, order)
-    if threshold is not None:
-        sums.freeze(threshold)
-    return sums
-
-
-def _set_failures(sums: BlockSums, order: PairedOrder) -> None:
-    wrong = [one.status is not Status.OK for one in (order.control, order.candidate)]
-    missing = [one.status is Status.MISSING for one in (order.control, order.candidate)]
-    sums.errors_pos = int(wrong == [False, True])
-    sums.errors_neg = int(wrong == [True, False])
-    sums.missing_pos = int(missing == [False, True])
-    sums.missing_neg = int(missing == [True, False])
-    sums.missing_both = int(all(missing))
-
-
-def _set_pair(sums: BlockSums, ratio: float, control_ms: float, candidate_ms: float) -> None:
-    sums.pairs = 1
-    sums.log_ratio = round(ratio * SCALE)
-    sums.control_ns = round(control_ms * _NS_PER_MS)
-    sums.candidate_ns = round(candidate_ms * _NS_PER_MS)
-    sums.faster = int(candidate_ms < control_ms)
-    sums.slower = int(candidate_ms > control_ms)
-    sums.up, sums.down = straddle(control_ms, candidate_ms)
-
-
-def _set_differences(sums: BlockSums, order: PairedOrder) -> None:
-    sums.handled = 1
-    if order.shown:
-        sums.signatures = {signature(order.shown): 1}
-    if order.baseline is not None and order.baseline.status is Status.OK:
-        sums.compared = 1
-        if order.shown or order.noise:
-            sums.classes = {class_of(order.shown, order.noise): 1}
-            sums.only_shown = dict.fromkeys(map(str, order.shown - order.noise), 1)
-            sums.only_noise = dict.fromkeys(map(str, order.noise - order.shown), 1)
 
 
 def _add(to: dict[str, int], more: Mapping[str, int], sign: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,9 +40,9 @@ def shapes_of_menu(items: Collection[str]) -> frozenset[str]:
     return frozenset((*sizes, *notes, *_of_items(sorted(items), items)))
 
 
-def _of_items(paired: Iterable[str], items: Iterable[str]) -> Iterable[str]:
-    yield from (f"item:{name}" for name in items)
-    yield from (f"both:{a}+{b}" for a, b in itertools.combinations(paired, 2))
+def _of_items(paired: Iterable[str], items: Iterable[str]) -> list[str]:
+    both = [f"both:{a}+{b}" for a, b in itertools.combinations(paired, 2)]
+    return [*[f"item:{name}" for name in items], *both]
 
 
 def _note(*, given: bool) -> str:
@@ -78,12 +79,19 @@ class Coverage:
 
     def add(self, shapes: Iterable[str], shown: Collection[int] = ()) -> None:
         """Count an order that both versions ended, and the discrepancies that it shows."""
-        text = signature(shown)
-        for shape in shapes:
-            self.seen[shape] = self.seen.get(shape, 0) + 1
-            if text:
-                self._show(shape, {text: 1})
-        self._trim()
+        self.add_all([(tuple(shapes), frozenset(shown))])
+
+    def add_all(self, orders: Iterable[tuple[tuple[str, ...], frozenset[int]]]) -> None:
+        """Count orders, each by its shapes and the discrepancies that it shows."""
+        more = Coverage()
+        for (shapes, shown), number in Counter(orders).items():
+            text = signature(shown)
+            for shape in shapes:
+                more.seen[shape] = more.seen.get(shape, 0) + number
+                if text:
+                    own = more.shown.setdefault(shape, {})
+                    own[text] = own.get(text, 0) + number
+        self.merge(more)
 
     def merge(self, other: Coverage) -> None:
         """Add what another one counted."""
@@ -98,6 +106,8 @@ class Coverage:
         own = self.shown.setdefault(shape, {})
         for text, number in signatures.items():
             own[text] = own.get(text, 0) + number
+        if len(own) <= MOST_SIGNATURES:
+            return
         for text in sorted(own.keys() - {_MANY}, key=simplest)[MOST_SIGNATURES:]:
             own[_MANY] = own.get(_MANY, 0) + own.pop(text)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
+from operator import truediv
+
+import msgspec
 
 #: Shorter times count as this long: below it a clock tells nothing.
 SHORTEST_MS = 0.1
@@ -23,39 +26,39 @@ class Status(StrEnum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+#: Short for what is looked at of every order: an enum's member takes a while to find.
+_OK, _TIMEOUT = Status.OK, Status.TIMEOUT
+#: The order was ended, well or badly.
+ANSWERED = (_OK, Status.FAILED)
+#: There is a time: an answer's own, or, for a timeout, the whole deadline.
+_TIMED = (_OK, _TIMEOUT)
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What one version did with one order; ``ms`` is its handling time by its own clock."""
 
     status: Status
     ms: float | None = None
 
     @property
-    def usable(self) -> bool:
-        """False for what no kitchen can mean: a time that is negative, not finite or not there."""
-        if self.status is not Status.OK:
-            return True
-        return self.ms is not None and math.isfinite(self.ms) and self.ms >= 0
-
-    @property
     def timed(self) -> bool:
-        """Whether it has a time: an answer's own, or, for a timeout, the whole deadline."""
-        return self.status in (Status.OK, Status.TIMEOUT)
+        """Whether it has a time."""
+        return self.status in _TIMED
 
     @property
     def answered(self) -> bool:
-        """Whether the version ended the order, well or badly."""
-        return self.status in (Status.OK, Status.FAILED)
+        """Whether the version ended the order."""
+        return self.status in ANSWERED
 
     def capped_ms(self, deadline_ms: float) -> float:
         """Its time between the shortest and the deadline."""
-        if self.status is Status.TIMEOUT or self.ms is None:
+        ms = self.ms
+        if ms is None or ms > deadline_ms or self.status is _TIMEOUT:
             return deadline_ms
-        return min(max(self.ms, SHORTEST_MS), deadline_ms)
+        return ms if ms > SHORTEST_MS else min(SHORTEST_MS, deadline_ms)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairedOrder:
+class PairedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One order that the control and a candidate were both given, and perhaps a baseline, too.
 
     ``placed_at`` is in seconds since 1970. ``shown`` are the discrepancies that the candidate's
@@ -81,7 +84,12 @@ class PairedOrder:
     @property
     def usable(self) -> bool:
         """Whether every time in it is one."""
-        return math.isfinite(self.placed_at) and all(one.usable for one in self.results)
+        for one in (self.control, self.candidate, self.baseline):
+            if one is not None and one.status is _OK:
+                ms = one.ms
+                if ms is None or not 0 <= ms < math.inf:
+                    return False
+        return math.isfinite(self.placed_at)
 
     @property
     def unheard(self) -> int:
@@ -89,9 +97,7 @@ class PairedOrder:
         return sum(not one.answered for one in self.results)
 
 
-def log_ratio(control: Result, candidate: Result, deadline_ms: float) -> float | None:
-    """Ln of how many times slower the candidate was, clipped; None if either has no time."""
-    if not (control.timed and candidate.timed):
-        return None
-    ratio = math.log(candidate.capped_ms(deadline_ms) / control.capped_ms(deadline_ms))
-    return min(max(ratio, -CLIP), CLIP)
+def clipped_logs(controls_ms: Sequence[float], candidates_ms: Sequence[float]) -> list[float]:
+    """Ln of how many times slower the candidate was, clipped, order by order."""
+    logs = map(math.log, map(truediv, candidates_ms, controls_ms))
+    return [-CLIP if one < -CLIP else min(one, CLIP) for one in logs]

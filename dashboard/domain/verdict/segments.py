@@ -9,9 +9,9 @@ segments turn up, or when).
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from dashboard.domain.verdict.levels import MultiLevelBlocks
 from dashboard.domain.verdict.sequences import Interval
@@ -21,20 +21,19 @@ MOST_SEGMENTS = 64
 _LEVELS = 4
 #: The most pieces (not kinds) of an order of each size, each about twice the one before: what is
 #: in one size should be alike, and a party is not an office.
-_MOST_PIECES = {"small": 2, "medium": 5, "large": 10, "very large": 25}
-_BEYOND = "huge"
-SIZES = (*_MOST_PIECES, _BEYOND)
+SIZES = ("small", "medium", "large", "very large", "huge")
+_MOST_PIECES = (2, 5, 10, 25)
 
 
 def size_of(pieces: int) -> str:
     """The size of an order of so many pieces: small, medium, large, very large, huge."""
-    return next((name for name, most in _MOST_PIECES.items() if pieces <= most), _BEYOND)
+    return SIZES[bisect_left(_MOST_PIECES, pieces)]
 
 
-def segments_of(items: Mapping[str, int], placed_at: datetime) -> tuple[str, ...]:
-    """The segments of an order: its size, its hour (of the time as given), each of its items."""
+def segments_of(items: Mapping[str, int], hour: int) -> tuple[str, ...]:
+    """The segments of an order: its size, the hour when it was placed, each of its items."""
     size = size_of(sum(items.values()))
-    return f"size:{size}", f"hour:{placed_at.hour:02}", *(f"item:{name}" for name in sorted(items))
+    return f"size:{size}", f"hour:{hour:02}", *[f"item:{name}" for name in sorted(items)]
 
 
 def rank(segment: str) -> tuple[bool, str]:

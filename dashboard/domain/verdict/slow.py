@@ -10,19 +10,38 @@ the candidate in bucket b > a is slower over every threshold from a to b - 1, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-
-from dashboard.domain.sketch import bucket_of
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 #: The share of the control's orders that are not slow.
 SHARE = 0.95
 
 
-def straddle(control_ms: float, candidate_ms: float) -> tuple[dict[str, int], dict[str, int]]:
-    """The edges where the candidate alone begins and ends to be slow, and the control alone."""
-    a, b = bucket_of(control_ms), bucket_of(candidate_ms)
-    up, down = {str(a): 1, str(b): -1}, {str(b): 1, str(a): -1}
-    return (up if a < b else {}), (down if b < a else {})
+def straddle(
+    controls: Sequence[int], candidates: Sequence[int]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The edges where the candidate alone begins and ends to be slow, and the control alone.
+
+    From the buckets of both times of some orders.
+    """
+    up: defaultdict[str, int] = defaultdict(int)
+    down: defaultdict[str, int] = defaultdict(int)
+    for a, b in zip(controls, candidates, strict=True):
+        if a != b:
+            edges = up if a < b else down
+            edges[str(min(a, b))] += 1
+            edges[str(max(a, b))] -= 1
+    return dict(up), dict(down)
+
+
+def slower_and_faster(
+    controls: Sequence[int], candidates: Sequence[int], threshold: int
+) -> tuple[int, int]:
+    """On how many of some orders the candidate alone was slow, and the control alone."""
+    slow = Counter(
+        [(a > threshold, b > threshold) for a, b in zip(controls, candidates, strict=True)]
+    )
+    return slow[False, True], slow[True, False]
 
 
 def straddling(edges: Mapping[str, int], threshold: int) -> int:

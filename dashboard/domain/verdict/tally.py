@@ -3,7 +3,7 @@
 One tally per launch and dark version, for one *epoch*: one pair of builds and one timing. A new
 build starts a new tally. The way in, and out:
 
-* ``add(order)`` once both versions have ended the order or run out of time; the caller sees to it
+* ``add_all(orders)`` once both versions have ended each or run out of time; the caller sees to it
   that an order is added once (order and version are the key of every record).
 * ``replace(old, new)`` where a late answer is to count as in time; the observer keeps it late.
 * ``close(now)`` now and then, with the time up to which all news has been heard (not the clock, if
@@ -19,11 +19,13 @@ after ``Timing.kept_blocks`` more it is *settled*: folded into the sums, and pas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dashboard.domain.verdict.blocks import BlockSums, sums_of
+from dashboard.domain.verdict.adding import sums_of
+from dashboard.domain.verdict.blocks import BlockSums
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.paired_order import PairedOrder
 from dashboard.domain.verdict.timing import Timing
@@ -51,34 +53,45 @@ class Tally:
     late: int = 0
     lost: int = 0
     bad: int = 0
+    #: Blocks of this tally that lie elsewhere, and have their place among the most.
+    apart: int = 0
 
     def add(self, order: PairedOrder) -> bool:
         """Count an order; False if it cannot count: bad, or its block has settled."""
-        return self._change(order, 1, changes=1)
+        return self.add_all([order]) == 1
+
+    def add_all(self, orders: Iterable[PairedOrder]) -> int:
+        """Count orders; says how many of them."""
+        return self._change(orders, 1, changes=True)
 
     def replace(self, old: PairedOrder, new: PairedOrder) -> bool:
         """Count an order as it is now known instead; False if it is too late for that."""
         self.late += max(0, old.unheard - new.unheard)
-        return self._change(new, 1, changes=1) and self._change(old, -1, changes=0)
+        return self.add(new) and self._change([old], -1, changes=False) == 1
 
-    def _change(self, order: PairedOrder, sign: int, *, changes: int) -> bool:
-        if not order.usable:
-            self.bad += 1
-            return False
-        number = self.timing.block_of(order.placed_at)
-        block = self._block(number)
-        if block is None:
-            self.lost += changes
-            return False
-        sums = sums_of(order, self.timing.deadline_ms, self.settled.threshold)
-        sums.changes = sign * changes
-        block.merge(sums, sign)
-        return True
+    def _change(self, orders: Iterable[PairedOrder], sign: int, *, changes: bool) -> int:
+        by_block: defaultdict[int, list[PairedOrder]] = defaultdict(list)
+        for order in orders:
+            if order.usable:
+                by_block[self.timing.block_of(order.placed_at)].append(order)
+            else:
+                self.bad += 1
+        counted = 0
+        for number, some in by_block.items():
+            block = self._block(number)
+            if block is None:
+                self.lost += len(some) * changes
+                continue
+            sums = sums_of(some, self.timing.deadline_ms, self.settled.threshold)
+            sums.changes = len(some) * changes
+            block.merge(sums, sign)
+            counted += len(some)
+        return counted
 
     def _block(self, number: int) -> BlockSums | None:
         if self.settled_until is not None and number < self.settled_until:
             return None
-        if number not in self.blocks and len(self.blocks) >= MOST_BLOCKS:
+        if number not in self.blocks and len(self.blocks) + self.apart >= MOST_BLOCKS:
             return None
         return self.blocks.setdefault(number, BlockSums())
 

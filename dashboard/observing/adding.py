@@ -1,0 +1,76 @@
+"""Adds orders to the stored evidence: reads and writes only the blocks that they fall into.
+
+Of all versions together: two queries and two statements, however many orders there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from dashboard import models
+from dashboard.domain.verdict.paired_order import PairedOrder
+from dashboard.models.bulk import Row, update
+from dashboard.observing.evidence import as_text, coverage_in, save_blocks, timing_in_force
+from dashboard.observing.touched import Epoch, Touched, touched
+
+#: What adding changes of an evidence, its blocks aside.
+_CHANGED = ("coverage", "revision", "late", "lost", "bad", "newest_at")
+
+
+class Weighed(NamedTuple):
+    """An order that counts, and the shapes that it has; no order where an answer came late."""
+
+    placed_at: float
+    order: PairedOrder | None
+    shapes: tuple[str, ...] = ()
+
+
+def add_to_evidence(
+    launch: UUID, weighed: Mapping[Epoch, Sequence[Weighed]], now: datetime
+) -> None:
+    """Add orders to the evidence of their epochs, inside the transaction that records them."""
+    timing = timing_in_force()
+    numbers = {
+        epoch: {timing.block_of(one.placed_at) for one in orders}
+        for epoch, orders in weighed.items()
+    }
+    evidence = touched(launch, numbers, timing, now)
+    for epoch, orders in weighed.items():
+        tally = evidence[epoch].tally
+        counting = [one.order for one in orders if one.order is not None]
+        tally.late += len(orders) - len(counting)
+        tally.add_all(counting)
+    save_blocks(
+        (one.id, number, sums)
+        for one in evidence.values()
+        for number, sums in one.tally.blocks.items()
+    )
+    rows = [_row(one, weighed[epoch], min(numbers[epoch]), now) for epoch, one in evidence.items()]
+    update(models.Evidence, _CHANGED, rows)
+
+
+def _row(one: Touched, orders: Iterable[Weighed], first: int, now: datetime) -> Row:
+    """The columns that change, and the id; ``first`` is the first block that does."""
+    tally = one.tally
+    counts_already = tally.closed_until is not None and first < tally.closed_until
+    return (
+        _covered(one.coverage, orders),
+        one.revision + counts_already,
+        tally.late,
+        tally.lost,
+        tally.bad,
+        now,
+        one.id,
+    )
+
+
+def _covered(stored: str, orders: Iterable[Weighed]) -> str:
+    new = [(one.shapes, one.order.shown) for one in orders if one.order and one.shapes]
+    if not new:
+        return stored
+    coverage = coverage_in(stored)
+    coverage.add_all(new)
+    return as_text(coverage.to_json())

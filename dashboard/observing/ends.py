@@ -1,0 +1,75 @@
+"""How the versions have ended the orders of a batch: once for all whose evidence needs it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Mapping
+from typing import NamedTuple
+from uuid import UUID
+
+from dashboard.domain.ledger import Key, Ledger, Standing
+from dashboard.domain.outcome import State
+from dashboard.domain.verdict.paired_order import Result, Status
+from dashboard.models import Tally
+from dashboard.observing.answers import Answers
+from dashboard.observing.signatures import Members
+from dashboard.observing.texts import storable
+
+_RECEIVED = State.RECEIVED
+_STATUSES = {State.HANDLED: Status.OK, State.FAILED: Status.FAILED}
+
+
+class End(NamedTuple):
+    """How one version has ended one order, with which build, and what it shows if it was judged."""
+
+    result: Result
+    build: str
+    shown: Members | None
+    #: Whether it is this batch that ended it, or ended it otherwise.
+    is_new: bool
+    #: Whether it had ended before: then it was counted as it was.
+    is_late: bool
+
+
+#: By version.
+Ends = Mapping[str, End]
+
+
+def ends_of(
+    control: str,
+    ledger: Ledger,
+    answers: Answers,
+    tallies: Mapping[str, Tally],
+    shown: Mapping[Key, Members],
+) -> dict[UUID, Ends]:
+    """By order: of those that the control and another have ended, and of which there is news."""
+    found: defaultdict[UUID, dict[str, End]] = defaultdict(dict)
+    for key, standing in ledger.after.items():
+        if standing.state is _RECEIVED:
+            continue
+        order, version = key
+        was = ledger.before.get(key)
+        found[order][version] = End(
+            _result(standing, key, answers.taken),
+            storable(answers.of(order, version).build) or _build(tallies, version),
+            shown.get(key),
+            is_new=was != standing,
+            is_late=was is not None and was.state is not _RECEIVED,
+        )
+    return {
+        order: ends
+        for order, ends in found.items()
+        if control in ends and len(ends) > 1 and any(end.is_new for end in ends.values())
+    }
+
+
+def _result(standing: Standing, key: Key, taken: Container[Key]) -> Result:
+    status = _STATUSES.get(standing.state)
+    if status is None:
+        return Result(Status.TIMEOUT if key in taken else Status.MISSING)
+    return Result(status, standing.handling_ms)
+
+
+def _build(tallies: Mapping[str, Tally], name: str) -> str:
+    """The build of a version that said nothing: the one that it was last heard to be."""
+    return tallies[name].build if name in tallies else ""
