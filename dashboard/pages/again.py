@@ -58,7 +58,9 @@ def to_dark(body: str, launch: str, sample: Sequence[str]) -> list[tuple[str, st
 
 
 def sent_message(order: str, body: str, headers: dict[str, str]) -> str:
-    """The order's message as the relay posts it."""
+    """The order's message as the relay posts it; empty when its letter was pruned."""
+    if not body:
+        return ""
     properties = {
         "exchange": ORDERS,
         "type": ORDER_PLACED,
