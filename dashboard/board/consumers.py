@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
+from asgiref.typing import ASGISendCallable
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 
 from dashboard.access import may_watch
 from dashboard.board.lenses import Lens
-from dashboard.board.live import Hub, View
+from dashboard.board.live import Hub
+from dashboard.board.views import View
 
 DENIED = 4403
 NOT_UNDERSTOOD = 4400
@@ -34,6 +36,27 @@ class BoardConsumer(AsyncWebsocketConsumer):
         super().__init__()
         self.hub = hub
 
+    async def __call__(
+        self,
+        scope: Any,
+        receive: Callable[[], Awaitable[Any]],
+        send: ASGISendCallable,
+    ) -> None:
+        """Hear one browser from when it connects until it leaves.
+
+        Channels' own loop goes to a thread with every message, to look after the database's
+        connections: none is used here, and a board acknowledges ten times a second.
+        """
+        self.scope, self.base_send = scope, send
+        try:
+            while (message := await receive())["type"] != "websocket.disconnect":
+                if message["type"] == "websocket.connect":
+                    await self.connect()
+                else:
+                    await self.receive(message.get("text"), message.get("bytes"))
+        finally:
+            self.hub.leave(self)
+
     async def connect(self) -> None:
         """Let in who may watch the board; tell the others why not."""
         await self.accept()
@@ -45,10 +68,6 @@ class BoardConsumer(AsyncWebsocketConsumer):
         self.view = _view({name: values[0] for name, values in query.items()}, View(None, Lens.ALL))
         if not self.hub.join(self):
             await self.close(FULL)
-
-    async def disconnect(self, code: int) -> None:
-        """Leave the hub."""
-        self.hub.leave(self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take ``{"ack": n}``, or what to look at; close on anything else.

@@ -8,7 +8,7 @@ from uuid import UUID
 from dashboard.board.frames import Json
 from dashboard.models import Example, Tally
 from dashboard.observing.grouping import MAX_DISCREPANCIES
-from dashboard.reviewing.discrepancies import Row, against, listed, open_count
+from dashboard.reviewing.discrepancies import Row, listed, open_count
 
 #: Discrepancies on the board; the rest are on their own page.
 SHOWN = 8
@@ -24,8 +24,6 @@ def findings(launch: UUID, beside: Tally | None) -> Json:
     counting = sum(row.counts_against for row in rows)
     waiting = sum(row.waits for row in rows)
     return {
-        "matrix": dict(beside.matrix) if beside is not None else {},
-        "against": against(launch, beside.version) if beside is not None else 0,
         "discrepancies": _discrepancies(rows[:SHOWN]),
         "kinds": {
             "counting": counting,

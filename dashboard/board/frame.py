@@ -16,12 +16,17 @@ from dashboard.board.series import build_series, read_rate
 from dashboard.board.standing import dead_letters, feed_of, read_tallies, versions_of
 from dashboard.board.verdict_part import verdict_part, weigh_beside
 from dashboard.board.verdict_series import verdict_series
+from dashboard.board.waits import waits_of
 from dashboard.models import Tally
 from dashboard.observing.rosters import read_roster
+from dashboard.reviewing.discrepancies import against
 from kitchen_worker.contract.topology import OBSERVER_QUEUE
 from restaurant.models import Launch, Letter
 
 _UNSENT_SHOWN = 1000
+#: What is worked out, rather than read: it may be a moment older than the rest of a frame.
+_WORKED_OUT = ("discrepancies", "kinds", "newest", "open", "verdict")
+_DEAD = ("dead_letters", "dead_reasons")
 
 
 def newest_launch() -> Launch | None:
@@ -42,11 +47,14 @@ def build_frame(
     version: str = "",
     with_series: bool,
     backlogs: Mapping[str, int] | None = None,
+    since: Json | None = None,
 ) -> Json:
     """One whole state of the board.
 
     ``version``: the dark version beside the control, through whose pairs the lens looks; another
     name means the first candidate. ``backlogs``: messages waiting, by queue; None if nobody knows.
+    ``since``: the frame of a moment ago with the same versions of the launch side by side, from
+    which is taken over what takes long to work out; the charts are left out then.
     """
     is_known, backlogs = backlogs is not None, backlogs or {}
     now = timezone.now()
@@ -54,7 +62,8 @@ def build_frame(
     tallies = read_tallies(roster)
     versions = versions_of(launch, tallies, backlogs)
     unsent = Letter.objects.filter(sent_at=None)[: _UNSENT_SHOWN + 1].count()
-    waiting = versions[0]["waiting"] + unsent
+    waits = waits_of(launch.id, tallies[0].ended_until, now)
+    waiting = max(versions[0]["waiting"] + unsent, waits["behind"])
     rate = read_rate(launch, roster, now)
     beside = _beside(tallies, version)
     seen = _seen(launch, lens, (tallies[0], beside), is_fast=rate > FAST)
@@ -69,17 +78,27 @@ def build_frame(
         "rate": rate,
         "waiting": waiting,
         "versions": versions,
-        "rows": read_rows(roster, seen.orders),
+        "rows": read_rows(roster, seen.orders, _names(tallies[0], beside)),
         "looked_at": seen.looked_at,
-        **findings(launch.id, beside),
+        "matrix": dict(beside.matrix) if beside is not None else {},
+        "against": against(launch.id, beside.version) if beside is not None else 0,
     }
-    frame["feed"] |= {"unsent": unsent, **dead_letters()}
+    frame["feed"] |= {"unsent": unsent, **waits}
+    if since is not None:
+        frame["feed"] |= {part: since["feed"][part] for part in _DEAD}
+        return frame | {part: since[part] for part in _WORKED_OUT}
+    frame["feed"] |= dead_letters()
+    frame |= findings(launch.id, beside)
     weighed = weigh_beside(launch.id, tallies, beside, frame, knows_queues=is_known)
     frame["verdict"] = verdict_part(weighed)
     if with_series:
         verdict = verdict_series(weighed, tallies[0], beside)
         frame["series"] = build_series(launch, now) | {"verdict": verdict}
     return frame
+
+
+def _names(control: Tally, beside: Tally | None) -> list[str]:
+    return [one.version for one in (control, beside) if one is not None]
 
 
 def _beside(tallies: Sequence[Tally], asked: str) -> Tally | None:

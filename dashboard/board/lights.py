@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -11,6 +11,10 @@ from dashboard.board import wording
 #: Seconds of orders that may be under way anywhere before a light says so.
 _SLACK_S = 2.0
 _SLACK_LEAST = 20
+#: How long an order may wait before a light says so.
+_OLD_S = 10.0
+#: Letters and waiting orders are counted up to here.
+_COUNTED = 1000
 
 
 class Shine(StrEnum):
@@ -47,8 +51,9 @@ def lights(frame: dict[str, Any]) -> list[Light]:
             text="none yet" if feed["age_s"] is None else f"{wording.age(feed['age_s'])} ago",
             shine=_FEED[feed["state"]],
         ),
-        _queue("backlog", "events to record", feed["backlog"], slack),
-        _queue("unsent", "letters unsent", feed["unsent"], slack),
+        _waits(feed["behind"], feed["oldest_s"], slack),
+        _queue("backlog", "messages to record", feed["backlog"], slack),
+        _queue("unsent", "letters unsent", feed["unsent"], slack, most=_COUNTED),
         Light(
             key="dead",
             label="dead letters",
@@ -58,8 +63,23 @@ def lights(frame: dict[str, Any]) -> list[Light]:
     ]
 
 
-def _queue(key: str, label: str, length: int | None, slack: float) -> Light:
+def _waits(orders: int, oldest_s: float | None, slack: float) -> Light:
+    """What was ordered and is not known to have ended, wherever it waits."""
+    light = _queue("behind", "orders wait", orders, slack, most=_COUNTED)
+    if oldest_s is None or oldest_s < _SLACK_S:
+        return light
+    shine = Shine.DOUBT if oldest_s > _OLD_S else light.shine
+    return replace(light, label=f"orders wait, oldest {wording.age(oldest_s)}", shine=shine)
+
+
+def _queue(
+    key: str, label: str, length: int | None, slack: float, *, most: int | None = None
+) -> Light:
+    """How much waits; ``most``: beyond this it was not counted."""
     if length is None:
         return Light(key=key, label=label, text=wording.NONE, shine=Shine.IDLE)
-    shine = Shine.GOOD if length <= slack else Shine.DOUBT
-    return Light(key=key, label=label, text=wording.count(length), shine=shine)
+    beyond = most is not None and length > most
+    text = f"{wording.count(most)}+" if beyond else wording.count(length)
+    return Light(
+        key=key, label=label, text=text, shine=Shine.GOOD if length <= slack else Shine.DOUBT
+    )

@@ -1,7 +1,7 @@
 """The hub of one web process: builds the board once a tick for all its sockets.
 
-A socket gets a frame only after it has acknowledged the one before, and then the newest: one that
-never reads costs one frame. The hub runs while there is a socket; the first one starts it.
+A socket gets the newest frame when it has acknowledged what it was sent (`dashboard.board.seats`):
+one that never reads costs one frame. The hub runs while there is a socket; the first one starts it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from django.db import close_old_connections, connections
 
 from dashboard.board.depths import read_depths
-from dashboard.board.frame import build_frame, find_launch, newest_launch
-from dashboard.board.lenses import Lens
+from dashboard.board.frame import newest_launch
+from dashboard.board.seats import Seat
+from dashboard.board.views import Frame, View, build
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.shutdown import Shutdown
@@ -32,39 +34,16 @@ logger = logging.getLogger(__name__)
 
 _Answer = TypeVar("_Answer")
 
-#: Frames at most so often, and at least so often.
-TICK_S = 0.25
+#: Frames at most so often; while nothing changes, about so often.
+TICK_S = 0.1
 HEARTBEAT_S = 1.0
+#: From one tick to the next, as a multiple of the processor time that its frames took: many views
+#: make frames rarer, and not the process busy.
+_REST = 3
 #: Sockets that one process holds at most.
 MAX_SOCKETS = 2000
 #: A socket that has not acknowledged a frame for so long is closed.
 PATIENCE_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a socket looks at: a launch (None: the newest) through a lens, and which dark version
-    beside the control (empty: the first)."""
-
-    launch: UUID | None
-    lens: Lens
-    version: str = ""
-
-
-@dataclass(slots=True)
-class Frame:
-    """One built state of a view, as text with and without the charts.
-
-    ``view`` is the one that was built: where somebody wished for a version that is not there,
-    the one that everybody gets instead.
-    """
-
-    view: View
-    number: int
-    built_at: float
-    plain: str
-    with_series: str
-    series_at: float
 
 
 class Socket(Protocol):
@@ -82,26 +61,20 @@ class Socket(Protocol):
 
 
 @dataclass
-class _Seat:
-    """Where a socket stands: what it was sent, and whether it has acknowledged that."""
-
-    unacknowledged: int | None = None
-    sent_at: float = 0.0
-    newest_sent: int = 0
-    series_at: float = 0.0
-
-
-@dataclass
 class Hub:
     """The open sockets of this process, and the newest frame of each of their views."""
 
     amqp_url: str
-    seats: dict[Socket, _Seat] = field(default_factory=dict)
+    seats: dict[Socket, Seat] = field(default_factory=dict)
     frames: dict[View, Frame] = field(default_factory=dict)
     #: Messages waiting, by queue; None while nobody knows.
     backlogs: dict[str, int] | None = None
     number: int = 0
+    #: Processor time that went into frames.
+    _spent_s: float = 0.0
     _changed: set[UUID] = field(default_factory=set)
+    #: Set when something has changed.
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _database: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="board")
@@ -111,7 +84,8 @@ class Hub:
         """Take a socket in, if there is a seat; it gets its first frame at the next tick."""
         if len(self.seats) >= MAX_SOCKETS:
             return False
-        self.seats[socket] = _Seat()
+        self.seats[socket] = Seat()
+        self._news.set()
         if not self._tasks:
             self._tasks = [
                 asyncio.ensure_future(self._tick_for_ever()),
@@ -141,9 +115,11 @@ class Hub:
     async def acknowledged(self, socket: Socket, number: int) -> None:
         """A socket has painted a frame: it may have the newest one."""
         seat = self.seats.get(socket)
-        if seat is not None and seat.unacknowledged == number:
-            seat.unacknowledged = None
-            await self._offer(socket, seat)
+        if seat is None:
+            return
+        if seat.acknowledge(number, time.monotonic()):
+            await socket.send_text(json.dumps({"type": "pace", "every": seat.every}))
+        await self._offer(socket, seat)
 
     async def look(self, socket: Socket, view: View) -> None:
         """A socket looks at something else from now on."""
@@ -152,19 +128,30 @@ class Hub:
         if seat is not None:
             seat.newest_sent = 0
             seat.series_at = 0.0
+            self._news.set()
             await self._offer(socket, seat)
+
+    def heard(self, launch: UUID) -> None:
+        """Something of a launch has changed."""
+        self._changed.add(launch)
+        self._news.set()
 
     async def _tick_for_ever(self) -> None:
         while True:
-            started = time.monotonic()
+            started, spent_s = time.monotonic(), self._spent_s
             try:
                 await self._tick()
             except Exception:
                 logger.exception("the board could not be built", extra={"action": "tick_failed"})
                 await self._in_database(_forget_connection)
-            await asyncio.sleep(max(0.05, TICK_S - (time.monotonic() - started)))
+            rest_s = max(TICK_S, _REST * (self._spent_s - spent_s))
+            await asyncio.sleep(max(0.0, started + rest_s - time.monotonic()))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._news.wait()
 
     async def _tick(self) -> None:
+        self._news.clear()
         changed, self._changed = self._changed, set()
         views = {socket.view for socket in self.seats}
         for stale in self.frames.keys() - views:
@@ -190,45 +177,26 @@ class Hub:
         return bool(changed) if view.launch is None else view.launch in changed
 
     def _build(self, view: View) -> Frame:
-        """Build a view's frame; the charts at most once a heartbeat."""
         close_old_connections()
         self.number += 1
-        built_at = time.monotonic()
-        launch = find_launch(view.launch) if view.launch else newest_launch()
-        if launch is None:
-            text = json.dumps({"type": "none", "n": self.number})
-            return Frame(view, self.number, built_at, text, text, built_at)
-        before = self.frames.get(view)
-        frame = build_frame(
-            launch,
-            view.lens,
-            version=view.version,
-            with_series=before is None or built_at - before.series_at >= HEARTBEAT_S,
-            backlogs=self.backlogs,
-        )
-        frame["n"] = self.number
-        built = replace(view, version=frame["version"])
-        series = frame.pop("series", None)
-        plain = _json(frame)
-        if series is None and before is not None:
-            return Frame(built, self.number, built_at, plain, plain, before.series_at)
-        frame["series"] = series
-        return Frame(built, self.number, built_at, plain, _json(frame), built_at)
+        began = time.thread_time()
+        frame = build(view, self.frames.get(view), number=self.number, backlogs=self.backlogs)
+        self._spent_s += time.thread_time() - began
+        return frame
 
-    async def _offer(self, socket: Socket, seat: _Seat) -> None:
+    async def _offer(self, socket: Socket, seat: Seat) -> None:
         """Send the newest frame, if the socket has not got it and is ready for it."""
         now = time.monotonic()
-        if seat.unacknowledged is not None:
-            if now - seat.sent_at > PATIENCE_S:
-                await socket.close_slow()
-                self.leave(socket)
+        if seat.waited_s(now) > PATIENCE_S:
+            await socket.close_slow()
+            self.leave(socket)
             return
         frame = self.frames.get(socket.view)
-        if frame is None or frame.number <= seat.newest_sent:
+        if frame is None or frame.number <= seat.newest_sent or not seat.has_room:
             return
-        seat.unacknowledged, seat.newest_sent, seat.sent_at = frame.number, frame.number, now
-        fresh_series = frame.series_at > seat.series_at
-        seat.series_at = frame.series_at
+        seat.send(frame.number, now)
+        fresh_series = frame.worked_out_at > seat.series_at
+        seat.series_at = frame.worked_out_at
         await socket.send_text(frame.with_series if fresh_series else frame.plain)
 
     async def _listen(self) -> None:
@@ -253,7 +221,7 @@ class Hub:
         while True:
             batch = await deliveries.batch(at_most=10, gather_s=0.0, wait_s=HEARTBEAT_S)
             for delivery in batch:
-                self._changed.add(UUID(json.loads(delivery.body)["launch"]))
+                self.heard(UUID(json.loads(delivery.body)["launch"]))
             await deliveries.ack(batch)
             if time.monotonic() - measured_at >= HEARTBEAT_S:
                 measured_at = time.monotonic()
@@ -273,7 +241,3 @@ def _versions_of_newest_launch() -> list[str]:
 
 def _forget_connection() -> None:
     connections.close_all()
-
-
-def _json(frame: dict[str, Any]) -> str:
-    return json.dumps(frame, separators=(",", ":"), ensure_ascii=False)

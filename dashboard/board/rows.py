@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -14,64 +14,75 @@ from dashboard.models import Comparison, Discrepancy, Observation, Signature
 from dashboard.observing.rosters import Roster, read_roster
 from dashboard.observing.signatures import Members
 from kitchen_worker.contract.messages import Role
-from restaurant.models import Launch, Letter, Order, OrderLine
+from restaurant.models import Launch, Order, OrderLine
 
 #: Paths that a row names of those that differ.
 DIFFERS = 3
 _ERROR_SHOWN = 200
+#: Orders of any launch that a search by the start of an id looks at.
+_LOOKED_AT = 1000
 
 #: An order and a version.
 _Key = tuple[UUID, str]
 
 
-def read_rows(roster: Roster, uuids: Iterable[UUID]) -> list[Json]:
-    """The rows of the lanes for these orders, the newest order first."""
-    orders = list(
-        Order.objects.filter(uuid__in=list(uuids))
-        .order_by("-id")
-        .select_related("letter")
-        .only("uuid", "placed_at", "note", "letter__sample")
-    )
+def read_rows(roster: Roster, uuids: Iterable[UUID], versions: Collection[str] = ()) -> list[Json]:
+    """The rows of the lanes for these orders, the newest order first; of all versions of the
+    launch, or of these alone."""
+    names = versions or roster.roles
+    found = Order.objects.filter(uuid__in=list(uuids)).order_by("-id")
+    orders = list(found.values_list("id", "uuid", "placed_at", "note", "letter__sample"))
     items: defaultdict[int, list[str]] = defaultdict(list)
-    lines = OrderLine.objects.filter(order__in=orders).order_by("order", "position")
+    lines = OrderLine.objects.filter(order__in=[number for number, *_ in orders])
+    lines = lines.order_by("order_id", "position")
     for order, quantity, title in lines.values_list("order", "quantity", "title"):
         items[order].append(title.lower() if quantity == 1 else f"{quantity} {title.lower()}")
-    ids = [order.uuid for order in orders]
-    seen, pairs = _cells(ids), _pairs(ids)
+    ids = [uuid for _, uuid, *_ in orders]
+    seen, pairs = _cells(ids, names), _pairs(ids, names)
     return [
         {
-            "id": str(order.uuid),
-            "number": order.pk,
-            "items": ", ".join(items[order.pk]),
-            "note": bool(order.note),
-            "placed_at": order.placed_at.timestamp(),
+            "id": str(uuid),
+            "number": number,
+            "items": ", ".join(items[number]),
+            "note": bool(note),
+            "placed_at": placed_at.timestamp(),
             "cells": {
-                version: (seen.get((order.uuid, version)) or _unseen(order, version, role))
-                | {"pair": pairs.get((order.uuid, version))}
+                version: (seen.get((uuid, version)) or _unseen(sample or (), version, role))
+                | {"pair": pairs.get((uuid, version))}
                 for version, role in roster.roles.items()
+                if version in names
             },
         }
-        for order in orders
+        for number, uuid, placed_at, note, sample in orders
     ]
 
 
 def find_rows(launch: Launch, text: str) -> list[Json]:
     """The orders that a person means by a number, ``#1042``, or by the start of an id."""
     wanted = text.strip().removeprefix("#").lower()
-    orders = Order.objects.filter(launch=launch).order_by("-id")
     if wanted.isascii() and wanted.isdigit() and len(wanted) < 19:
-        orders = orders.filter(id=int(wanted))
+        ids = list(
+            Order.objects.filter(launch=launch, id=int(wanted)).values_list("uuid", flat=True)
+        )
+    elif (bounds := _uuid_bounds(wanted)) is not None:
+        ids = _between(launch, *bounds)
     else:
-        bounds = _uuid_bounds(wanted)
-        if bounds is None:
-            return []
-        orders = orders.filter(uuid__gte=bounds[0], uuid__lte=bounds[1])
-    ids = list(orders.values_list("uuid", flat=True)[:ROWS])
+        return []
     return read_rows(read_roster(launch), ids)
 
 
-def _cells(orders: list[UUID]) -> dict[_Key, Json]:
-    observations = Observation.objects.filter(order__in=orders).values_list(
+def _between(launch: Launch, first: UUID, last: UUID) -> list[UUID]:
+    """The newest orders of a launch with an id from one to another, of a bounded number of such.
+
+    Asked for those of the launch, SQLite walks through all of it.
+    """
+    orders = Order.objects.filter(uuid__gte=first, uuid__lte=last).order_by("uuid")
+    found = list(orders.values_list("id", "uuid", "launch")[:_LOOKED_AT])
+    return [uuid for _, uuid, of in sorted(found, reverse=True) if of == launch.id][:ROWS]
+
+
+def _cells(orders: list[UUID], versions: Collection[str]) -> dict[_Key, Json]:
+    observations = Observation.objects.filter(order__in=orders, version__in=versions).values_list(
         "order", "version", "state", "handling_ms", "error_type", "error_message", "late"
     )
     return {
@@ -85,17 +96,15 @@ def _cells(orders: list[UUID]) -> dict[_Key, Json]:
     }
 
 
-def _unseen(order: Order, version: str, role: Role) -> Json:
-    letter: Letter | None = getattr(order, "letter", None)
-    due = role is Role.CONTROL or (letter is not None and version in letter.sample)
-    state = "waiting" if due else "unsampled"
+def _unseen(sample: Collection[str], version: str, role: Role) -> Json:
+    state = "waiting" if role is Role.CONTROL or version in sample else "unsampled"
     return {"state": state, "ms": None, "error": None, "late": False}
 
 
-def _pairs(orders: list[UUID]) -> dict[_Key, Json]:
+def _pairs(orders: list[UUID], versions: Collection[str]) -> dict[_Key, Json]:
     """What each pair of these orders shows, as decisions stand now."""
     pairs = list(
-        Comparison.objects.filter(order__in=orders).values_list(
+        Comparison.objects.filter(order__in=orders, version__in=versions).values_list(
             "order", "version", "outcome", "signature", "members"
         )
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -57,7 +56,7 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
         "sentence": verdict.sentence(row.version),
         "reasons": list(verdict.reasons),
         "warnings": list(verdict.warnings),
-        "contrasts": [_contrast(one) for one in _contrasts(weighed)],
+        "contrasts": [_contrast(one) for one in weighed.contrasts],
         "requirements": [_judged(one, decided) for one in verdict.requirements],
         "flagged": list(verdict.flagged),
         "pairs": verdict.pairs,
@@ -72,12 +71,6 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
         "lost": row.lost,
         "bad": row.bad,
     }
-
-
-def _contrasts(weighed: Weighed) -> list[Contrast]:
-    """Segments whose effects differ so much that the one number misleads, the gravest first."""
-    margin = math.log1p(weighed.required.speed_margin)
-    return weighed.evidence.segments.misleading(margin)
 
 
 def _contrast(one: Contrast) -> Json:

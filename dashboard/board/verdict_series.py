@@ -84,7 +84,7 @@ def _distribution(control: LogHistogram, version: LogHistogram) -> Json:
 
 def _segments(weighed: Weighed) -> list[Json]:
     """The segments with the most orders, each with its effect: sizes, hours, items."""
-    effects = weighed.evidence.segments.effects(_ALPHA)
+    effects = weighed.effects(_ALPHA)
     shown = sorted(effects, key=lambda one: (_KINDS.index(one.kind), -one.orders))[:_SEGMENTS]
     return [
         {

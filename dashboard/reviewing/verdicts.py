@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -15,6 +16,7 @@ from dashboard.domain.verdict.coverage import Coverage
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.latch import Decided
 from dashboard.domain.verdict.requirements import Health, Requirement, Requirements
+from dashboard.domain.verdict.segments import Contrast, SegmentEffect
 from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.verdict import Verdict, verdict
 from dashboard.models import Discrepancy, LaunchRequirements
@@ -50,6 +52,7 @@ class Weighed:
     """A verdict and what it was made of."""
 
     verdict: Verdict
+    state: _State
     evidence: Evidence
     timing: Timing
     row: models.Evidence
@@ -60,6 +63,15 @@ class Weighed:
     def coverage(self) -> Coverage:
         """The orders seen by shape."""
         return coverage_of(self.row)
+
+    @property
+    def contrasts(self) -> Sequence[Contrast]:
+        """Segments whose effects differ so much that the one number misleads, the gravest first."""
+        return _contrasts(self.state, math.log1p(self.required.speed_margin))
+
+    def effects(self, alpha: float) -> Sequence[SegmentEffect]:
+        """The effect in each segment; all intervals hold together at level alpha."""
+        return _effects(self.state, alpha)
 
     @property
     def decided(self) -> dict[Requirement, Decided]:
@@ -96,6 +108,7 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
     accepted, required = accepted_of(row.launch, row.version, names), requirements_of(row.launch)
     return Weighed(
         verdict=_verdict(state, bench, required, health, timing, accepted),
+        state=state,
         evidence=_evidence(state),
         timing=timing,
         row=row,
@@ -151,6 +164,16 @@ def _evidence(state: _State) -> Evidence:
         if models.Evidence.objects.filter(pk=row.pk, settled_until=row.settled_until).exists():
             break
     return found
+
+
+@lru_cache(maxsize=64)
+def _effects(state: _State, alpha: float) -> tuple[SegmentEffect, ...]:
+    return tuple(_evidence(state).segments.effects(alpha))
+
+
+@lru_cache(maxsize=64)
+def _contrasts(state: _State, margin: float) -> tuple[Contrast, ...]:
+    return tuple(_evidence(state).segments.misleading(margin))
 
 
 @lru_cache(maxsize=64)

@@ -341,6 +341,12 @@ def test_the_board_reads_no_history(large: Large, admin_client: Client) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("text", ["fedc", "0000", "#1", "#99999999"])
+def test_a_search_on_the_board_is_bounded(large: Large, admin_client: Client, text: str) -> None:
+    seen(admin_client, "/dashboard/", statements=3 * MAX_STATEMENTS, q=text)
+
+
+@pytest.mark.django_db
 def test_the_page_of_a_pair_and_of_an_observation_are_bounded(
     large: Large, admin_client: Client
 ) -> None:

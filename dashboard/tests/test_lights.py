@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from dashboard.board.lights import Shine, lights
+from typing import Any
+
+import pytest
+
+from dashboard.board.lights import Light, Shine, lights
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def shown(key: str, **feed: Any) -> Light:
+    idle = {"state": "idle", "age_s": None, "backlog": None, "unsent": 0, "dead_letters": 0}
+    frame = {"feed": {**idle, "behind": 0, "oldest_s": None, **feed}, "rate": 0.0}
+    return next(one for one in lights(frame) if one.key == key)
 
 
 def test_a_queue_that_only_the_socket_knows_is_a_quiet_dash() -> None:
-    feed = {"state": "idle", "age_s": None, "backlog": None, "unsent": 0, "dead_letters": 0}
-
-    backlog = next(one for one in lights({"feed": feed, "rate": 0.0}) if one.key == "backlog")
-
+    backlog = shown("backlog")
     assert (backlog.text, backlog.shine) == ("–", Shine.IDLE)
+
+
+@pytest.mark.parametrize(
+    ("orders", "oldest_s", "text", "label", "shine"),
+    [
+        (0, None, "0", "orders wait", Shine.GOOD),
+        (12, 0.3, "12", "orders wait", Shine.GOOD),
+        (12, 4.2, "12", f"orders wait, oldest 4.2{SPACE}s", Shine.GOOD),
+        (21, 4.2, "21", f"orders wait, oldest 4.2{SPACE}s", Shine.DOUBT),
+        (1, 42.0, "1", f"orders wait, oldest 42{SPACE}s", Shine.DOUBT),
+        (1001, 90.0, "1,000+", f"orders wait, oldest 1{SPACE}min", Shine.DOUBT),
+    ],
+)
+def test_orders_that_wait_are_counted_and_the_oldest_has_its_age(
+    orders: int, oldest_s: float | None, text: str, label: str, shine: Shine
+) -> None:
+    light = shown("behind", behind=orders, oldest_s=oldest_s)
+    assert (light.text, light.label, light.shine) == (text, label, shine)

@@ -17,10 +17,12 @@ from django.contrib.auth.models import AnonymousUser, User
 from pytest_django.fixtures import Settings
 
 from dashboard.board import frame as board
-from dashboard.board import live
+from dashboard.board import live, seats, views
 from dashboard.board.consumers import DENIED, FULL, NOT_UNDERSTOOD, BoardConsumer
 from dashboard.board.lenses import Lens
-from dashboard.board.live import Hub, View
+from dashboard.board.live import Hub
+from dashboard.board.views import View
+from dashboard.models import Tally
 from dashboard.tests.factories import a_launch, an_order
 from restaurant.models import Launch
 
@@ -36,10 +38,12 @@ class FakeSocket:
     def __init__(self, view: View) -> None:
         self.view = view
         self.frames: list[dict[str, Any]] = []
+        self.paces: list[dict[str, Any]] = []
         self.closed = False
 
     async def send_text(self, text: str) -> None:
-        self.frames.append(json.loads(text))
+        said = json.loads(text)
+        (self.paces if said["type"] == "pace" else self.frames).append(said)
 
     async def close_slow(self) -> None:
         self.closed = True
@@ -87,6 +91,19 @@ async def test_the_first_frame_has_the_charts_and_the_next_comes_after_the_ack(
         assert len(idler.frames) == 1
 
 
+async def test_who_acknowledges_promptly_is_asked_to_do_it_less_often_and_is_sent_a_few_ahead(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.0)
+    socket = FakeSocket(NEWEST)
+    async with watched(socket) as hub:
+        await hub.acknowledged(socket, (await socket.gets(1))["n"])
+        await socket.gets(1 + seats.AHEAD)
+        assert socket.paces == [{"type": "pace", "every": seats.AHEAD_EVERY}]
+        await hub.acknowledged(socket, socket.frames[-1]["n"])
+        await socket.gets(2 + seats.AHEAD)
+
+
 async def test_a_wrong_acknowledgement_gets_nothing(launch: Launch) -> None:
     socket, other = FakeSocket(NEWEST), FakeSocket(NEWEST)
     async with watched(socket, other) as hub:
@@ -112,6 +129,49 @@ async def test_sockets_that_wish_for_versions_that_are_not_there_share_a_frame(
         again = [(await socket.gets(2))["n"] for socket in sockets]
         assert len({socket.view for socket in sockets}) == 1
         assert len(set(again)) == 1
+
+
+async def test_charts_come_once_with_each_look_also_to_who_was_away_for_the_first_frame(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "WORKED_OUT_EVERY_S", 3600.0)
+    reader = FakeSocket(NEWEST)
+    async with watched(reader) as hub:
+        first = await reader.gets(1)
+        await hub.acknowledged(reader, first["n"])
+        second = await reader.gets(2)
+        assert ("series" in first, "series" in second) == (True, False)
+        late = FakeSocket(reader.view)
+        hub.join(late)
+        joined = await late.gets(1)
+        assert joined["series"] == first["series"]
+        hub.leave(late)
+
+
+async def test_a_change_is_told_before_the_heartbeat(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT_S", 3600.0)
+    socket = FakeSocket(NEWEST)
+    async with watched(socket) as hub:
+        await hub.acknowledged(socket, (await socket.gets(1))["n"])
+        hub.heard(launch.id)
+        assert (await socket.gets(2))["type"] == "board"
+
+
+def test_orders_are_counted_anew_in_every_frame_and_differences_worked_out_for_a_second(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = views.build(NEWEST, None, number=1, backlogs=None)
+    an_order(launch)
+    Tally.objects.create(launch=launch.id, version="vlatest", role="control", orders=1)
+    second = views.build(NEWEST, first, number=2, backlogs=None)
+    assert (first.state["orders"], second.state["orders"]) == (0, 1)
+    assert len(second.state["rows"]) == 1
+    assert second.state["discrepancies"] is first.state["discrepancies"]
+    monkeypatch.setattr(views, "WORKED_OUT_EVERY_S", 0.0)
+    third = views.build(NEWEST, second, number=3, backlogs=None)
+    assert third.state["discrepancies"] is not first.state["discrepancies"]
 
 
 async def test_another_lens_is_another_view(launch: Launch) -> None:
@@ -156,7 +216,7 @@ async def test_the_hub_survives_a_frame_that_cannot_be_built(
             raise RuntimeError("cannot be built")
         return real(*args, **options)
 
-    monkeypatch.setattr(live, "build_frame", fails_twice)
+    monkeypatch.setattr(views, "build_frame", fails_twice)
     socket = FakeSocket(NEWEST)
     async with watched(socket):
         assert (await socket.gets(1))["type"] == "board"
@@ -184,6 +244,14 @@ async def connected(
         await hub.close()
 
 
+async def frame_of(communicator: WebsocketCommunicator) -> dict[str, Any]:
+    """The next frame."""
+    while True:
+        said: dict[str, Any] = json.loads(await communicator.receive_from(timeout=10))
+        if said["type"] != "pace":
+            return said
+
+
 async def test_a_page_of_another_site_gets_no_socket(launch: Launch) -> None:
     async with connected(Hub(NO_BROKER), AnonymousUser(), origin="http://evil.example") as (_, ok):
         assert not ok
@@ -201,10 +269,10 @@ async def test_who_is_logged_in_watches(launch: Launch, settings: Settings) -> N
     user = await sync_to_async(User.objects.create_user)("ada")
     query = f"?launch={launch.id}&lens=failed"
     async with connected(Hub(NO_BROKER), user, query=query) as (communicator, _):
-        frame = json.loads(await communicator.receive_from(timeout=10))
+        frame = await frame_of(communicator)
         assert (frame["launch"], frame["lens"]) == (str(launch.id), "failed")
         await communicator.send_to(json.dumps({"ack": frame["n"]}))
-        again = json.loads(await communicator.receive_from(timeout=10))
+        again = await frame_of(communicator)
         assert again["n"] > frame["n"]
 
 
@@ -214,11 +282,11 @@ async def test_a_wish_changes_what_it_names_and_nothing_else(
     settings.BOARD_PUBLIC = True
     query = f"?launch={launch.id}&lens=failed"
     async with connected(Hub(NO_BROKER), AnonymousUser(), query=query) as (communicator, _):
-        first = json.loads(await communicator.receive_from(timeout=10))
+        first = await frame_of(communicator)
         assert first["version"] == "vnext"
         await communicator.send_to(json.dumps({"version": "vlatest-b"}))
         await communicator.send_to(json.dumps({"ack": first["n"]}))
-        second = json.loads(await communicator.receive_from(timeout=10))
+        second = await frame_of(communicator)
         assert (second["lens"], second["version"]) == ("failed", "vlatest-b")
 
 

@@ -4,6 +4,13 @@ import { duration, part } from "./format.js";
 import { setText } from "./dom.js";
 import { Plot } from "./plot.js";
 
+/** One digit and its power of ten, at or below: from anything else, uPlot's marks below 1 stand
+ * still, and never end. */
+function firstMark(low) {
+  const power = 10 ** Math.floor(Math.log10(low));
+  return Math.floor(low / power) * power;
+}
+
 export class Distribution extends Plot {
   show({ edges, control, version: dark }, version, versions) {
     this.both = [versions[0], version];
@@ -20,7 +27,7 @@ export class Distribution extends Plot {
       ...options,
       padding: [14, this.palette.rem, 0, 0],
       scales: {
-        x: { time: false, distr: 3, range: (_u, low, high) => [low, high] },
+        x: { time: false, distr: 3, range: (_u, low, high) => [firstMark(low), high] },
         y: { range: (_u, _low, high) => [0, high * 1.08 || 1] },
       },
       axes: [

@@ -14,7 +14,12 @@ const SOCKET = {
 // As in dashboard/board/lights.py.
 const SLACK_S = 2;
 const SLACK_LEAST = 20;
-const UNSENT_SHOWN = 1000;
+const OLD_S = 10;
+const COUNTED = 1000;
+
+function upTo(number) {
+  return number > COUNTED ? `${count(COUNTED)}+` : count(number);
+}
 
 export class Lights {
   constructor(root) {
@@ -36,6 +41,7 @@ export class Lights {
     const slack = Math.max(SLACK_LEAST, frame.rate * SLACK_S);
     this.feed = feed;
     this.paintedAt = performance.now();
+    this.waits(feed, slack);
     this.queue("backlog", feed.backlog, slack);
     this.queue("unsent", feed.unsent, slack);
     this.light("dead", feed.dead_letters ? "doubt" : "good", count(feed.dead_letters));
@@ -43,9 +49,16 @@ export class Lights {
     this.grow();
   }
 
+  /** What was ordered and is not known to have ended, wherever it waits. */
+  waits({ behind, oldest_s: oldest }, slack) {
+    const old = oldest !== null && oldest >= SLACK_S ? `, oldest ${age(oldest)}` : "";
+    const isWell = behind <= slack && !(oldest > OLD_S);
+    this.light("behind", isWell ? "good" : "doubt", upTo(behind), `orders wait${old}`);
+  }
+
   queue(key, length, slack) {
     if (length === null) return this.light(key, "idle", count(length));
-    const text = key === "unsent" && length > UNSENT_SHOWN ? `${count(UNSENT_SHOWN)}+` : count(length);
+    const text = key === "unsent" ? upTo(length) : count(length);
     this.light(key, length <= slack ? "good" : "doubt", text);
   }
 

@@ -71,8 +71,11 @@ function schedule() {
   scheduled = true;
   requestAnimationFrame(() => {
     scheduled = false;
-    paint();
-    socket.ack(newest.n);
+    try {
+      paint();
+    } finally {
+      socket.ack(newest.n);
+    }
   });
 }
 

@@ -1,4 +1,5 @@
-// The connection to the board: one frame at a time, acknowledged; comes back by itself.
+// The connection to the board: frames are acknowledged, each or as the board asks; comes back by
+// itself.
 
 const SILENCE_MS = 5000;
 const SHORTEST_WAIT_MS = 500;
@@ -34,6 +35,9 @@ export class BoardSocket {
     url.search = new URLSearchParams(this.query()).toString();
     const socket = new WebSocket(url);
     this.socket = socket;
+    this.every = 1;
+    this.unacknowledged = 0;
+    this.painted = null;
     this.openedAt = performance.now();
     socket.addEventListener("message", (event) => {
       if (socket === this.socket) this.hear(JSON.parse(event.data));
@@ -45,6 +49,8 @@ export class BoardSocket {
 
   hear(frame) {
     this.heardAt = performance.now();
+    if (frame.type === "pace") return this.pace(frame.every);
+    this.unacknowledged += 1;
     if (frame.type === "denied") return this.say("denied");
     this.failures = 0;
     this.say("live");
@@ -85,8 +91,22 @@ export class BoardSocket {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(wish));
   }
 
+  /** A frame, and all before it, was painted: acknowledged when that many have come. */
   ack(number) {
-    this.send({ ack: number });
+    this.painted = number;
+    if (this.unacknowledged >= this.every) this.flush();
+  }
+
+  /** The board asks for an acknowledgement of each so many frames. */
+  pace(every) {
+    this.every = every;
+    if (every === 1 && this.painted !== null) this.flush();
+  }
+
+  flush() {
+    this.send({ ack: this.painted });
+    this.unacknowledged = 0;
+    this.painted = null;
   }
 
   silentSeconds() {
