@@ -43,24 +43,27 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def private_postgres() -> Iterator[str]:
-    """Give the DATABASE_URL of a server that is there for the time of the block."""
+def private_postgres(*, forgetful: bool = True) -> Iterator[str]:
+    """Give the DATABASE_URL of a server that is there for the time of the block.
+
+    One that is not forgetful writes as a server in production does.
+    """
     directory = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
         _give_to_account(directory)
-        with _served(directory) as url:
+        with _served(directory, _FORGETFUL if forgetful else ()) as url:
             yield url
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def _served(directory: Path) -> Iterator[str]:
+def _served(directory: Path, also: Sequence[str]) -> Iterator[str]:
     password, data = secrets.token_urlsafe(16), directory / "data"
     _initialise(data, password)
     (port,) = free_ports(1)
     options = (f"port={port}", f"listen_addresses={LOOPBACK}", "unix_socket_directories=")
-    settings = [word for option in (*options, *_FORGETFUL) for word in ("-c", option)]
+    settings = [word for option in (*options, *also) for word in ("-c", option)]
     with (directory / "output.log").open("wb") as output:
         server = subprocess.Popen(
             _as_account([_program("postgres"), "-D", str(data), *settings]),
