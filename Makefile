@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush kitchen mend manage test lint types format bench simulate lock clean
+.PHONY: help run rush kitchen mend manage test lint types format bench bench-quick soak grow simulate lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check install --require-ha
 CODE := $(wildcard *.py) bench dashboard kitchen_worker local restaurant tests
 
 help: ## list what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST)
 
 run: .venv/runtime ## start the site, the relay, the observer and three kitchens; Ctrl-C stops all
 	@exec $(BIN)/python -m local.run
@@ -30,6 +30,10 @@ mend: .venv/runtime ## start vnext of the running `make run` again, with the fau
 
 manage: .venv/runtime ## run the manage.py command of ARGS with the settings of `make run`
 	@exec $(BIN)/python -m local.manage $(ARGS)
+
+grow: ARGS ?= --orders 1000000
+grow: .venv/runtime ## fill a new database in .run, or as ARGS says, with observed orders for `make bench`
+	@exec $(BIN)/python -m bench.growth $(ARGS)
 
 simulate: .venv/development ## run the verdict's simulations, a few minutes; prints Markdown
 	@exec $(BIN)/python -m bench.simulate $(ARGS)
@@ -49,10 +53,15 @@ format: .venv/development ## bring the code into shape
 	@git ls-files -z --cached --others --exclude-standard 'templates/*.html' \
 		| xargs -0 -r $(BIN)/djade --target-version 5.2
 
-bench: .venv/development ## time a comparison beside other libraries', and size and time of a verdict
-	@$(BIN)/python -m bench.comparison
-	@echo
-	@$(BIN)/python -m bench.verdict_state
+bench: .venv/development ## measure the goals of speed beside their floors, in a quarter of an hour
+	@exec $(BIN)/python -m bench $(ARGS)
+
+bench-quick: .venv/development ## the same in less than three minutes, with fewer rounds
+	@exec $(BIN)/python -m bench --quick $(ARGS)
+
+soak: ARGS ?= --minutes 30 --share 0.7
+soak: .venv/development ## load the product for half an hour, or as ARGS says, and see what stays flat
+	@exec $(BIN)/python -m bench.soak $(ARGS)
 
 lock: ## compile requirements*.txt anew from requirements*.in; needs uv
 	@for name in requirements requirements-dev; do \

@@ -61,7 +61,7 @@ class Row:
 
 def main() -> None:
     """Measure, and print one table."""
-    pairs = list(_rush_pairs())
+    pairs = list(rush_pairs())
     rows = [
         Row(f"two results of one order ({len(pairs)} orders of a rush)", pairs),
         Row("the same, without a difference", [(one, _copy(one)) for one, _ in pairs]),
@@ -74,7 +74,7 @@ def main() -> None:
     print(f"\n{_machine()}")
 
 
-def _rush_pairs() -> Iterator[Pair]:
+def rush_pairs() -> Iterator[Pair]:
     """What both shipped kitchens make of the orders of a rush that both can make."""
     random = Random(SEED)
     for number, request in enumerate(islice(rush(SEED), ORDERS), start=1):
@@ -132,21 +132,22 @@ def _measure(row: Row) -> None:
         for name, diff in taking_part.items():
             spent = sum(row.times_us[name]) * repeats[name] * len(row.pairs) / 1e6
             if spent < MOST_SECONDS:
-                row.times_us[name].append(_time_us(row.pairs, diff, repeats[name]))
+                row.times_us[name].append(time_us(row.pairs, diff, repeats[name]))
 
 
 def _repeats(pairs: Sequence[Pair], diff: Compare) -> int:
     """How often to go through the pairs in one slice; warms up by the way."""
-    once_us = _time_us(pairs, diff, 1)
+    once_us = time_us(pairs, diff, 1)
     return max(1, int(SLICE_SECONDS * 1e6 / (once_us * len(pairs))))
 
 
-def _time_us(pairs: Sequence[Pair], diff: Compare, repeats: int) -> float:
-    begun = time.perf_counter()
+def time_us(pairs: Sequence[Pair], diff: Compare, repeats: int) -> float:
+    """Microseconds of a processor for one comparison, of so many times through the pairs."""
+    begun = time.process_time()
     for _ in range(repeats):
         for control, version in pairs:
             diff(control, version)
-    return (time.perf_counter() - begun) * 1e6 / (repeats * len(pairs))
+    return (time.process_time() - begun) * 1e6 / (repeats * len(pairs))
 
 
 def _table(rows: Sequence[Row]) -> str:

@@ -1,0 +1,36 @@
+"""Kitchens as the bench wants them: their cooking is a sleep, so that it takes no processor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from typing import Any
+
+from kitchen_worker.contract.messages import Order
+from kitchen_worker.kitchens import vlatest
+
+COOKING_S = 0.025
+
+
+async def good(order: Order) -> dict[str, Any]:
+    """Takes its time, and makes what the live kitchen makes."""
+    await asyncio.sleep(COOKING_S)
+    return vlatest.cook(order, random.Random(order.number))
+
+
+async def slow(order: Order) -> dict[str, Any]:
+    """Takes ten times as long."""
+    await asyncio.sleep(9 * COOKING_S)
+    return await good(order)
+
+
+async def hung(order: Order) -> dict[str, Any]:
+    """Takes every order that it can get, and ends none."""
+    await asyncio.Event().wait()
+    return {}
+
+
+async def crashing(order: Order) -> dict[str, Any]:
+    """Takes its whole process with it."""
+    os._exit(1)

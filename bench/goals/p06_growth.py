@@ -1,0 +1,93 @@
+"""P6: what people look at, in a launch of very many orders beside one of 10,000.
+
+The floor is the small database, the product the large one: the one that `make grow` has made of
+this engine, else one that is grown here, as large as the time allows. Pages are looked at in turn.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from bench.figures import AtMost, Figure, Samples
+from bench.growth.looking import Looker, a_looker
+from bench.growth.places import Grown, grown_before
+from bench.rig import Rig
+from bench.servers import Engine
+from local.settings import ROOT, run_directory
+
+SECONDS = 100
+
+_ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql")
+_SMALL = 10_000
+#: Orders that are grown here, where there is nothing larger.
+_LARGE, _QUICK_LARGE = 100_000, 30_000
+
+
+def measure(rig: Rig) -> Iterator[Figure]:
+    """Look at everything in both databases of each engine."""
+    for number, engine in enumerate(_ENGINES, start=1):
+        until_left = rig.left() * (1 - number / len(_ENGINES)) if number == 1 else 0.0
+        yield from _on(engine, rig, until_left)
+
+
+def _on(engine: Engine, rig: Rig, until_left: float) -> Iterator[Figure]:
+    small = _grown_here(engine, rig, _SMALL)
+    large = grown_before(run_directory(os.environ)).get(engine) or _grown_here(
+        engine, rig, _QUICK_LARGE if rig.quick else _LARGE
+    )
+    with ExitStack() as stack:
+        lookers = [stack.enter_context(a_looker(one.url)) for one in (small, large)]
+        found = _rounds(lookers, rig, until_left)
+    for kind in dict.fromkeys(map(_kind, found)):
+        several = {look: rounds for look, rounds in found.items() if _kind(look) == kind}
+        worst = max(several, key=lambda look: _growth(several[look]))
+        floors, products = zip(*several[worst], strict=True)
+        yield Figure(
+            goal="P6",
+            what=f"{kind}, {engine}, {large.orders:,} orders",
+            unit="ms",
+            floor=Samples(floors),
+            floor_is=f"the same at {small.orders:,} orders",
+            product=Samples(products),
+            bound=AtMost(1.2),
+            note=f"“{worst}”, which grows most of {len(several)}" if len(several) > 1 else "",
+        )
+
+
+def _kind(look: str) -> str:
+    return look.partition(":")[0]
+
+
+def _growth(rounds: list[tuple[float, ...]]) -> float:
+    return statistics.median(large / small for small, large in rounds)
+
+
+def _rounds(
+    lookers: list[Looker], rig: Rig, until_left: float
+) -> dict[str, list[tuple[float, ...]]]:
+    """Milliseconds by look and round, of each database; the first round only warms up."""
+    found: dict[str, list[tuple[float, ...]]] = {look: [] for look in lookers[0].looks}
+    for number in range(1 + rig.rounds):
+        for look, rounds in found.items():
+            took = tuple(looker.ms(look) for looker in lookers)
+            if number:
+                rounds.append(took)
+        if number and rig.left() < until_left:
+            break
+    return found
+
+
+def _grown_here(engine: Engine, rig: Rig, orders: int) -> Grown:
+    url = rig.database(engine)
+    subprocess.run(
+        [sys.executable, "-m", "bench.growth.fill", str(orders)],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": url},
+        check=True,
+    )
+    return Grown(url, orders)
