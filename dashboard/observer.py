@@ -44,9 +44,9 @@ BATCH = 1000
 RECORDED_AT_ONCE = 1000
 PREFETCH = 2000
 #: How long a batch waits for more once it has its first message.
-GATHER_S = 0.02
+GATHER_S = 0.04
 WAIT_S = 0.5
-ANNOUNCE_EVERY_S = 0.1
+ANNOUNCE_EVERY_S = 0.03
 SWEEP_EVERY_S = 1.0
 #: So many messages in one batch mean that more wait.
 MANY = 100

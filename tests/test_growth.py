@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections
 
 from bench.growth.copying import GROWING, table_of
 from bench.growth.growing import NotEmpty, grow
@@ -53,6 +55,7 @@ def _quiet(what: str, share: float) -> None:
 def launch(django_db_setup: None, django_db_blocker: Any) -> Iterator[Launch]:
     """A launch of three periods, grown once for all tests that do not grow their own."""
     with django_db_blocker.unblock():
+        _empty()
         orders = A_PERIOD * PERIODS
         assert grow(orders, seed=5, a_period=A_PERIOD, say=_quiet) == orders
         yield Launch.objects.get()
@@ -60,6 +63,9 @@ def launch(django_db_setup: None, django_db_blocker: Any) -> Iterator[Launch]:
 
 
 def _empty() -> None:
+    """Nothing is in the database, numbers begin with 1, and nobody else has it open: other tests'
+    calls from asyncio keep the connection of their thread."""
+    asyncio.run(sync_to_async(connections.close_all)())
     with connection.constraint_checks_disabled():
         call_command("flush", interactive=False, verbosity=0)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -23,55 +24,76 @@ Row = Sequence[Any]
 _Column: TypeAlias = "models.Field[Any, Any]"
 
 
+class _Statement(NamedTuple):
+    """What is written: by a statement of one row each, or by one for many."""
+
+    columns: Sequence[_Column]
+    of_one: str
+    of_many: str
+
+
 def upsert(
     model: type[models.Model],
-    fields: Sequence[str],
+    fields: tuple[str, ...],
     rows: Iterable[Row],
     *,
-    key: Sequence[str],
-    updated: Sequence[str],
+    key: tuple[str, ...],
+    updated: tuple[str, ...],
 ) -> None:
     """Insert rows, no key twice; of those that are stored already, by their key, write the updated
     fields alone. Raises django.db.Error, or OverflowError for a number too large for SQLite."""
+    _run(_upserting(model, fields, key, updated), rows)
+
+
+def update(model: type[models.Model], fields: tuple[str, ...], rows: Iterable[Row]) -> None:
+    """Write the fields of stored rows, each of which ends with its id. Raises as ``upsert``."""
+    _run(_updating(model, fields), rows)
+
+
+@cache
+def _upserting(
+    model: type[models.Model],
+    fields: tuple[str, ...],
+    key: tuple[str, ...],
+    updated: tuple[str, ...],
+) -> _Statement:
     table, columns = _name(model._meta.db_table), _columns(model, fields)
     sets = ", ".join(f"{_name(name)} = excluded.{_name(name)}" for name in updated)
     into = f"INSERT INTO {table} ({_names(fields)})"
     conflict = f"ON CONFLICT ({_names(key)}) DO UPDATE SET {sets}"
-    _run(
-        rows,
+    return _Statement(
         columns,
         of_one=f"{into} VALUES ({', '.join(['%s'] * len(columns))}) {conflict}",
         of_many=f"{into} SELECT {_names(fields)} FROM {_document(columns)} {conflict}",
     )
 
 
-def update(model: type[models.Model], fields: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write the fields of stored rows, each of which ends with its id. Raises as ``upsert``."""
+@cache
+def _updating(model: type[models.Model], fields: tuple[str, ...]) -> _Statement:
     table, columns = _name(model._meta.db_table), _columns(model, (*fields, "id"))
     given = ", ".join(f"{_name(name)} = %s" for name in fields)
     found = ", ".join(f"{_name(name)} = new.{_name(name)}" for name in fields)
-    _run(
-        rows,
+    return _Statement(
         columns,
         of_one=f"UPDATE {table} SET {given} WHERE id = %s",
         of_many=f"UPDATE {table} SET {found} FROM {_document(columns)} WHERE {table}.id = new.id",
     )
 
 
-def _run(rows: Iterable[Row], columns: Sequence[_Column], *, of_one: str, of_many: str) -> None:
+def _run(statement: _Statement, rows: Iterable[Row]) -> None:
     rows = list(rows)
     if not rows:
         return
+    columns = statement.columns
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             names = [column.column for column in columns]
             for start in range(0, len(rows), _AT_ONCE):
                 some = rows[start : start + _AT_ONCE]
-                cursor.execute(
-                    of_many, [_json([dict(zip(names, one, strict=True)) for one in some])]
-                )
+                document = _json([dict(zip(names, one, strict=True)) for one in some])
+                cursor.execute(statement.of_many, [document])
         else:
-            cursor.executemany(of_one, _adapted(rows, columns))
+            cursor.executemany(statement.of_one, _adapted(rows, columns))
 
 
 def _adapted(rows: Sequence[Row], columns: Sequence[_Column]) -> list[Row]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
@@ -149,6 +149,11 @@ def _missing(roster: Roster, silence: Silence) -> Row:
     return (*known, State.MISSING.value, silence.placed_at, False, 1, "", "", "", "", "")
 
 
+_TALLIED = (
+    *(one.name for one in fields(Counts)), "matrix", "sketch", "newest_at", "ended_until", "build"
+)  # fmt: skip
+
+
 def _add_counts(
     tallies: Mapping[str, Tally],
     counts: Mapping[str, Counts],
@@ -169,9 +174,8 @@ def _add_counts(
     for version, added in counts.items():
         for name, number in asdict(added).items():
             setattr(tallies[version], name, getattr(tallies[version], name) + number)
-    fields = [*asdict(Counts()), "matrix", "sketch", "newest_at", "ended_until", "build"]
     changed = [tallies[version] for version in counts]
-    update(Tally, fields, [[getattr(one, name) for name in (*fields, "id")] for one in changed])
+    update(Tally, _TALLIED, [[getattr(one, name) for name in (*_TALLIED, "id")] for one in changed])
 
 
 def _add_times(

@@ -88,13 +88,14 @@ def a_rush(launch: Launch, orders: int, *, faster: float = 0.8) -> list[Event]:
         sample = ("vnext", "vlatest-b") if number % 2 else ("vnext",)
         order = placed(launch, number / 10, sample)
         ms = 100 * rng.lognormvariate(0, 0.3)
-        total = "6.99" if number % 10 == 0 else "7.00"
+        same, other = {"total": "7.00"}, {"total": "7.00" if number % 10 else "6.99"}
+        at = START + timedelta(seconds=number / 10)
         events += [
-            said(launch, order, "vlatest", ms, result={"total": "7.00"}),
-            said(launch, order, "vnext", ms * faster, result={"total": total}),
+            said(launch, order, "vlatest", ms, result=same, placed_at=at),
+            said(launch, order, "vnext", ms * faster, result=other, placed_at=at),
         ]
         if number % 2:
-            events.append(said(launch, order, "vlatest-b", ms, result={"total": "7.00"}))
+            events.append(said(launch, order, "vlatest-b", ms, result=same, placed_at=at))
     return events
 
 
@@ -274,7 +275,7 @@ def judged(launch: Launch) -> Launch:
     """A launch of 600 orders in which vnext is a fifth faster and a tenth differ."""
     events = a_rush(launch, 600)
     for start in range(0, len(events), 400):
-        record_events(read_roster(launch), events[start : start + 400], START)
+        record_events(read_roster(launch), events[start : start + 400], LONG_AFTER)
     settle(launch)
     return launch
 
