@@ -43,9 +43,8 @@ BATCH = 1000
 #: Events in one transaction, at most: a message may carry many.
 RECORDED_AT_ONCE = 1000
 PREFETCH = 2000
-#: How long a batch waits for more once it has its first message: as long as the last one took to
-#: record, within these, for a larger batch costs less an order.
-GATHER_S = (0.02, 0.2)
+#: How long a batch waits for more once it has its first message: large ones cost less an order.
+GATHER_S = 0.04
 WAIT_S = 0.5
 ANNOUNCE_EVERY_S = 0.03
 SWEEP_EVERY_S = 1.0
@@ -70,8 +69,6 @@ class Observer:
     announced: int = 0
     #: Whether more events wait than one batch takes.
     behind: bool = False
-    #: How long the last batch took to record, in seconds.
-    took_s: float = 0.0
 
     async def session(self, broker: Broker) -> None:
         """Observe on a connected broker until shutdown; raises BrokerLost."""
@@ -108,9 +105,7 @@ class Observer:
 
     async def step(self, broker: Broker, deliveries: Deliveries) -> bool:
         """Record one batch and ack it; says whether more is likely to wait."""
-        gather_s = min(max(self.took_s, GATHER_S[0]), GATHER_S[1])
-        batch = await deliveries.batch(at_most=BATCH, gather_s=gather_s, wait_s=WAIT_S)
-        begun = time.monotonic()
+        batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=WAIT_S)
         heard, refused = hear(batch)
         for start in range(0, len(heard), RECORDED_AT_ONCE):
             some = heard[start : start + RECORDED_AT_ONCE]
@@ -119,7 +114,6 @@ class Observer:
             self.changed.update(self.rosters.known)
         await put_aside(broker, refused)
         await deliveries.ack(batch)
-        self.took_s = time.monotonic() - begun
         return len(batch) >= MANY
 
     def _record(self, heard: Sequence[Heard]) -> list[Refused]:
@@ -150,7 +144,7 @@ class Observer:
 
     async def _collect_dead_letters(self, deliveries: Deliveries) -> None:
         while not self.shutdown.requested:
-            batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S[0], wait_s=WAIT_S)
+            batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=WAIT_S)
             if batch:
                 await self._stored(partial(record_dead_letters, batch, utc_now()))
                 await deliveries.ack(batch)

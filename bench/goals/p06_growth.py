@@ -24,6 +24,8 @@ SECONDS = 100
 
 _ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql")
 _SMALL = 10_000
+#: Orders that the product itself records, of which the others are copies.
+_PERIOD = 2_000
 #: Orders that are grown here, where there is nothing larger.
 _LARGE, _QUICK_LARGE = 100_000, 30_000
 
@@ -85,7 +87,7 @@ def _rounds(
 def _grown_here(engine: Engine, rig: Rig, orders: int) -> Grown:
     url = rig.database(engine)
     subprocess.run(
-        [sys.executable, "-m", "bench.growth.fill", str(orders)],
+        [sys.executable, "-m", "bench.growth.fill", str(orders), str(_PERIOD)],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": url},
         check=True,

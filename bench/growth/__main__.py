@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with new_database(url, options.orders):
-            orders = fill(options.orders, options.seed)
+            orders = fill(options.orders, seed=options.seed)
     except CannotGrow as cause:
         print(cause, file=sys.stderr)
         return 1

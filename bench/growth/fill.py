@@ -1,4 +1,7 @@
-"""``python -m bench.growth.fill 10000``: grows orders in the empty database of DATABASE_URL."""
+"""``python -m bench.growth.fill 10000``: grows orders in the empty database of DATABASE_URL.
+
+A second number says how many orders the product itself records, to be copied.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,14 @@ SEED = 7
 _SAY_EVERY_S = 5.0
 
 
-def fill(orders: int, seed: int = SEED) -> int:
+def fill(orders: int, a_period: int | None = None, seed: int = SEED) -> int:
     """Make the tables and fill them; says how many orders there are then."""
     django.setup()
     call_command("migrate", verbosity=0)
     # What imports the product's tables can be imported from here on.
     growing = importlib.import_module("bench.growth.growing")
-    grown: int = growing.grow(orders, seed=seed, say=_Progress())
+    period = growing.PERIOD_ORDERS if a_period is None else a_period
+    grown: int = growing.grow(orders, seed=seed, a_period=period, say=_Progress())
     return grown
 
 
@@ -45,4 +49,4 @@ class _Progress:
 
 if __name__ == "__main__":
     os.environ.update(environment(os.environ))
-    fill(int(sys.argv[1]))
+    fill(*map(int, sys.argv[1:]))
