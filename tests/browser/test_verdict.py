@@ -119,6 +119,19 @@ def test_the_charts_of_the_verdict_are_drawn(
     expect(said).to_contain_text("3,168 orders: −31")
 
 
+@pytest.mark.parametrize("low", [0.0097, 0.037, 0.37, 0.97, 1.3, 970.0])
+def test_times_below_a_millisecond_are_drawn_as_any_others(
+    open_board: Callable[[dict[str, Any]], FakedBoard], low: float
+) -> None:
+    frame = a_frame("not yet")
+    distribution = frame["series"]["verdict"]["distribution"]
+    distribution["edges"] = [low * 1.3**bar for bar in range(len(distribution["edges"]))]
+    board = open_board(frame)
+    expect(board.page.locator("[data-verdict-chart=distribution] canvas")).to_have_count(1)
+    board.send(frame)
+    board.send(frame)
+
+
 def test_charts_stand_back_while_there_is_no_verdict(
     open_board: Callable[[dict[str, Any]], FakedBoard],
 ) -> None:
