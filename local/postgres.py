@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own for tests: new, fast, forgetful, on the loopback interface.
+"""A PostgreSQL server of one's own, new and on the loopback interface: forgetful for tests.
 
 PostgreSQL refuses to run as root; started by root, it runs as the user that its package made.
 """

@@ -105,7 +105,7 @@ class Groups:
         """Count what a pair shows: for the first time, or in place of what it ``was`` counted to
         show when it is judged anew."""
         members, groups = self._placed(one, was or _NONE)
-        for pk in groups.keys() - was.all if was else groups:
+        for pk in groups.keys() - (was or _NONE).all:
             row = self._by_id[pk]
             self._take_example(row, groups[pk], one)
             if was is None:
