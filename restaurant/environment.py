@@ -194,6 +194,8 @@ def _database(url: str) -> dict[str, Any]:
     config["CONN_MAX_AGE"] = _CONNECTION_S
     engine = str(config.get("ENGINE", ""))
     if engine.endswith("sqlite3"):
+        if config["NAME"] != ":memory:":
+            config["ENGINE"] = "restaurant.sqlite"
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

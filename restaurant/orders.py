@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from kitchen_worker.contract import messages
 from restaurant.models import Order
 from restaurant.order_rows import message_of, write
 from restaurant.pricing import SHOWN, Line, OrderRefused, OrderRequest, Problem, Refusal, quote
-from restaurant.rows import writing
 
 #: Characters of a note.
 MAX_NOTE = 500
@@ -42,7 +41,7 @@ def place_order(
     if stored is not None:
         return stored
     try:
-        with writing():
+        with transaction.atomic():
             return write([request], idempotency_key=idempotency_key, digest=digest)[0]
     except IntegrityError:
         # Another process placed the order under this key since we looked.
@@ -56,7 +55,7 @@ def place_orders(requests: Sequence[OrderRequest]) -> list[Order]:
     """Place several orders in one transaction: all of them or none."""
     for request in requests:
         check(request)
-    with writing():
+    with transaction.atomic():
         return write(requests)
 
 

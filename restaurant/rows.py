@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
-from threading import Lock
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models
 
 #: Rows of one statement; times the widest table's columns, below every database's bound.
 _CHUNK = 100
-
-_sqlite_turn = Lock()
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """A transaction that writes; the threads of a process take turns where only one may.
-
-    SQLite would let each poll for its turn, with longer and longer pauses, and none in order.
-    """
-    if connection.vendor != "sqlite" or connection.in_atomic_block:
-        with transaction.atomic():
-            yield
-        return
-    with _sqlite_turn, transaction.atomic():
-        yield
 
 
 def insert(
