@@ -14,7 +14,13 @@ from dashboard.domain.comparing.judgement import Ending
 from dashboard.domain.ledger import Key, Standing
 from dashboard.domain.outcome import State
 from dashboard.models import Observation
+from dashboard.models.reading import among, read
 from kitchen_worker.contract.messages import Event
+
+_READ = (
+    "order", "version", "received_at", "state", "handling_ms",
+    "build", "placed_at", "result", "error_type", "error_message",
+)  # fmt: skip
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -53,12 +59,8 @@ class Answers:
     @classmethod
     def stored(cls, orders: Iterable[UUID]) -> Answers:
         """What is stored of these orders, in one query."""
-        rows: list[tuple[Any, ...]] = list(
-            Observation.objects.filter(order__in=orders).values_list(
-                "order", "version", "received_at", "state", "handling_ms",
-                "build", "placed_at", "result", "error_type", "error_message",
-            )
-        )  # fmt: skip
+        ids = [order.hex for order in orders]
+        rows = read(Observation, _READ, among("order", ids), ids) if ids else []
         return cls(
             {(order, version): _answer(*said) for order, version, _, *said in rows},
             taken=frozenset((order, version) for order, version, taken_at, *_ in rows if taken_at),

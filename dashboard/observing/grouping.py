@@ -23,6 +23,7 @@ from dashboard.domain.decision import Decision
 from dashboard.domain.reservoir import slot
 from dashboard.models import Discrepancy, Example, Review
 from dashboard.models.bulk import Row, update, upsert
+from dashboard.models.reading import among, read_objects
 from dashboard.observing.placing import group_of_row, known_row, places_of
 from dashboard.observing.shown import Shown
 from dashboard.observing.signatures import Members
@@ -84,9 +85,10 @@ class Groups:
         """Read what these pairs show, and what they ``was`` counted to show if they are judged
         anew; make what is new."""
         self._known_places.clear()
-        rows = Discrepancy.objects.filter(
-            launch=self.launch, version__in={one.version for one in shown if one.judgement.groups}
-        )
+        versions = {one.version for one in shown if one.judgement.groups}
+        where = f"launch = %s AND {among('version', versions)}"
+        values = [self.launch.hex, *versions]
+        rows = read_objects(Discrepancy, where, values) if versions else []
         self._by_id = {row.pk: row for row in rows}
         for row in self._by_id.values():
             self._found[row.version][group_of_row(row)] = row

@@ -20,6 +20,7 @@ from dashboard.domain.outcome import Change, State
 from dashboard.domain.sketch import LogHistogram
 from dashboard.models import Observation, Tally, TimeSlice
 from dashboard.models.bulk import Row, update, upsert
+from dashboard.models.reading import among, read_objects
 from dashboard.observing.answers import Answers
 from dashboard.observing.pairing import record_pairs
 from dashboard.observing.rosters import Roster
@@ -102,7 +103,7 @@ def _locked_tallies(roster: Roster) -> dict[str, Tally]:
 
 
 def _tallies(roster: Roster) -> dict[str, Tally]:
-    locked = Tally.objects.select_for_update().filter(launch=roster.launch).order_by("id")
+    locked = read_objects(Tally, "launch = %s ORDER BY id", [roster.launch.hex], lock=True)
     return {tally.version: tally for tally in locked}
 
 
@@ -207,9 +208,9 @@ def _write_slices(
     failed: Mapping[tuple[str, int], int],
 ) -> None:
     touched = {*handled, *failed}
-    stored = TimeSlice.objects.filter(
-        launch=roster.launch, start__in={start for _, start in touched}
-    )
+    starts = {start for _, start in touched}
+    where = f"launch = %s AND {among('start', starts)}"
+    stored = read_objects(TimeSlice, where, [roster.launch.hex, *starts]) if starts else []
     slices = {(one.version, one.start): one for one in stored}
     for version, start in touched:
         one = slices.setdefault(

@@ -8,15 +8,17 @@ from datetime import datetime
 from functools import lru_cache
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db import connection
 
 from dashboard import models
 from dashboard.domain.comparing.rules import Rule, RuleError, Rules, Treatment
+from dashboard.models.reading import read_objects
 
 logger = logging.getLogger(__name__)
 
 #: Rules in force at most: each is asked about each difference.
 MAX_IN_FORCE = 200
+_IN_FORCE = "ended_at IS NULL AND (expires_at IS NULL OR expires_at > %s) ORDER BY id"
 _TEXTS = ("path", "version", "key", "pattern", "replacement", "reason")
 
 
@@ -51,8 +53,7 @@ def usable_rules(rows: Iterable[models.Rule]) -> Iterator[Rule]:
 
 def stored_rules(now: datetime) -> list[models.Rule]:
     """The rules that are neither ended nor expired, the oldest first."""
-    rows = models.Rule.objects.filter(ended_at=None)
-    return list(rows.filter(Q(expires_at=None) | Q(expires_at__gt=now)).order_by("id"))
+    return read_objects(models.Rule, _IN_FORCE, [connection.ops.adapt_datetimefield_value(now)])
 
 
 def as_rule(row: models.Rule) -> Rule:

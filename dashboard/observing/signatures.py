@@ -11,13 +11,18 @@ from functools import lru_cache
 from uuid import UUID
 
 import msgspec
+from django.db import connection
 
 from dashboard.models import Comparison, Signature
-from dashboard.models.bulk import update
+from dashboard.models.reading import among, read_objects
 
 #: Signatures of one version in one launch, the folded one not counted.
 MAX_SIGNATURES = 500
 _FOLDED_KEY = "folded"
+_ADD = """
+UPDATE dashboard_signature
+SET pairs = CASE WHEN pairs + %s < 0 THEN 0 ELSE pairs + %s END WHERE id = %s
+"""
 
 
 class Members(msgspec.Struct, frozen=True):
@@ -74,9 +79,9 @@ class Signatures:
 
     def save(self) -> None:
         """Write the counts."""
-        added = {pk: number for pk, number in self._added.items() if number}
-        stored = Signature.objects.filter(pk__in=added).order_by("id").values_list("id", "pairs")
-        update(Signature, ("pairs",), [(max(0, pairs + added[pk]), pk) for pk, pairs in stored])
+        added = [(number, pk) for pk, number in sorted(self._added.items()) if number]
+        with connection.cursor() as cursor:
+            cursor.executemany(_ADD, [(number, number, pk) for number, pk in added])
         self._added.clear()
 
     def _sign(self, version: str, members: Members) -> Signed:
@@ -89,11 +94,10 @@ class Signatures:
     def _find(self, wanted: dict[tuple[str, str], Members]) -> None:
         if not wanted:
             return
-        rows = Signature.objects.filter(
-            launch=self.launch,
-            version__in={version for version, _ in wanted},
-            key__in={key for _, key in wanted} | {_FOLDED_KEY},
-        )
+        versions = {version for version, _ in wanted}
+        keys = {key for _, key in wanted} | {_FOLDED_KEY}
+        where = f"launch = %s AND {among('version', versions)} AND {among('key', keys)}"
+        rows = read_objects(Signature, where, [self.launch.hex, *versions, *keys])
         self._found = {(row.version, row.key): row for row in rows}
         for version in {version for version, key in wanted if (version, key) not in self._found}:
             self._make(version, wanted)
