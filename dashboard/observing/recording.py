@@ -183,14 +183,15 @@ def _add_times(
     roster: Roster, tallies: Mapping[str, Tally], ends: Sequence[Event], now: datetime
 ) -> None:
     """Add the handling times of handled orders to the tallies' sketches and to the time slices."""
-    handled: defaultdict[tuple[str, int], LogHistogram] = defaultdict(LogHistogram)
+    times_ms: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
     failed: defaultdict[tuple[str, int], int] = defaultdict(int)
     for event in ends:
         where = (event.version, _slice_start(event, now))
         if event.kind is EventKind.HANDLED and event.handling_ms is not None:
-            handled[where].add(event.handling_ms)
+            times_ms[where].append(event.handling_ms)
         else:
             failed[where] += 1
+    handled = {where: LogHistogram.of(times) for where, times in times_ms.items()}
     for (version, _), times in handled.items():
         whole = LogHistogram.from_json(tallies[version].sketch)
         whole.merge(times)

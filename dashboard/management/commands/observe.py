@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from dashboard.observer import Observer
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.health import Health, serve_health
+from kitchen_worker.contract.lasting import keep_what_stands
 from kitchen_worker.contract.shutdown import shutdown_on_signals
 
 #: The thread that records lets go of the interpreter at each statement; the one that receives is to
@@ -27,6 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         sys.setswitchinterval(_SWITCH_S)
+        keep_what_stands()
         asyncio.run(_observe())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from kitchen_worker.contract.lasting import keep_what_stands
 from restaurant.relay import run
 
 
@@ -19,6 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until told to stop."""
         environment = settings.ENVIRONMENT
+        keep_what_stands()
         asyncio.run(
             run(
                 amqp_url=environment.amqp_url,
