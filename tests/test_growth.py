@@ -18,8 +18,9 @@ from django.db import connection, connections
 
 from bench.growth.copying import GROWING, table_of
 from bench.growth.growing import NotEmpty, grow
-from bench.growth.names import PERIOD_S, name_of, start_of
+from bench.growth.names import Period, name_of
 from bench.growth.places import CannotGrow, Grown, grown_before, new_database, note, url_of_file
+from bench.growth.sizes import sizes
 from dashboard.domain.sketch import LogHistogram
 from dashboard.models import (
     Comparison,
@@ -41,7 +42,8 @@ from dashboard.tests.making import recount, stand
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, decode_order
 from restaurant.models import Launch, Letter, Order
 
-A_PERIOD, PERIODS = 400, 3
+PERIOD, PERIODS = Period(orders=400), 3
+A_PERIOD = PERIOD.orders
 #: What is counted, and what follows from it.
 COUNTED = ("orders", "handled", "failed", "missing", "late", "pairs", "matrix", "sketch")
 DARK = ("vnext", "vlatest-b")
@@ -57,7 +59,7 @@ def launch(django_db_setup: None, django_db_blocker: Any) -> Iterator[Launch]:
     with django_db_blocker.unblock():
         _empty()
         orders = A_PERIOD * PERIODS
-        assert grow(orders, seed=5, a_period=A_PERIOD, say=_quiet) == orders
+        assert grow(orders, seed=5, period=PERIOD, say=_quiet) == orders
         yield Launch.objects.get()
         _empty()
 
@@ -158,7 +160,7 @@ def _record_anew(launch: Launch) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM dashboard_review")
     Discrepancy.objects.all().delete()
-    roster, end = read_roster(launch), start_of(PERIODS)
+    roster, end = read_roster(launch), PERIOD.start(PERIODS)
     deadline = timedelta(seconds=settings.ENVIRONMENT.deadline_s)
     record_events(roster, [event for late, event in events if not late], end)
     sweep(end + deadline, deadline)
@@ -203,9 +205,9 @@ def test_letters_say_what_their_orders_are(launch: Launch) -> None:
         assert (said.placed_at, said.total_price) == (order.placed_at, order.total_price)
         assert [item.name for item in said.items] == [line.name for line in order.lines.all()]
         period = (order.pk - 1) // A_PERIOD
-        assert start_of(period) <= order.placed_at < start_of(period + 1)
+        assert PERIOD.start(period) <= order.placed_at < PERIOD.start(period + 1)
         assert letter.sent_at is not None
-        assert letter.sent_at - order.placed_at < timedelta(seconds=PERIOD_S)
+        assert letter.sent_at - order.placed_at < timedelta(seconds=PERIOD.seconds)
 
 
 def _members(pair: Comparison) -> list[int]:
@@ -237,9 +239,28 @@ def test_growing_leaves_every_index_and_goes_on_from_the_last_id(launch: Launch)
 
 
 @pytest.mark.django_db
+def test_sizes_add_up_to_what_the_database_takes(launch: Launch) -> None:
+    found = sizes()
+    assert {"restaurant_order", "dashboard_observation"} <= {one.name for one in found}
+    whole = sum(one.size for one in found)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT pg_database_size(current_database())")
+            assert 0 < whole <= cursor.fetchone()[0]
+        else:
+            cursor.execute(
+                "SELECT (page_count - freelist_count) * page_size"
+                " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+            )
+            used = cursor.fetchone()[0]
+            # The schema's own pages are no table's.
+            assert used - 10 * 4096 <= whole <= used
+
+
+@pytest.mark.django_db
 def test_a_database_in_which_there_is_a_launch_is_left_alone(launch: Launch) -> None:
     with pytest.raises(NotEmpty):
-        grow(10, seed=5, say=_quiet)
+        grow(10, seed=5, period=PERIOD, say=_quiet)
     assert Order.objects.count() == A_PERIOD * PERIODS
 
 
@@ -248,7 +269,7 @@ def test_the_same_seed_gives_the_same_rows() -> None:
     _empty()
     found = []
     for seed in (5, 5, 6):
-        grow(100, seed=seed, a_period=50, say=_quiet)
+        grow(100, seed=seed, period=Period(orders=50), say=_quiet)
         found.append(_recorded() | {"weighed": _weighed()})
         _empty()
     assert found[0] == found[1]
@@ -284,10 +305,10 @@ def test_what_is_interrupted_is_taken_away(tmp_path: Path) -> None:
 
 def test_what_was_grown_is_known_by_engine_and_to_nobody_else(tmp_path: Path) -> None:
     assert grown_before(tmp_path) == {}
-    note(tmp_path, "sqlite", Grown("sqlite:////a", 1))
-    note(tmp_path, "postgresql", Grown("postgres://b", 2))
+    note(tmp_path, "sqlite", Grown("sqlite:////a", 1, 100))
+    note(tmp_path, "postgresql", Grown("postgres://b", 2, 100))
     assert grown_before(tmp_path) == {
-        "sqlite": Grown("sqlite:////a", 1),
-        "postgresql": Grown("postgres://b", 2),
+        "sqlite": Grown("sqlite:////a", 1, 100),
+        "postgresql": Grown("postgres://b", 2, 100),
     }
     assert (tmp_path / "grown.json").stat().st_mode & 0o077 == 0

@@ -1,7 +1,8 @@
 """P6: what people look at, in a launch of very many orders beside one of 10,000.
 
 The floor is the small database, the product the large one: the one that `make grow` has made of
-this engine, else one that is grown here, as large as the time allows. Pages are looked at in turn.
+this engine, else one that is grown here, as large as the time allows. Both launches last equally
+long, so that orders alone are more in one of them. Pages are looked at in turn.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import astuple
 
 from bench.figures import AtMost, Figure, Samples
 from bench.growth.looking import Looker, a_looker
+from bench.growth.names import Period
 from bench.growth.places import Grown, grown_before
 from bench.rig import Rig
 from bench.servers import Engine
@@ -24,9 +27,10 @@ SECONDS = 100
 
 _ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql")
 _SMALL = 10_000
-#: Orders that the product itself records, of which the others are copies.
-_PERIOD = 2_000
-#: Orders that are grown here, where there is nothing larger.
+#: Into how few and how short periods the small launch falls.
+_PERIODS, _PERIOD_S = 5, 5_000
+#: Orders that are grown here, where there is nothing larger, and what of it the product records.
+_PERIOD = Period(orders=2_000)
 _LARGE, _QUICK_LARGE = 100_000, 30_000
 
 
@@ -38,10 +42,10 @@ def measure(rig: Rig) -> Iterator[Figure]:
 
 
 def _on(engine: Engine, rig: Rig, until_left: float) -> Iterator[Figure]:
-    small = _grown_here(engine, rig, _SMALL)
     large = grown_before(run_directory(os.environ)).get(engine) or _grown_here(
-        engine, rig, _QUICK_LARGE if rig.quick else _LARGE
+        engine, rig, _QUICK_LARGE if rig.quick else _LARGE, _PERIOD
     )
+    small = _grown_here(engine, rig, _SMALL, _as_long(large))
     with ExitStack() as stack:
         lookers = [stack.enter_context(a_looker(one.url)) for one in (small, large)]
         found = _rounds(lookers, rig, until_left)
@@ -84,12 +88,18 @@ def _rounds(
     return found
 
 
-def _grown_here(engine: Engine, rig: Rig, orders: int) -> Grown:
+def _as_long(large: Grown) -> Period:
+    """Periods in which the small launch lasts as long as the large one."""
+    periods = max(_PERIODS, -(-large.seconds // _PERIOD_S))
+    return Period(orders=-(-_SMALL // periods), seconds=large.seconds // periods)
+
+
+def _grown_here(engine: Engine, rig: Rig, orders: int, period: Period) -> Grown:
     url = rig.database(engine)
     subprocess.run(
-        [sys.executable, "-m", "bench.growth.fill", str(orders), str(_PERIOD)],
+        [sys.executable, "-m", "bench.growth.fill", *map(str, (orders, *astuple(period)))],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": url},
         check=True,
     )
-    return Grown(url, orders)
+    return Grown(url, orders, period.lasts(orders))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from bench.growth.fill import fill
+from bench.growth.names import Period
 from bench.growth.places import CannotGrow, Grown, new_database, note, url_of_file
 from local.settings import environment, run_directory
 
@@ -27,19 +28,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     folder = run_directory(os.environ)
     options = _options(argv)
+    period = Period()
     url = options.database or url_of_file(folder / _FILE)
     os.environ.update(environment(os.environ) | {"DATABASE_URL": url})
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with new_database(url, options.orders):
-            orders = fill(options.orders, seed=options.seed)
+            orders = fill(options.orders, period, seed=options.seed)
     except CannotGrow as cause:
         print(cause, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted: what was grown is taken away again.", file=sys.stderr)
         return _INTERRUPTED
-    note(folder, "sqlite" if url.startswith("sqlite") else "postgresql", Grown(url, orders))
+    engine = "sqlite" if url.startswith("sqlite") else "postgresql"
+    note(folder, engine, Grown(url, orders, period.lasts(orders)))
     sizes = importlib.import_module("bench.growth.sizes")
     print("\n".join(sizes.in_words(sizes.sizes(), orders)))
     return 0

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-from bench.growth.names import PERIOD_S
-
 #: Keys that refer to others go first and come back last.
 _CONSTRAINTS = """
 SELECT conrelid::regclass, conname, pg_get_constraintdef(oid), contype
@@ -24,8 +22,9 @@ SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {tab
 class Postgresql:
     """The ways of PostgreSQL."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, period_s: int) -> None:
         self._seed = seed
+        self._period_s = period_s
 
     def ready(self) -> None:
         """Room for sorting an index."""
@@ -70,7 +69,7 @@ class Postgresql:
 
     def later(self, moment: str) -> str:
         """An interval more."""
-        return f"({moment} + copy * interval '{PERIOD_S} seconds')"
+        return f"({moment} + copy * interval '{self._period_s} seconds')"
 
     def written(self, moment: str) -> str:
         """In UTC."""

@@ -11,7 +11,7 @@ from functools import partial
 
 from django.db import connection
 
-from bench.growth.names import PERIOD_S, digits_of, text_of
+from bench.growth.names import digits_of, text_of
 
 _CACHE_MB = 4096
 _SERIES = """
@@ -25,8 +25,9 @@ _INDEXES = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_nam
 class Sqlite:
     """The ways of SQLite."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, period_s: int) -> None:
         self._seed = seed
+        self._period_s = period_s
 
     def ready(self) -> None:
         """A connection without safety: whoever is interrupted begins anew."""
@@ -78,7 +79,7 @@ class Sqlite:
 
     def later(self, moment: str) -> str:
         """Whole seconds are added; what is below stays."""
-        seconds = f"(copy * {PERIOD_S}) || ' seconds'"
+        seconds = f"(copy * {self._period_s}) || ' seconds'"
         return f"(datetime(substr({moment}, 1, 19), {seconds}) || substr({moment}, 20))"
 
     def written(self, moment: str) -> str:

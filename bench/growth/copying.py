@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection, models
 
 from bench.growth.bulk import Bulk
-from bench.growth.names import PERIOD_S
+from bench.growth.names import Period
 from dashboard.models import Comparison, Observation, TimeSlice
 from restaurant.models import Letter, Order, OrderLine
 
@@ -86,13 +86,12 @@ def drop_moulds(moulds: Sequence[Mould]) -> None:
             cursor.execute(f"DROP TABLE {mould.kept}")
 
 
-def copy(moulds: Sequence[Mould], bulk: Bulk, *, orders: int, first: int, last: int) -> None:
-    """Fill the tables with the copies from one to another, of a first period of so many orders."""
+def copy(moulds: Sequence[Mould], bulk: Bulk, period: Period, *, first: int, last: int) -> None:
+    """Fill the tables with the copies of the first period, from one to another."""
     with connection.cursor() as cursor:
         for mould in moulds:
             names = ", ".join(f'"{field.column}"' for field in mould.fields)
-            number = _NUMBER.format(orders=orders)
-            values = ", ".join(_value(field, mould, bulk, number) for field in mould.fields)
+            values = ", ".join(_value(field, mould, bulk, period) for field in mould.fields)
             cursor.execute(
                 f"INSERT INTO {mould.table} ({names}) SELECT {values}"  # noqa: S608
                 f" FROM ({bulk.series(first, last)}) AS copies CROSS JOIN {mould.kept}"
@@ -100,9 +99,9 @@ def copy(moulds: Sequence[Mould], bulk: Bulk, *, orders: int, first: int, last: 
             )
 
 
-def _value(field: models.Field[Any, Any], mould: Mould, bulk: Bulk, number: str) -> str:
+def _value(field: models.Field[Any, Any], mould: Mould, bulk: Bulk, period: Period) -> str:
     """What stands in a column of a copy."""
-    column = f'"{field.column}"'
+    column, number = f'"{field.column}"', _NUMBER.format(orders=period.orders)
     if field.primary_key:
         return f"id + copy * {mould.stride}"
     if isinstance(field, models.DateTimeField):
@@ -114,7 +113,7 @@ def _value(field: models.Field[Any, Any], mould: Mould, bulk: Bulk, number: str)
     if isinstance(field, models.BinaryField):
         return _body(column, bulk, number)
     if field.column == "start":
-        return f"{column} + copy * {PERIOD_S}"
+        return f"{column} + copy * {period.seconds}"
     return column
 
 

@@ -1,6 +1,6 @@
 """``python -m bench.growth.fill 10000``: grows orders in the empty database of DATABASE_URL.
 
-A second number says how many orders the product itself records, to be copied.
+Two more say how many orders the product itself records, to be copied, and in how many seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 import django
 from django.core.management import call_command
 
+from bench.growth.names import Period
 from local.settings import environment
 
 SEED = 7
@@ -20,14 +21,13 @@ SEED = 7
 _SAY_EVERY_S = 5.0
 
 
-def fill(orders: int, a_period: int | None = None, seed: int = SEED) -> int:
+def fill(orders: int, period: Period, seed: int = SEED) -> int:
     """Make the tables and fill them; says how many orders there are then."""
     django.setup()
     call_command("migrate", verbosity=0)
     # What imports the product's tables can be imported from here on.
     growing = importlib.import_module("bench.growth.growing")
-    period = growing.PERIOD_ORDERS if a_period is None else a_period
-    grown: int = growing.grow(orders, seed=seed, a_period=period, say=_Progress())
+    grown: int = growing.grow(orders, seed=seed, period=period, say=_Progress())
     return grown
 
 
@@ -49,4 +49,5 @@ class _Progress:
 
 if __name__ == "__main__":
     os.environ.update(environment(os.environ))
-    fill(*map(int, sys.argv[1:]))
+    orders, *period = map(int, sys.argv[1:])
+    fill(orders, Period(*period))

@@ -19,11 +19,13 @@ from typing import Any
 import django
 
 _TIMES = 5
+#: Digits of an order's id that the board shows.
+_SHOWN = 8
 #: Each with what it asks for; ``{...}`` is filled in.
 PAGES = {
     "board page": "/dashboard/",
     "board page: searched for an order's number": "/dashboard/?q=%237",
-    "board page: searched for the start of an id": "/dashboard/?q=b1a5",
+    "board page: searched for an id as it is shown": "/dashboard/?q={shown}",
     "discrepancy list": "/dashboard/discrepancies/",
     "discrepancy page": "/dashboard/discrepancies/{discrepancy}/",
     "discrepancy page: its orders": "/dashboard/discrepancies/{discrepancy}/orders/",
@@ -121,7 +123,12 @@ def _given(launch: Any) -> Mapping[str, Callable[[], object]]:
     def an_order() -> object:
         return orders.get(pk=random.randint(1, last)).uuid
 
-    return {"launch": lambda: launch.pk, "discrepancy": lambda: shown.pk, "order": an_order}
+    return {
+        "launch": lambda: launch.pk,
+        "discrepancy": lambda: shown.pk,
+        "order": an_order,
+        "shown": lambda: str(an_order())[:_SHOWN],
+    }
 
 
 def _page_of(

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import md5
 from uuid import UUID
 
 #: When the first order is placed.
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
-#: How long a period lasts, in seconds: whole blocks of the verdict and whole slices of the charts.
-PERIOD_S = 100
-#: Orders of a period, unless fewer are wanted in all.
-PERIOD_ORDERS = 10_000
+
+
+@dataclass(frozen=True)
+class Period:
+    """What is recorded once, and then copied: so many orders in so many seconds."""
+
+    orders: int = 10_000
+    #: Whole blocks of the verdict, no more than it keeps apart, and whole slices of the charts.
+    seconds: int = 100
+
+    def start(self, number: int) -> datetime:
+        """When the period of a number begins, of those that follow each other."""
+        return START + timedelta(seconds=number * self.seconds)
+
+    def lasts(self, orders: int) -> int:
+        """In how many seconds so many orders are placed, period by period."""
+        return -(-orders // self.orders) * self.seconds
 
 
 def name_of(seed: int, number: int) -> UUID:
@@ -29,8 +43,3 @@ def text_of(seed: int, number: int) -> str:
     """The same as a message writes it."""
     digits = digits_of(seed, number)
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def start_of(period: int) -> datetime:
-    """When a period begins."""
-    return START + timedelta(seconds=period * PERIOD_S)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 
 from bench.growth.clock import it_is, named_from
-from bench.growth.names import PERIOD_S, START
+from bench.growth.names import START, Period
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import Roster, read_roster
 from dashboard.observing.sweep import sweep
@@ -51,26 +51,26 @@ class _Told:
     late: bool = False
 
 
-def record_period(orders: int, seed: int) -> Roster:
+def record_period(period: Period, seed: int) -> Roster:
     """Open a launch and record its first orders, up to the sweep after them."""
     random = Random(seed)
     shares = [(CANDIDATE, Role.CANDIDATE, Decimal(100)), (BASELINE, Role.BASELINE, Decimal(20))]
     with it_is(START), named_from(seed, 0):
         launch = start_launch("Grown", CONTROL, shares)
-    _place(orders, seed)
+    _place(period, seed)
     roster = read_roster(launch)
     told = [one for letter in _letters() for one in _said(letter, random)]
     _record(roster, [event for one in told if not one.late for event in one.said])
     deadline = timedelta(seconds=settings.ENVIRONMENT.deadline_s)
-    sweep(START + timedelta(seconds=PERIOD_S) + deadline, deadline)
+    sweep(period.start(1) + deadline, deadline)
     _record(roster, [event for one in told if one.late for event in one.said])
     return roster
 
 
-def _place(orders: int, seed: int) -> None:
+def _place(period: Period, seed: int) -> None:
     """Place orders one by one, evenly over the period, each of which is sent at once."""
-    step = timedelta(seconds=(PERIOD_S - _LULL_S) / orders)
-    for place, request in enumerate(islice(rush(seed), orders)):
+    step = timedelta(seconds=(period.seconds - _LULL_S) / period.orders)
+    for place, request in enumerate(islice(rush(seed), period.orders)):
         moment = START + place * step
         # A message leaves out a fraction that is nought; a copy counts on there being one.
         moment = moment.replace(microsecond=moment.microsecond | 1)

@@ -24,10 +24,11 @@ class CannotGrow(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """A database that was grown, and how many orders it holds."""
+    """A database that was grown, how many orders it holds, and in how many seconds."""
 
     url: str
     orders: int
+    seconds: int
 
 
 def url_of_file(path: Path) -> str:

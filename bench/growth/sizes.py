@@ -19,9 +19,12 @@ LEFT JOIN pg_class owner ON owner.oid = indrelid
 JOIN pg_namespace space ON space.oid = relation.relnamespace
 WHERE relation.relkind IN ('r', 'i') AND space.nspname = 'public'
 """
+#: Pages, which are counted in ``pageno`` then: of more than 2 GB the bytes are counted wrong.
 _SQLITE = """
-SELECT stat.name, CASE master.type WHEN 'index' THEN master.tbl_name ELSE '' END, stat.pgsize
-FROM dbstat stat JOIN sqlite_master master ON master.name = stat.name WHERE stat.aggregate = TRUE
+SELECT stat.name, CASE master.type WHEN 'index' THEN master.tbl_name ELSE '' END,
+    stat.pageno * page_size
+FROM dbstat stat JOIN sqlite_master master ON master.name = stat.name, pragma_page_size
+WHERE stat.aggregate = TRUE
 """
 #: What is a smaller part of the whole is not named.
 _LEAST = 0.001

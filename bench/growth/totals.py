@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 from django.conf import settings
 from django.db.models import F
 
 from bench.growth.clock import it_is
-from bench.growth.names import PERIOD_S, name_of, start_of
+from bench.growth.names import Period, name_of
 from dashboard.domain.decision import Decision
 from dashboard.domain.verdict.coverage import Coverage
 from dashboard.models import (
@@ -41,9 +41,9 @@ _DECIDED = {
 }
 
 
-def multiply(periods: int, orders: int, seed: int) -> None:
-    """Count what all periods hold, of a first one of so many orders; all but the evidence."""
-    later = timedelta(seconds=(periods - 1) * PERIOD_S)
+def multiply(periods: int, period: Period, seed: int) -> None:
+    """Count what all periods hold, all but the evidence."""
+    later = timedelta(seconds=(periods - 1) * period.seconds)
     for tally in Tally.objects.all():
         for name in _COUNTS:
             setattr(tally, name, periods * getattr(tally, name))
@@ -57,50 +57,50 @@ def multiply(periods: int, orders: int, seed: int) -> None:
         row.last_seen_at += later
         row.save()
     Signature.objects.update(pairs=periods * F("pairs"))
-    _spread_examples(periods, orders, seed)
+    _spread_examples(periods, period.orders, seed)
 
 
-def review_some(periods: int) -> None:
+def review_some(end: datetime) -> None:
     """Let somebody decide on some of what was found."""
-    with it_is(start_of(periods)):
+    with it_is(end):
         for row in Discrepancy.objects.filter(path__in=_DECIDED, kind="value", version="vnext"):
             decision, note = _DECIDED[row.path]
             review([Seen(row.pk, row.revision)], decision, note=note, author="ada")
 
 
-def close_periods(periods: int, on_period: Callable[[int], None]) -> None:
+def close_periods(periods: int, period: Period, on_period: Callable[[int], None]) -> None:
     """Lay down the evidence of each period in turn, and let the product close what is over."""
     rows = list(Evidence.objects.all())
     blocks = {row.pk: list(row.blocks.values_list("number", "sums")) for row in rows}
     deadline = timedelta(seconds=settings.ENVIRONMENT.deadline_s)
-    for period in range(periods):
-        end = start_of(period + 1)
-        for row in rows if period else ():
-            _lay_down(row, blocks[row.pk], period)
+    for number in range(periods):
+        end = period.start(number + 1)
+        for row in rows if number else ():
+            _lay_down(row, blocks[row.pk], number * period.seconds)
         Sweep.objects.update(swept_until=end)
         close_blocks(end + deadline)
-        on_period(period + 1)
+        on_period(number + 1)
     for row in rows:
-        _multiply_evidence(Evidence.objects.get(pk=row.pk), periods)
+        _multiply_evidence(Evidence.objects.get(pk=row.pk), periods, period)
 
 
-def _lay_down(row: Evidence, blocks: list[tuple[int, str]], period: int) -> None:
-    shift = period * PERIOD_S / timing_of(row).block_s
+def _lay_down(row: Evidence, blocks: list[tuple[int, str]], later_s: int) -> None:
+    shift = later_s / timing_of(row).block_s
     if not shift.is_integer():
-        raise ValueError(f"BLOCK_SECONDS must go into {PERIOD_S} s evenly")
+        raise ValueError(f"BLOCK_SECONDS must go into {later_s} s evenly")
     EvidenceBlock.objects.bulk_create(
         EvidenceBlock(evidence=row, number=number + int(shift), sums=sums)
         for number, sums in blocks
     )
 
 
-def _multiply_evidence(row: Evidence, periods: int) -> None:
+def _multiply_evidence(row: Evidence, periods: int, period: Period) -> None:
     once, whole = coverage_of(row), Coverage()
     for _ in range(periods):
         whole.merge(once)
     row.coverage = json.dumps(whole.to_json(), separators=(",", ":"))
     row.late, row.lost, row.bad = periods * row.late, periods * row.lost, periods * row.bad
-    row.newest_at += timedelta(seconds=(periods - 1) * PERIOD_S)
+    row.newest_at += timedelta(seconds=(periods - 1) * period.seconds)
     row.save(update_fields=["coverage", "late", "lost", "bad", "newest_at"])
 
 
