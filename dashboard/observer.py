@@ -7,6 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -44,7 +45,7 @@ BATCH = 1000
 RECORDED_AT_ONCE = 1000
 PREFETCH = 2000
 #: How long a batch waits for more once it has its first message: large ones cost less an order.
-GATHER_S = 0.04
+GATHER_S = 0.025
 WAIT_S = 0.5
 ANNOUNCE_EVERY_S = 0.03
 SWEEP_EVERY_S = 1.0
@@ -69,6 +70,8 @@ class Observer:
     announced: int = 0
     #: Whether more events wait than one batch takes.
     behind: bool = False
+    #: Set while something has changed that was not announced.
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def session(self, broker: Broker) -> None:
         """Observe on a connected broker until shutdown; raises BrokerLost."""
@@ -111,7 +114,7 @@ class Observer:
             some = heard[start : start + RECORDED_AT_ONCE]
             refused += await self._stored(partial(self._record, some))
         if heard:
-            self.changed.update(self.rosters.known)
+            self._note_changed(self.rosters.known)
         await put_aside(broker, refused)
         await deliveries.ack(batch)
         return len(batch) >= MANY
@@ -139,7 +142,7 @@ class Observer:
         marked = await self._stored(lambda: sweep(utc_now(), self.deadline))
         if marked:
             logger.info("%d answers are missing", marked, extra={"action": "sweep"})
-            self.changed.update(self.rosters.known)
+            self._note_changed(self.rosters.known)
         self._note_changed(await self._stored(lambda: close_blocks(utc_now())))
 
     async def _collect_dead_letters(self, deliveries: Deliveries) -> None:
@@ -148,18 +151,25 @@ class Observer:
             if batch:
                 await self._stored(partial(record_dead_letters, batch, utc_now()))
                 await deliveries.ack(batch)
-                self.changed.update(self.rosters.known)
+                self._note_changed(self.rosters.known)
         await deliveries.cancel()
 
     async def _announce(self, broker: Broker) -> None:
-        """Say which launches changed, once a tick: that something changed, never what."""
-        while not await self.shutdown.wait(ANNOUNCE_EVERY_S):
+        """Say at once which launches changed, then rest: that something changed, never what."""
+        while not self.shutdown.requested:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_S):
+                    await self._news.wait()
+            self._news.clear()
             launches, self.changed = self.changed, set()
             self.announced += len(launches)
             await broker.publish([_announcement(launch, self.announced) for launch in launches])
+            await self.shutdown.wait(ANNOUNCE_EVERY_S)
 
     def _note_changed(self, launches: Iterable[UUID]) -> None:
         self.changed.update(launches)
+        if self.changed:
+            self._news.set()
 
     async def _stored(self, work: Callable[[], _Answer]) -> _Answer:
         return await in_database(work, on_attempt=self.health.beat)

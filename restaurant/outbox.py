@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Letters read, published and marked at once.
 BATCH = 200
-#: How long an idle relay waits before it looks again.
-IDLE_S = 0.05
+#: How long a relay waits before it looks again: where it has just found something, and where not.
+BUSY_S, IDLE_S = 0.02, 0.05
 #: After how long letters that the broker did not take are tried again.
 RETRY_S = 1.0
 
@@ -82,13 +82,13 @@ class Outbox:
         control, dark = await self._database(_current_versions)
         await self._stand(broker, [control], dark)
 
-    async def step(self, broker: Broker) -> bool:
-        """Post one batch; says whether there is more to do at once."""
+    async def step(self, broker: Broker) -> float:
+        """Post one batch; gives the seconds after which to look again."""
         if self._after and monotonic() >= self._retry_at:
             self._after = 0
         letters = await self._database(partial(unsent, after=self._after, at_most=BATCH))
         if not letters:
-            return False
+            return IDLE_S
         controls = {letter.control for letter in letters if letter.control is not None}
         await self._stand(broker, controls, {name for one in letters for name in one.sample})
         outcomes = await broker.publish([letter.message() for letter in letters])
@@ -97,7 +97,9 @@ class Outbox:
             await self._database(partial(mark_sent, taken))
         if len(taken) < len(letters):
             self._put_off(letters, outcomes)
-        return bool(taken) and len(letters) == BATCH
+        if not taken:
+            return IDLE_S
+        return 0.0 if len(letters) == BATCH else BUSY_S
 
     async def _stand(self, broker: Broker, controls: Iterable[str], dark: Iterable[str]) -> None:
         """Declare the queues of versions that this session has not declared yet."""

@@ -12,7 +12,7 @@ from kitchen_worker.contract.shutdown import Shutdown, shutdown_on_signals
 from kitchen_worker.contract.topology import ANSWERS_QUEUE, Limits
 from kitchen_worker.contract.wire import Broker
 from restaurant import answers
-from restaurant.outbox import IDLE_S, Outbox
+from restaurant.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ async def session(broker: Broker, *, limits: Limits, shutdown: Shutdown, health:
 
 async def _post(broker: Broker, outbox: Outbox, shutdown: Shutdown) -> None:
     while not shutdown.requested:
-        if not await outbox.step(broker):
-            await shutdown.wait(IDLE_S)
+        if pause_s := await outbox.step(broker):
+            await shutdown.wait(pause_s)
 
 
 async def _take(broker: Broker, shutdown: Shutdown, health: Health) -> None:

@@ -17,7 +17,7 @@ from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFa
 from restaurant import outbox
 from restaurant.launches import end_launch, start_launch
 from restaurant.models import Letter, Order
-from restaurant.outbox import BATCH, Outbox
+from restaurant.outbox import BATCH, BUSY_S, IDLE_S, Outbox
 from restaurant.tests.making import a_launch, run, some_orders
 
 pytestmark = pytest.mark.django_db
@@ -73,14 +73,14 @@ def test_every_letter_reaches_the_control_and_the_sampled_ones_the_dark_versions
         async with opened() as broker:
             box = Outbox(LIMITS)
             await box.prepare(broker)
-            assert await box.step(broker) is False
+            assert await box.step(broker) == BUSY_S
             for version in ("vlatest", "vnext"):
                 got = await taken(broker, kitchen_queue(version), 5)
                 assert [one.message_id for one in got] == [str(order.uuid) for order in orders]
                 headers = {"launch": str(launch.pk), "dark.vnext": "1"}
                 assert all(one.headers == headers for one in got)
             assert await broker.depth(kitchen_queue("vlatest-b")) == 0
-            assert await box.step(broker) is False
+            assert await box.step(broker) == IDLE_S
 
     run(play)
     assert _unsent() == 0
@@ -112,9 +112,9 @@ def test_a_backlog_is_posted_oldest_first_in_bounded_batches() -> None:
     orders = some_orders(BATCH + 3)
     broker = MemoryBroker()
     box = Outbox(LIMITS)
-    assert run(lambda: box.step(broker)) is True
+    assert run(lambda: box.step(broker)) == 0
     assert len(broker.published) == BATCH
-    assert run(lambda: box.step(broker)) is False
+    assert run(lambda: box.step(broker)) == BUSY_S
     posted = [message.message_id for message in broker.published]
     assert posted == [str(order.uuid) for order in orders]
 
@@ -127,7 +127,7 @@ def test_letters_wait_while_the_broker_is_away() -> None:
     broker.lose()
     with pytest.raises(BrokerLost):
         run(lambda: Outbox(LIMITS).step(broker))
-    assert run(lambda: box.step(broker)) is False
+    assert run(lambda: box.step(broker)) == IDLE_S
     assert _unsent() == 3
     broker.restore()
     run(lambda: Outbox(LIMITS).step(broker))
