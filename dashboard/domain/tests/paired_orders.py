@@ -7,7 +7,7 @@ import random
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status, clipped_logs
+from dashboard.domain.verdict.paired_order import TIMED, PairedOrder, Result, Status, clipped_logs
 from dashboard.domain.verdict.tally import Tally
 from dashboard.domain.verdict.timing import Timing
 
@@ -43,7 +43,7 @@ def order(
 
 def log_ratio(control: Result, candidate: Result, deadline_ms: float) -> float | None:
     """Ln of how many times slower the candidate was, clipped; None if either has no time."""
-    if not (control.timed and candidate.timed):
+    if control.status not in TIMED or candidate.status not in TIMED:
         return None
     (log,) = clipped_logs([control.capped_ms(deadline_ms)], [candidate.capped_ms(deadline_ms)])
     return log

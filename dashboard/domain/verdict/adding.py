@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import chain
 from operator import gt, lt
 
 from dashboard.domain.sketch import buckets_of
 from dashboard.domain.verdict.blocks import SCALE, BlockSums
-from dashboard.domain.verdict.paired_order import ANSWERED, PairedOrder, Status, clipped_logs
+from dashboard.domain.verdict.paired_order import ANSWERED, TIMED, PairedOrder, Status, clipped_logs
 from dashboard.domain.verdict.signatures import class_of, signature
 from dashboard.domain.verdict.slow import slower_and_faster, straddle
 
@@ -49,11 +48,12 @@ def _add_times(
     """Add how long the control took, and both where both have a time."""
     controls, candidates, segments, alone = [], [], [], []
     for one in orders:
-        if one.control.timed:
-            ms = one.control.capped_ms(deadline_ms)
-            if one.candidate.timed:
+        control, candidate = one.control, one.candidate
+        if control.status in TIMED:
+            ms = control.capped_ms(deadline_ms)
+            if candidate.status in TIMED:
                 controls.append(ms)
-                candidates.append(one.candidate.capped_ms(deadline_ms))
+                candidates.append(candidate.capped_ms(deadline_ms))
                 segments.append(one.segments)
             else:
                 alone.append(ms)
@@ -67,24 +67,24 @@ def _add_times(
         sums.up, sums.down = straddle(*buckets)
     else:
         sums.slow_pos, sums.slow_neg = slower_and_faster(*buckets, threshold)
-    logs = [round(one * SCALE) for one in clipped_logs(controls, candidates)]
+    logs = list(map(round, [one * SCALE for one in clipped_logs(controls, candidates)]))
     sums.log_ratio = sum(logs)
     _add_segments(sums, segments, logs)
 
 
 def _ns(times_ms: Sequence[float]) -> int:
-    return sum([round(ms * _NS_PER_MS) for ms in times_ms])
+    return sum(map(round, [ms * _NS_PER_MS for ms in times_ms]))
 
 
 def _add_segments(
     sums: BlockSums, segments: Sequence[tuple[str, ...]], logs: Sequence[int]
 ) -> None:
-    totals: defaultdict[str, int] = defaultdict(int)
+    by_name: defaultdict[str, list[int]] = defaultdict(list)
     for names, log in zip(segments, logs, strict=True):
         for name in names:
-            totals[name] += log
-    sums.segment_pairs = dict(Counter(chain.from_iterable(segments)))
-    sums.segment_sums = dict(totals)
+            by_name[name].append(log)
+    sums.segment_pairs = {name: len(some) for name, some in by_name.items()}
+    sums.segment_sums = {name: sum(some) for name, some in by_name.items()}
 
 
 def _add_differences(sums: BlockSums, orders: Sequence[PairedOrder]) -> None:

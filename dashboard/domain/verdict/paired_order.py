@@ -28,10 +28,11 @@ class Status(StrEnum):
 
 #: Short for what is looked at of every order: an enum's member takes a while to find.
 _OK, _TIMEOUT = Status.OK, Status.TIMEOUT
+_ENDLESS = math.inf
 #: The order was ended, well or badly.
 ANSWERED = (_OK, Status.FAILED)
 #: There is a time: an answer's own, or, for a timeout, the whole deadline.
-_TIMED = (_OK, _TIMEOUT)
+TIMED = (_OK, _TIMEOUT)
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
@@ -39,11 +40,6 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     status: Status
     ms: float | None = None
-
-    @property
-    def timed(self) -> bool:
-        """Whether it has a time."""
-        return self.status in _TIMED
 
     @property
     def answered(self) -> bool:
@@ -87,7 +83,7 @@ class PairedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         for one in (self.control, self.candidate, self.baseline):
             if one is not None and one.status is _OK:
                 ms = one.ms
-                if ms is None or not 0 <= ms < math.inf:
+                if ms is None or not 0 <= ms < _ENDLESS:
                     return False
         return math.isfinite(self.placed_at)
 
