@@ -10,7 +10,7 @@ the candidate in bucket b > a is slower over every threshold from a to b - 1, wh
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 #: The share of the control's orders that are not slow.
@@ -38,10 +38,10 @@ def slower_and_faster(
     controls: Sequence[int], candidates: Sequence[int], threshold: int
 ) -> tuple[int, int]:
     """On how many of some orders the candidate alone was slow, and the control alone."""
-    slow = Counter(
-        [(a > threshold, b > threshold) for a, b in zip(controls, candidates, strict=True)]
-    )
-    return slow[False, True], slow[True, False]
+    pairs = list(zip(controls, candidates, strict=True))
+    slower = len([a for a, b in pairs if a <= threshold < b])
+    faster = len([a for a, b in pairs if b <= threshold < a])
+    return slower, faster
 
 
 def straddling(edges: Mapping[str, int], threshold: int) -> int:
