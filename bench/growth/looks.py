@@ -38,7 +38,7 @@ PAGES = {
     "admin lists: observations of a version": (
         "/admin/dashboard/observation/?launch={launch}&version=vnext"
     ),
-    "admin lists: observations of an hour": "/admin/dashboard/observation/?placed=2026-01-05T10",
+    "admin lists: observations of a day": "/admin/dashboard/observation/?placed=2026-01-05",
     "admin lists: pairs": "/admin/dashboard/comparison/",
     "admin lists: pairs of an outcome": (
         "/admin/dashboard/comparison/?launch={launch}&version=vnext&outcome=differ"
