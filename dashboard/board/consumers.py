@@ -83,8 +83,9 @@ class BoardConsumer(AsyncWebsocketConsumer):
             await self.hub.look(self, _view(wish, self.view))
 
     async def send_text(self, text: str) -> None:
-        """See Socket.send_text."""
-        await self.send(text_data=text)
+        """See Socket.send_text; straight to the server, past Channels' own layers."""
+        message: Any = {"type": "websocket.send", "text": text}
+        await self.base_send(message)
 
     async def close_slow(self) -> None:
         """See Socket.close_slow."""

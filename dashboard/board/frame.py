@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
@@ -24,9 +25,20 @@ from kitchen_worker.contract.topology import OBSERVER_QUEUE
 from restaurant.models import Launch, Letter
 
 _UNSENT_SHOWN = 1000
-#: What is worked out, rather than read: it may be a moment older than the rest of a frame.
-_WORKED_OUT = ("discrepancies", "kinds", "newest", "open", "verdict")
-_DEAD = ("dead_letters", "dead_reasons")
+
+
+class Counted(NamedTuple):
+    """What of a frame is read for every frame, and what it was read from."""
+
+    part: Json
+    tallies: Sequence[Tally]
+    beside: Tally | None
+    now: datetime
+    knows_queues: bool
+
+    def joined(self, worked_out: Json) -> Json:
+        """The whole frame, with what was worked out now or a moment ago."""
+        return {**self.part, **worked_out, "feed": self.part["feed"] | worked_out["feed"]}
 
 
 def newest_launch() -> Launch | None:
@@ -47,16 +59,25 @@ def build_frame(
     version: str = "",
     with_series: bool,
     backlogs: Mapping[str, int] | None = None,
-    since: Json | None = None,
 ) -> Json:
-    """One whole state of the board.
+    """One whole state of the board; see `count`."""
+    counted = count(launch, lens, version=version, backlogs=backlogs)
+    return counted.joined(work_out(launch, counted, with_series=with_series))
+
+
+def count(
+    launch: Launch,
+    lens: Lens,
+    *,
+    version: str = "",
+    backlogs: Mapping[str, int] | None = None,
+) -> Counted:
+    """The orders, the versions and the rows.
 
     ``version``: the dark version beside the control, through whose pairs the lens looks; another
     name means the first candidate. ``backlogs``: messages waiting, by queue; None if nobody knows.
-    ``since``: the frame of a moment ago with the same versions of the launch side by side, from
-    which is taken over what takes long to work out; the charts are left out then.
     """
-    is_known, backlogs = backlogs is not None, backlogs or {}
+    knows_queues, backlogs = backlogs is not None, backlogs or {}
     now = timezone.now()
     roster = read_roster(launch)
     tallies = read_tallies(roster)
@@ -64,16 +85,17 @@ def build_frame(
     unsent = Letter.objects.filter(sent_at=None)[: _UNSENT_SHOWN + 1].count()
     waits = waits_of(launch.id, tallies[0].ended_until, now)
     waiting = max(versions[0]["waiting"] + unsent, waits["behind"])
+    feed = feed_of(versions, now, waiting=waiting, backlog=backlogs.get(OBSERVER_QUEUE))
     rate = read_rate(launch, roster, now)
     beside = _beside(tallies, version)
     seen = _seen(launch, lens, (tallies[0], beside), is_fast=rate > FAST)
-    frame: Json = {
+    part: Json = {
         "type": "board",
         "launch": str(launch.id),
         "lens": lens.value,
         "version": beside.version if beside is not None else "",
         "at": now.timestamp(),
-        "feed": feed_of(versions, now, waiting=waiting, backlog=backlogs.get(OBSERVER_QUEUE)),
+        "feed": {**feed, "unsent": unsent, **waits},
         "orders": versions[0]["orders"],
         "rate": rate,
         "waiting": waiting,
@@ -83,18 +105,27 @@ def build_frame(
         "matrix": dict(beside.matrix) if beside is not None else {},
         "against": against(launch.id, beside.version) if beside is not None else 0,
     }
-    frame["feed"] |= {"unsent": unsent, **waits}
-    if since is not None:
-        frame["feed"] |= {part: since["feed"][part] for part in _DEAD}
-        return frame | {part: since[part] for part in _WORKED_OUT}
-    frame["feed"] |= dead_letters()
-    frame |= findings(launch.id, beside)
-    weighed = weigh_beside(launch.id, tallies, beside, frame, knows_queues=is_known)
-    frame["verdict"] = verdict_part(weighed)
+    return Counted(part, tallies, beside, now, knows_queues)
+
+
+def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
+    """What takes longer than counting: the differences, the dead letters, the verdict, the charts.
+
+    It may be a moment older than the rest of a frame.
+    """
+    tallies, beside = counted.tallies, counted.beside
+    weighed = weigh_beside(
+        launch.id, tallies, beside, counted.part, knows_queues=counted.knows_queues
+    )
+    worked_out: Json = {
+        **findings(launch.id, beside),
+        "feed": dead_letters(),
+        "verdict": verdict_part(weighed),
+    }
     if with_series:
         verdict = verdict_series(weighed, tallies[0], beside)
-        frame["series"] = build_series(launch, now) | {"verdict": verdict}
-    return frame
+        worked_out["series"] = build_series(launch, counted.now) | {"verdict": verdict}
+    return worked_out
 
 
 def _names(control: Tally, beside: Tally | None) -> list[str]:

@@ -1,7 +1,8 @@
 """The hub of one web process: builds the board once a tick for all its sockets.
 
 A socket gets the newest frame when it has acknowledged what it was sent (`dashboard.board.seats`):
-one that never reads costs one frame. The hub runs while there is a socket; the first one starts it.
+one that never reads costs one frame. No frame of a rush waits for what takes long to work out. The
+hub runs while there is a socket; the first one starts it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
@@ -24,7 +25,7 @@ from django.db import close_old_connections, connections
 from dashboard.board.depths import read_depths
 from dashboard.board.frame import newest_launch
 from dashboard.board.seats import Seat
-from dashboard.board.views import Frame, View, build
+from dashboard.board.views import Frame, View, build, look_anew
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.shutdown import Shutdown
@@ -157,12 +158,20 @@ class Hub:
         for stale in self.frames.keys() - views:
             del self.frames[stale]
         for view in views:
-            if self._is_due(view, changed):
-                frame = await self._in_database(partial(self._build, view))
-                self.frames[view] = self.frames[frame.view] = frame
-        for socket in self.seats:
-            if socket.view in self.frames:
-                socket.view = self.frames[socket.view].view
+            is_hurried = bool(changed) if view.launch is None else view.launch in changed
+            if is_hurried or self._is_due(view):
+                await self._show(partial(self._build, view, is_hurried=is_hurried), view)
+        await self._hand_out()
+        for view in views:
+            frame = self.frames.get(view)
+            if frame is not None and frame.worked_out is not None and frame.worked_out.is_old:
+                await self._show(partial(self._look_anew, frame), view)
+
+    async def _show(self, made: Callable[[], Frame], view: View) -> None:
+        frame = await self._in_database(made)
+        self.frames[view] = self.frames[frame.view] = frame
+
+    async def _hand_out(self) -> None:
         for socket, seat in list(self.seats.items()):
             try:
                 await self._offer(socket, seat)
@@ -170,19 +179,30 @@ class Hub:
                 logger.exception("a socket took no frame", extra={"action": "socket_failed"})
                 self.leave(socket)
 
-    def _is_due(self, view: View, changed: set[UUID]) -> bool:
+    def _is_due(self, view: View) -> bool:
         frame = self.frames.get(view)
-        if frame is None or time.monotonic() - frame.built_at >= HEARTBEAT_S:
-            return True
-        return bool(changed) if view.launch is None else view.launch in changed
+        return frame is None or time.monotonic() - frame.built_at >= HEARTBEAT_S
 
-    def _build(self, view: View) -> Frame:
-        close_old_connections()
+    def _build(self, view: View, *, is_hurried: bool) -> Frame:
+        """The view's next frame; what takes long is not waited for in a hurry."""
         self.number += 1
+        before = self.frames.get(view)
+        known = before.worked_out if before is not None else None
+        if known is not None and known.is_old and not is_hurried:
+            known = None
+        with self._timed():
+            return build(view, known, number=self.number, backlogs=self.backlogs)
+
+    def _look_anew(self, frame: Frame) -> Frame:
+        with self._timed():
+            return look_anew(frame)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        close_old_connections()
         began = time.thread_time()
-        frame = build(view, self.frames.get(view), number=self.number, backlogs=self.backlogs)
+        yield
         self._spent_s += time.thread_time() - began
-        return frame
 
     async def _offer(self, socket: Socket, seat: Seat) -> None:
         """Send the newest frame, if the socket has not got it and is ready for it."""
@@ -191,13 +211,21 @@ class Hub:
             await socket.close_slow()
             self.leave(socket)
             return
-        frame = self.frames.get(socket.view)
+        frame = self._newest(socket)
         if frame is None or frame.number <= seat.newest_sent or not seat.has_room:
             return
         seat.send(frame.number, now)
-        fresh_series = frame.worked_out_at > seat.series_at
-        seat.series_at = frame.worked_out_at
+        fresh_series = frame.series_at > seat.series_at
+        seat.series_at = frame.series_at
         await socket.send_text(frame.with_series if fresh_series else frame.plain)
+
+    def _newest(self, socket: Socket) -> Frame | None:
+        """The newest frame of what a socket looks at, or of what it is shown instead."""
+        frame = self.frames.get(socket.view)
+        if frame is None or frame.view == socket.view:
+            return frame
+        socket.view = frame.view
+        return self.frames.get(frame.view, frame)
 
     async def _listen(self) -> None:
         """Hear announcements, and read how much waits in the queues."""

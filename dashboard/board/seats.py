@@ -1,7 +1,8 @@
 """Where a socket stands: which frames are under way to it, and how many may be.
 
-One that acknowledges promptly is sent a few frames ahead, and asked to acknowledge only each third:
-half the work of a board that keeps up. To one that does not, one frame at a time is under way.
+One that acknowledges promptly is sent a few frames ahead, and asked to acknowledge only each fifth:
+to hear a board costs more than to send to it. To one that does not, one frame at a time is under
+way.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass, field
 #: An acknowledgement within this time is prompt.
 PROMPT_S = 0.5
 #: Frames under way at most to a socket that keeps up, and how often it acknowledges.
-AHEAD = 5
-AHEAD_EVERY = 3
+AHEAD = 10
+AHEAD_EVERY = 5
 
 
 @dataclass

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from dashboard.board.frame import build_frame, find_launch, newest_launch
+from dashboard.board.frame import Counted, count, find_launch, newest_launch, work_out
 from dashboard.board.frames import Json
 from dashboard.board.lenses import Lens
 from restaurant.models import Launch
@@ -28,6 +28,21 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkedOut:
+    """What of a view takes long: its launch, the differences, the verdict; the charts as text."""
+
+    at: float
+    launch: Launch
+    part: Json
+    series: str
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is time to look anew."""
+        return time.monotonic() - self.at >= WORKED_OUT_EVERY_S
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One built state of a view, as text with and without the charts.
 
@@ -40,47 +55,52 @@ class Frame:
     built_at: float
     plain: str
     with_series: str
-    #: When what takes long to work out was worked out, the charts among it.
-    worked_out_at: float
-    launch: Launch | None = None
-    state: Json = field(default_factory=dict)
-    series: str = ""
+    #: When the charts were worked out.
+    series_at: float
+    #: None without a launch.
+    counted: Counted | None = None
+    #: What took long, for the frames that come.
+    worked_out: WorkedOut | None = None
 
 
 def build(
-    view: View, before: Frame | None, *, number: int, backlogs: Mapping[str, int] | None
+    view: View, before: WorkedOut | None, *, number: int, backlogs: Mapping[str, int] | None
 ) -> Frame:
-    """The state of a view now. What takes long to work out is taken over from the frame before it,
-    for a second."""
-    now = time.monotonic()
-    if before is not None and now - before.worked_out_at >= WORKED_OUT_EVERY_S:
-        before = None
+    """The state of a view now, with what takes long from before, if it is given."""
+    built_at = time.monotonic()
     launch = before.launch if before is not None else _launch_of(view)
     if launch is None:
         text = json.dumps({"n": number, "type": "none"})
-        return Frame(view, number, now, text, text, now)
-    since = before.state if before is not None else None
-    state = build_frame(
-        launch,
-        view.lens,
-        version=view.version,
-        with_series=since is None,
-        backlogs=backlogs,
-        since=since,
-    )
-    series = before.series if before is not None else _json(state.pop("series"))
-    plain = _json({"n": number, **state})
+        return Frame(view, number, built_at, text, text, built_at)
+    counted = count(launch, view.lens, version=view.version, backlogs=backlogs)
+    worked_out = before if before is not None else _work_out(launch, counted, built_at)
+    plain = _json({"n": number, **counted.joined(worked_out.part)})
     return Frame(
-        view=replace(view, version=state["version"]),
+        view=replace(view, version=counted.part["version"]),
         number=number,
-        built_at=now,
+        built_at=built_at,
         plain=plain,
-        with_series=f'{plain[:-1]},"series":{series}}}',
-        worked_out_at=before.worked_out_at if before is not None else now,
-        launch=launch,
-        state=state,
-        series=series,
+        with_series=f'{plain[:-1]},"series":{worked_out.series}}}',
+        series_at=worked_out.at,
+        counted=counted,
+        worked_out=worked_out,
     )
+
+
+def look_anew(frame: Frame) -> Frame:
+    """The same frame, with what takes long worked out anew for those that come.
+
+    Without it where the view is of another launch by now.
+    """
+    launch, counted = _launch_of(frame.view), frame.counted
+    if launch is None or counted is None or str(launch.id) != counted.part["launch"]:
+        return replace(frame, worked_out=None)
+    return replace(frame, worked_out=_work_out(launch, counted, time.monotonic()))
+
+
+def _work_out(launch: Launch, counted: Counted, at: float) -> WorkedOut:
+    part = work_out(launch, counted, with_series=True)
+    return WorkedOut(at, launch, part, _json(part.pop("series")))
 
 
 def _launch_of(view: View) -> Launch | None:
@@ -88,5 +108,5 @@ def _launch_of(view: View) -> Launch | None:
 
 
 def _json(state: Json) -> str:
-    """As ASCII: a text that goes to hundreds of sockets is encoded anew for each of them."""
+    """As ASCII: every text that is sent has to be encoded, and this one is so at once."""
     return json.dumps(state, separators=(",", ":"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from channels.security.websocket import AllowedHostsOriginValidator
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import AnonymousUser, User
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from dashboard.board import frame as board
@@ -22,7 +23,7 @@ from dashboard.board.consumers import DENIED, FULL, NOT_UNDERSTOOD, BoardConsume
 from dashboard.board.lenses import Lens
 from dashboard.board.live import Hub
 from dashboard.board.views import View
-from dashboard.models import Tally
+from dashboard.models import DeadLetterTally, Tally
 from dashboard.tests.factories import a_launch, an_order
 from restaurant.models import Launch
 
@@ -131,6 +132,19 @@ async def test_sockets_that_wish_for_versions_that_are_not_there_share_a_frame(
         assert len(set(again)) == 1
 
 
+async def test_a_wish_that_others_had_and_left_gets_a_frame_as_theirs_did(launch: Launch) -> None:
+    nonsense = View(launch.id, Lens.ALL, "nonsense")
+    other, first, late = FakeSocket(NEWEST), FakeSocket(nonsense), FakeSocket(nonsense)
+    async with watched(other, first) as hub:
+        await first.gets(1)
+        hub.leave(first)
+        hub.join(late)
+        assert (await late.gets(1))["version"] == "vnext"
+        await hub.acknowledged(late, late.frames[0]["n"])
+        await late.gets(2)
+        hub.leave(late)
+
+
 async def test_charts_come_once_with_each_look_also_to_who_was_away_for_the_first_frame(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,19 +173,69 @@ async def test_a_change_is_told_before_the_heartbeat(
         assert (await socket.gets(2))["type"] == "board"
 
 
-def test_orders_are_counted_anew_in_every_frame_and_differences_worked_out_for_a_second(
-    launch: Launch, monkeypatch: pytest.MonkeyPatch
+def test_orders_are_counted_anew_in_every_frame_and_differences_are_taken_over(
+    launch: Launch,
 ) -> None:
     first = views.build(NEWEST, None, number=1, backlogs=None)
     an_order(launch)
     Tally.objects.create(launch=launch.id, version="vlatest", role="control", orders=1)
-    second = views.build(NEWEST, first, number=2, backlogs=None)
-    assert (first.state["orders"], second.state["orders"]) == (0, 1)
-    assert len(second.state["rows"]) == 1
-    assert second.state["discrepancies"] is first.state["discrepancies"]
+    second = views.build(NEWEST, first.worked_out, number=2, backlogs=None)
+    assert (said(first)["orders"], said(second)["orders"]) == (0, 1)
+    assert len(said(second)["rows"]) == 1
+    assert said(second)["discrepancies"] == said(first)["discrepancies"]
+    assert second.worked_out is first.worked_out
+
+
+def said(frame: views.Frame) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads(frame.plain)
+    return state
+
+
+def test_what_takes_long_is_looked_at_anew_for_the_frames_that_come(launch: Launch) -> None:
+    first = views.build(NEWEST, None, number=1, backlogs=None)
+    DeadLetterTally.objects.create(queue="kitchen.events.dead", count=3)
+    again = views.look_anew(first)
+    assert (again.number, again.plain, again.series_at) == (1, first.plain, first.series_at)
+    second = views.build(NEWEST, again.worked_out, number=2, backlogs=None)
+    assert said(second)["feed"]["dead_letters"] == 3
+    assert second.series_at > first.series_at
+
+
+def test_what_takes_long_is_not_taken_over_into_another_launch(launch: Launch) -> None:
+    first = views.build(NEWEST, None, number=1, backlogs=None)
+    Launch.objects.update(ended_at=timezone.now())
+    other = a_launch(name="the next one")
+    again = views.look_anew(first)
+    assert again.worked_out is None
+    second = views.build(NEWEST, again.worked_out, number=2, backlogs=None)
+    assert said(second)["launch"] == str(other.id)
+
+
+async def test_in_a_rush_no_frame_waits_for_what_takes_long(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(views, "WORKED_OUT_EVERY_S", 0.0)
-    third = views.build(NEWEST, second, number=3, backlogs=None)
-    assert third.state["discrepancies"] is not first.state["discrepancies"]
+    monkeypatch.setattr(live, "HEARTBEAT_S", 3600.0)
+    done: list[str] = []
+
+    def noted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **options: Any) -> Any:
+            done.append(name)
+            return work(*args, **options)
+
+        return run
+
+    monkeypatch.setattr(views, "count", noted("count", board.count))
+    monkeypatch.setattr(views, "work_out", noted("work out", board.work_out))
+    socket = FakeSocket(NEWEST)
+    async with watched(socket) as hub:
+        await hub.acknowledged(socket, (await socket.gets(1))["n"])
+        async with asyncio.timeout(10):
+            while done != ["count", "work out", "work out"]:
+                await asyncio.sleep(0.01)
+        hub.heard(launch.id)
+        await socket.gets(2)
+        assert done[3] == "count"
 
 
 async def test_another_lens_is_another_view(launch: Launch) -> None:
@@ -209,14 +273,14 @@ async def test_a_socket_that_never_reads_is_closed(
 async def test_the_hub_survives_a_frame_that_cannot_be_built(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, failures = board.build_frame, iter([True, True])
+    real, failures = board.count, iter([True, True])
 
     def fails_twice(*args: Any, **options: Any) -> Any:
         if next(failures, False):
             raise RuntimeError("cannot be built")
         return real(*args, **options)
 
-    monkeypatch.setattr(views, "build_frame", fails_twice)
+    monkeypatch.setattr(views, "count", fails_twice)
     socket = FakeSocket(NEWEST)
     async with watched(socket):
         assert (await socket.gets(1))["type"] == "board"
