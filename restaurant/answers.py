@@ -32,7 +32,8 @@ WAIT_S = 0.5
 #: Orders of one statement.
 _CHUNK = 500
 
-_SAVE = """
+_BEGIN = "UPDATE restaurant_order SET state = 'in_kitchen' WHERE uuid = %s AND state = 'placed'"
+_END = """
     UPDATE restaurant_order SET state = %s, answer = %s, answered_at = %s
     WHERE uuid = %s AND state IN ('placed', 'in_kitchen')
 """
@@ -77,8 +78,7 @@ def record(events: Iterable[Event]) -> int:
             ends.setdefault(event.order_id, event)
     with transaction.atomic():
         changed = _end(ends)
-        started = sorted(received - ends.keys())
-        return changed + sum(_begin(chunk) for chunk in _chunks(started))
+        return changed + _begin(sorted(received - ends.keys()))
 
 
 def _record_batch(heard: Sequence[Heard]) -> list[Refused]:
@@ -96,29 +96,36 @@ def _record_batch(heard: Sequence[Heard]) -> list[Refused]:
 
 
 def _begin(orders: Sequence[str]) -> int:
-    placed = Order.objects.filter(uuid__in=orders, state=OrderState.PLACED)
-    return placed.update(state=OrderState.IN_KITCHEN)
+    return _run_for_each(_BEGIN, [(_stored(order),) for order in orders])
 
 
 def _end(ends: Mapping[str, Event]) -> int:
-    """Save many answers with one statement run many times: bulk_update takes five times as long.
-
-    In one order, so that two relays never wait for each other in a circle.
-    """
-    if not ends:
-        return 0
+    """Save many answers; in one order, so that two relays never wait for each other in a circle."""
     now = connection.ops.adapt_datetimefield_value(utc_now())
-    native = connection.features.has_native_uuid_field
-    rows = [
-        (*_answer(ends[order]), now, order if native else order.replace("-", ""))
-        for order in sorted(ends)
-    ]
-    with connection.cursor() as cursor:
-        cursor.executemany(_SAVE, rows)
-        changed: int = cursor.rowcount
+    changed = _run_for_each(
+        _END, [(*_answer(ends[order]), now, _stored(order)) for order in sorted(ends)]
+    )
     if changed < len(ends):
         _say_unknown(ends)
     return changed
+
+
+def _run_for_each(statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Run one statement many times, prepared once; how many rows changed.
+
+    Django's own bulk methods take five times as long.
+    """
+    if not rows:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, rows)
+        changed: int = cursor.rowcount
+    return changed
+
+
+def _stored(order: str) -> str:
+    """An order's id as the database takes it: PostgreSQL as it is, SQLite its digits."""
+    return order if connection.features.has_native_uuid_field else order.replace("-", "")
 
 
 def _answer(event: Event) -> tuple[str, str]:

@@ -160,5 +160,7 @@ def _current_versions() -> tuple[str, list[str]]:
 
 
 def _id(stored: UUID | str) -> str:
-    """An id as messages carry it, of what the database keeps: PostgreSQL an id, SQLite text."""
-    return str(stored if isinstance(stored, UUID) else UUID(stored))
+    """An id as messages carry it: PostgreSQL keeps it as it is, SQLite its digits."""
+    if isinstance(stored, UUID):
+        return str(stored)
+    return "-".join((stored[:8], stored[8:12], stored[12:16], stored[16:20], stored[20:]))

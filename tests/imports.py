@@ -38,11 +38,13 @@ FOREIGN = {
     "kitchen_worker": _WEB,
     "dashboard.domain": _WEB + _BROKER,
 }
-#: The only files that know the broker's library: the way to the broker with its halves, what the
-#: library raises, and a cure of its codec.
+#: The only files that know the broker's library: the way to the broker with its halves and their
+#: line, the frames on it, what the library raises, and a cure of its codec.
 BROKER_FILES = (
     "kitchen_worker.contract.broker",
     "kitchen_worker.contract.consuming",
+    "kitchen_worker.contract.frames",
+    "kitchen_worker.contract.line",
     "kitchen_worker.contract.losses",
     "kitchen_worker.contract.publishing",
     "kitchen_worker.contract.wild_properties",

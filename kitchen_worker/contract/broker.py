@@ -14,21 +14,19 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.channel import Channel
+from aio_pika.abc import AbstractChannel
+from yarl import URL
 
 from kitchen_worker.contract.consuming import RabbitDeliveries
+from kitchen_worker.contract.line import Line, LineOpener
 from kitchen_worker.contract.losses import LOST, loss_as_broker_lost
 from kitchen_worker.contract.publishing import Publisher
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.topology import Exchange, Queue, Topology
-from kitchen_worker.contract.wild_properties import survive_wild_properties
 from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
-
-survive_wild_properties()
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ STEADY_S = 5.0
 class RabbitBroker:
     """One session with RabbitMQ; ends as a whole, with BrokerLost."""
 
-    def __init__(self, publishing: AbstractConnection, consuming: AbstractConnection) -> None:
+    def __init__(self, publishing: _Connection, consuming: _Connection) -> None:
         self._publishing = publishing
         self._consuming = consuming
         self._publisher: Publisher | None = None
@@ -79,9 +77,10 @@ class RabbitBroker:
         """See Broker.publish."""
         if self._publisher is None:
             with loss_as_broker_lost():
-                channel = await self._publishing.channel(on_return_raises=True)
+                channel = await self._publishing.channel()
                 channel.close_callbacks.add(self._on_closed)
-                self._publisher = Publisher(await _underlay(channel))
+                underlay = await channel.get_underlay_channel()
+                self._publisher = Publisher(underlay, self._publishing.line, self.lost)
                 self._channels.append(channel)
         return await self._publisher.publish(messages)
 
@@ -91,7 +90,8 @@ class RabbitBroker:
             channel = await self._consuming.channel(publisher_confirms=False)
             channel.close_callbacks.add(self._on_closed)
             self._channels.append(channel)
-            deliveries = RabbitDeliveries(await _underlay(channel), queue, self.lost)
+            underlay = await channel.get_underlay_channel()
+            deliveries = RabbitDeliveries(underlay, self._consuming.line, queue, self.lost)
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 await deliveries.start(prefetch)
             return deliveries
@@ -174,9 +174,21 @@ async def _run(
         await asyncio.gather(running, stopping, return_exceptions=True)
 
 
-class _OwnedConnection(aio_pika.Connection):
-    """A connection that its owner closes; the library's own way would start that in ``__del__``,
-    and complain of it when the connection was never opened."""
+class _Connection(aio_pika.Connection):
+    """A connection on a line of ours, that its owner closes.
+
+    The library's own way would begin to close it in ``__del__``, and complain of it when the
+    connection was never opened.
+    """
+
+    def __init__(self, url: URL, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._opener = self.kwargs["transport_factory"] = LineOpener()
+
+    @property
+    def line(self) -> Line:
+        """The line, once it is open."""
+        return self._opener.line
 
     def __del__(self) -> None:
         """Do nothing."""
@@ -189,14 +201,14 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 @asynccontextmanager
-async def _connection(url: str, name: str) -> AsyncIterator[AbstractConnection]:
+async def _connection(url: str, name: str) -> AsyncIterator[_Connection]:
     with loss_as_broker_lost():
         connection = await aio_pika.connect(
             url,
             timeout=CONNECT_TIMEOUT_S,
             heartbeat=HEARTBEAT_S,
             client_properties={"connection_name": name},
-            connection_class=_OwnedConnection,
+            connection_class=_Connection,
         )
     try:
         yield connection
@@ -206,11 +218,6 @@ async def _connection(url: str, name: str) -> AsyncIterator[AbstractConnection]:
                 await connection.close()
         except LOST:
             logger.debug("the connection was gone before it could be closed")
-
-
-async def _underlay(channel: AbstractChannel) -> Channel:
-    """The lower half of a channel: it makes no objects of its own a message."""
-    return cast(Channel, await channel.get_underlay_channel())
 
 
 async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""The deliveries of one queue, as the library's lower half hands them over."""
+"""The deliveries of one queue, taken from the line as they come."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from typing import Any
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
+from kitchen_worker.contract.frames import (
+    DELIVER,
+    METHOD,
+    Delivered,
+    Parcel,
+    read_deliver,
+    write_ack,
+)
+from kitchen_worker.contract.line import Line
 from kitchen_worker.contract.losses import loss_as_broker_lost
 from kitchen_worker.contract.wire import BrokerLost, Delivery
 
@@ -18,8 +27,11 @@ _CANCEL_TIMEOUT_S = 20.0
 class RabbitDeliveries:
     """The deliveries of one queue on a channel of their own."""
 
-    def __init__(self, channel: AbstractChannel, queue: str, lost: asyncio.Future[str]) -> None:
+    def __init__(
+        self, channel: AbstractChannel, line: Line, queue: str, lost: asyncio.Future[str]
+    ) -> None:
         self._channel = channel
+        self._line = line
         self._queue = queue
         self._lost = lost
         self._waiting: deque[Delivery] = deque()
@@ -28,12 +40,16 @@ class RabbitDeliveries:
         #: Tags that were delivered and not acknowledged, lowest first.
         self._unacked: deque[int] = deque()
         self._consumer_tag: str | None = None
+        #: The delivery of which not all has come.
+        self._arriving: tuple[Delivered, Parcel] | None = None
 
     async def start(self, prefetch: int) -> None:
         """Begin to take deliveries, at most ``prefetch`` of them unacknowledged."""
         await self._channel.basic_qos(prefetch_count=prefetch)
         self._channel.on_consumer_cancel_callbacks.add(self._on_cancelled_by_broker)
-        consuming = await self._channel.basic_consume(self._queue, self._on_message)
+        self._line.listen(self._channel.number, self._on_frame)
+        self._lost.add_done_callback(self._wake)
+        consuming = await self._channel.basic_consume(self._queue, _not_on_the_line)
         self._consumer_tag = consuming.consumer_tag
 
     async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
@@ -57,12 +73,14 @@ class RabbitDeliveries:
         up_to = 0
         while self._unacked and self._unacked[0] in done:
             up_to = self._unacked.popleft()
+        number = self._channel.number
+        acks = [write_ack(up_to, several=True, channel=number)] if up_to else []
+        for tag in sorted(tag for tag in done if tag > up_to):
+            self._unacked.remove(tag)
+            acks.append(write_ack(tag, several=False, channel=number))
+        self._check()
         with loss_as_broker_lost():
-            if up_to:
-                await self._channel.basic_ack(up_to, multiple=True, wait=False)
-            for tag in sorted(tag for tag in done if tag > up_to):
-                self._unacked.remove(tag)
-                await self._channel.basic_ack(tag, wait=False)
+            self._line.write(b"".join(acks))
 
     async def cancel(self) -> None:
         """See Deliveries.cancel."""
@@ -73,35 +91,60 @@ class RabbitDeliveries:
 
     async def _next(self, wait_s: float) -> bool:
         """Wait for a delivery; raises BrokerLost when none can come."""
-        self._arrived = asyncio.get_running_loop().create_future()
-        either: set[asyncio.Future[Any]] = {self._arrived, self._lost}
+        self._check()
+        loop = asyncio.get_running_loop()
+        self._arrived = loop.create_future()
+        timer = loop.call_later(wait_s, self._wake)
         try:
-            await asyncio.wait(either, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+            await self._arrived
         finally:
+            timer.cancel()
             self._arrived = None
-        if self._waiting:
-            return True
+        if not self._waiting:
+            self._check()
+        return bool(self._waiting)
+
+    def _check(self) -> None:
         if self._lost.done():
             raise BrokerLost(self._lost.result())
-        return False
 
-    async def _on_message(self, message: DeliveredMessage) -> None:
-        properties, tag = message.header.properties, message.delivery_tag or 0
-        self._unacked.append(tag)
-        self._waiting.append(
-            Delivery(
-                tag=tag,
-                queue=self._queue,
-                body=message.body,
-                routing_key=message.routing_key or "",
-                message_id=properties.message_id,
-                headers=properties.headers or {},
-                redelivered=bool(message.redelivered),
-            )
-        )
+    def _wake(self, *_: Any) -> None:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
+
+    def _on_frame(self, kind: int, payload: bytes) -> bool:
+        """Take the frames of deliveries, and no others."""
+        if kind == METHOD:
+            if not payload.startswith(DELIVER):
+                return False
+            self._arriving = read_deliver(payload), Parcel()
+        elif self._arriving is None:
+            return False
+        elif self._arriving[1].add(kind, payload):
+            self._arrive(*self._arriving)
+            self._arriving = None
+        return True
+
+    def _arrive(self, delivered: Delivered, parcel: Parcel) -> None:
+        self._unacked.append(delivered.tag)
+        self._waiting.append(
+            Delivery(
+                tag=delivered.tag,
+                queue=self._queue,
+                body=parcel.body,
+                routing_key=delivered.routing_key,
+                message_id=parcel.content.message_id,
+                headers=parcel.content.headers,
+                redelivered=delivered.redelivered,
+            )
+        )
+        self._wake()
 
     def _on_cancelled_by_broker(self, _frame: Any) -> None:
         if not self._lost.done():
             self._lost.set_result(f"the queue {self._queue} went away")
+
+
+async def _not_on_the_line(message: DeliveredMessage) -> None:
+    """What the library would call with a delivery, of which it hears nothing."""
+    raise RuntimeError(f"a delivery passed the line: {message}")

@@ -68,6 +68,10 @@ class EventKind(StrEnum):
     FAILED = "failed"
 
 
+#: Every event is held against them, and a name of an enum is dear to look up.
+_RECEIVED, _HANDLED, _FAILED = EventKind
+
+
 class MessageError(ValueError):
     """A message that must not go on; holds the raw bytes and the reason."""
 
@@ -148,14 +152,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return as_uuid(self.order_id)
 
     def __post_init__(self) -> None:
-        for at in (self.placed_at, self.received_at, self.finished_at):
-            _check_instant(at)
-        ended = self.kind is not EventKind.RECEIVED
-        if ended and (self.finished_at is None or self.handling_ms is None):
-            raise ValueError(f"a {self.kind} event needs finished_at and handling_ms")
-        if (self.result is not None) != (self.kind is EventKind.HANDLED):
+        kind, finished_at = self.kind, self.finished_at
+        _check_instant(self.received_at)
+        if self.placed_at is not None:
+            _check_instant(self.placed_at)
+        if finished_at is not None:
+            _check_instant(finished_at)
+        if kind is not _RECEIVED and (finished_at is None or self.handling_ms is None):
+            raise ValueError(f"a {kind} event needs finished_at and handling_ms")
+        if (self.result is not None) != (kind is _HANDLED):
             raise ValueError("result goes with handled, and with nothing else")
-        if (self.error is not None) != (self.kind is EventKind.FAILED):
+        if (self.error is not None) != (kind is _FAILED):
             raise ValueError("error goes with failed, and with nothing else")
 
 
@@ -248,8 +255,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _check_instant(at: datetime | None) -> None:
-    if at is not None and not EARLIEST <= at <= LATEST:
+def _check_instant(at: datetime) -> None:
+    if not EARLIEST <= at <= LATEST:
         raise ValueError(f"a time from {EARLIEST.year} to {LATEST.year} is wanted, not {at}")
 
 

@@ -1,26 +1,25 @@
-"""Publishes a window of messages with one write, and waits for the broker's confirm of each.
-
-The library's own way takes a task, a lock, a timer and a system call a message, which together
-cost more than all else that a message does. Here the frames of many messages are one write, and
-the confirms come back through the channel's own table of what it waits for.
-"""
+"""Publishes a window of messages with one write, and waits for the broker's confirm of each."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import Any
 from uuid import uuid4
 
-from aiormq.abc import ChannelFrame
-from aiormq.channel import Channel
-from aiormq.exceptions import ChannelInvalidStateError
-from pamqp import commands
-from pamqp.body import ContentBody
-from pamqp.frame import marshal
-from pamqp.header import ContentHeader
+from aiormq.abc import AbstractChannel
 
+from kitchen_worker.contract.frames import (
+    ACK,
+    METHOD,
+    NACK,
+    RETURN,
+    Parcel,
+    Returned,
+    read_confirm,
+    read_return,
+    write_message,
+)
+from kitchen_worker.contract.line import Line
 from kitchen_worker.contract.losses import loss_as_broker_lost
 from kitchen_worker.contract.wire import BrokerLost, Outgoing, PublishFailed
 
@@ -30,18 +29,27 @@ WINDOW_BYTES = 1024 * 1024
 #: Longest wait for the confirms of a window; below the time in which a silent broker is given up.
 TIMEOUT_S = 20.0
 
-_PERSISTENT = 2
-
-_Confirm = asyncio.Future[Any]
+#: What a frame has around its payload.
+_AROUND = 8
+#: Longest frame where the broker sets no limit.
+_FRAME_MAX = 131_072
 
 
 class Publisher:
     """Publishes on a channel that confirms, and on which nobody else publishes."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        #: The broker numbers messages in the order in which they are written.
-        self._writing = asyncio.Lock()
+    def __init__(self, channel: AbstractChannel, line: Line, lost: asyncio.Future[str]) -> None:
+        self._channel = channel.number
+        self._most = (channel.connection.connection_tune.frame_max or _FRAME_MAX) - _AROUND
+        self._line = line
+        self._lost = lost
+        #: The broker numbers messages in the order in which they are written, from 1.
+        self._written = 0
+        self._unconfirmed: dict[int, _Window] = {}
+        #: The message that comes back just now, and why.
+        self._returning: tuple[Returned, Parcel] | None = None
+        line.listen(self._channel, self._on_frame)
+        lost.add_done_callback(self._on_lost)
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         """Publish all; a failure or None a message."""
@@ -50,73 +58,121 @@ class Publisher:
             outcomes += await self._publish(window)
         return outcomes
 
-    async def _publish(self, window: Sequence[Outgoing]) -> list[PublishFailed | None]:
-        ids = [message.message_id or uuid4().hex for message in window]
-        confirms: list[_Confirm] = []
+    async def _publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
+        """Write a window, not faster than the broker reads, and wait for what it says of each."""
+        window = _Window(messages)
         try:
-            with loss_as_broker_lost():
-                async with asyncio.timeout(TIMEOUT_S):
-                    confirms = await self._write(window, ids)
-                    await asyncio.wait(confirms)
+            async with asyncio.timeout(TIMEOUT_S):
+                with loss_as_broker_lost():
+                    await self._line.room()
+                    self._write(window)
+                await window.settled
+        except TimeoutError:
+            window.give_up("no confirm in time")
         except BrokerLost as lost:
-            if not confirms:
-                return [_failed(message, str(lost)) for message in window]
-        finally:
-            for name in ids:
-                self._channel.message_id_delivery_tag.pop(name, None)
-        return [_outcome(*one) for one in zip(window, confirms, strict=True)]
+            window.give_up(str(lost))
+        return window.outcomes
 
-    async def _write(self, window: Sequence[Outgoing], ids: Sequence[str]) -> list[_Confirm]:
-        """Write all or none, not faster than the broker reads; what it will say of each."""
-        channel = self._channel
-        async with self._writing:
-            if channel.is_closed:
-                raise ChannelInvalidStateError(f"{channel!r} is closed")
-            frames = b"".join(map(self._frames, window, ids))
-            written = channel.create_future()
-            confirms = [self._expect(name) for name in ids]
-            try:
-                await channel.write_queue.put(ChannelFrame(frames, False, written))
-            except BaseException:
-                self._forget(len(confirms))
-                raise
-            await written
-        return confirms
-
-    def _frames(self, message: Outgoing, name: str) -> bytes:
-        number, most, body = self._channel.number, self._channel.max_content_size, message.body
-        header = ContentHeader(
-            body_size=len(body),
-            properties=commands.Basic.Properties(
-                content_type="application/json",
-                headers=dict(message.headers) or None,
-                delivery_mode=_PERSISTENT if message.persistent else None,
-                message_id=name,
-                message_type=message.type,
-            ),
-        )
-        pieces = (body[start : start + most] for start in range(0, len(body), most))
-        return b"".join(
-            (
-                _publish_frame(message.exchange, message.routing_key, message.mandatory, number),
-                marshal(header, number),
-                *(marshal(ContentBody(piece), number) for piece in pieces),
+    def _write(self, window: _Window) -> None:
+        """Write all or none."""
+        if self._lost.done():
+            raise BrokerLost(self._lost.result())
+        self._line.write(
+            b"".join(
+                write_message(message, name, channel=self._channel, most=self._most)
+                for message, name in zip(window.messages, window.ids, strict=True)
             )
         )
+        window.first = self._written + 1
+        self._written += len(window.messages)
+        for number in range(window.first, self._written + 1):
+            self._unconfirmed[number] = window
 
-    def _expect(self, name: str) -> _Confirm:
-        channel = self._channel
-        channel.delivery_tag += 1
-        confirm = channel.create_future()
-        channel.confirmations[channel.delivery_tag] = confirm
-        channel.message_id_delivery_tag[name] = channel.delivery_tag
-        return confirm
+    def _on_frame(self, kind: int, payload: bytes) -> bool:
+        """Take confirms and what comes back, and nothing else."""
+        if kind != METHOD:
+            return self._on_rest_of_returned(kind, payload)
+        if payload.startswith(ACK):
+            self._on_confirm(payload, None)
+        elif payload.startswith(NACK):
+            self._on_confirm(payload, "refused by the broker")
+        elif payload.startswith(RETURN):
+            self._returning = read_return(payload), Parcel()
+        else:
+            return False
+        return True
 
-    def _forget(self, count: int) -> None:
-        """The last ``count`` messages were never written: their numbers go to others."""
-        for _ in range(count):
-            self._channel.confirmations.pop(self._channel.delivery_tag).cancel()
-            self._channel.delivery_tag -= 1
+    def _on_confirm(self, payload: bytes, failure: str | None) -> None:
+        tag, several = read_confirm(payload)
+        first = next(iter(self._unconfirmed), tag) if several else tag
+        for number in range(first, tag + 1):
+            window = self._unconfirmed.pop(number, None)
+            if window is not None:
+                window.settle(number, failure)
+
+    def _on_rest_of_returned(self, kind: int, payload: bytes) -> bool:
+        if self._returning is None:
+            return False
+        returned, parcel = self._returning
+        if parcel.add(kind, payload):
+            self._returning = None
+            self._on_returned(returned, parcel.content.message_id)
+        return True
+
+    def _on_returned(self, returned: Returned, message_id: str | None) -> None:
+        """Nobody would get a message: it comes back with its id, and is confirmed only then."""
+        for number, window in self._unconfirmed.items():
+            if window.is_of(number, message_id, returned):
+                window.settle(number, returned.reason)
+                del self._unconfirmed[number]
+                return
+
+    def _on_lost(self, lost: asyncio.Future[str]) -> None:
+        for window in set(self._unconfirmed.values()):
+            window.give_up(lost.result())
+        self._unconfirmed.clear()
+
+
+class _Window:
+    """Messages that are written at once, and what becomes of them."""
+
+    def __init__(self, messages: Sequence[Outgoing]) -> None:
+        self.messages = messages
+        self.ids = [message.message_id or uuid4().hex for message in messages]
+        self.outcomes: list[PublishFailed | None] = [None] * len(messages)
+        #: The broker's number of the first of them.
+        self.first = 0
+        self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open = set(range(len(messages)))
+
+    def is_of(self, number: int, message_id: str | None, returned: Returned) -> bool:
+        """Whether it is this message that came back."""
+        place = number - self.first
+        message = self.messages[place]
+        return (
+            self.ids[place] == message_id
+            and message.exchange == returned.exchange
+            and message.routing_key == returned.routing_key
+        )
+
+    def settle(self, number: int, failure: str | None) -> None:
+        """Note what the broker said of a message."""
+        place = number - self.first
+        self._open.discard(place)
+        if failure is not None:
+            self.outcomes[place] = _failed(self.messages[place], failure)
+        self._end_if_whole()
+
+    def give_up(self, reason: str) -> None:
+        """Take all that nothing was said of for failed."""
+        for place in self._open:
+            self.outcomes[place] = _failed(self.messages[place], reason)
+        self._open.clear()
+        self._end_if_whole()
+
+    def _end_if_whole(self) -> None:
+        if not self._open and not self.settled.done():
+            self.settled.set_result(None)
 
 
 def _windows(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
@@ -129,22 +185,6 @@ def _windows(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
             start, size = end, len(message.body)
     if start < len(messages):
         yield messages[start:]
-
-
-@lru_cache(maxsize=256)
-def _publish_frame(exchange: str, routing_key: str, mandatory: bool, number: int) -> bytes:
-    frame = commands.Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory)
-    return marshal(frame, number)
-
-
-def _outcome(message: Outgoing, confirm: _Confirm) -> PublishFailed | None:
-    if not confirm.done():
-        return _failed(message, "no confirm in time")
-    if confirm.cancelled():
-        return _failed(message, "the broker fell silent")
-    if error := confirm.exception():
-        return _failed(message, f"{type(error).__name__}: {error}")
-    return None
 
 
 def _failed(message: Outgoing, reason: str) -> PublishFailed:

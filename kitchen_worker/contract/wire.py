@@ -10,7 +10,6 @@ Errors::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -30,8 +29,7 @@ class PublishFailed(BrokerError):
     """Raised when the broker did not take a message: no route, refused, no answer in time."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """A message to publish. ``mandatory``: that nobody would get it is a failure."""
 
     exchange: str
@@ -39,7 +37,7 @@ class Outgoing:
     routing_key: str = ""
     type: str | None = None
     message_id: str | None = None
-    headers: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, Any] = msgspec.field(default_factory=dict)
     persistent: bool = True
     mandatory: bool = True
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from kitchen_worker.config import WorkerConfig
@@ -302,7 +303,9 @@ async def test_an_unreadable_order_is_dead_lettered_with_its_reason_and_work_goe
 async def test_an_order_of_a_launch_that_is_no_id_is_dead_lettered(launch: Any) -> None:
     broker = await opened()
     wild = posted(an_order(), "vnext")
-    await broker.publish([replace(wild, headers={**wild.headers, "launch": launch})])
+    await broker.publish(
+        [msgspec.structs.replace(wild, headers={**wild.headers, "launch": launch})]
+    )
     async with working(broker):
         await until(lambda: len(broker.dead_letters) == 1, "it is dead-lettered")
     assert "launch" in broker.dead_letters[0].headers[REASON_HEADER]

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from kitchen_worker.contract import topology
+from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.dead_letters import dead_letter
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Role
@@ -198,3 +199,22 @@ async def test_a_queue_that_is_deleted_ends_its_deliveries(amqp_url: str) -> Non
         await channel.queue_delete(kitchen_queue("vlatest"))
         with pytest.raises(BrokerLost, match="went away"):
             await asyncio.wait_for(waiting, DEADLINE_S)
+
+
+@pytest.mark.broker
+async def test_what_was_not_acked_comes_again_and_says_so(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, CONTROL) as broker:
+        await broker.declare(CONTROL)
+        order = an_order()
+        await broker.publish([posted(order)])
+        async with connect(amqp_url, "test, for a while") as brief:
+            deliveries = await brief.consume(kitchen_queue("vlatest"), prefetch=1)
+            [first] = await deliveries.batch(at_most=1, gather_s=0, wait_s=DEADLINE_S)
+        assert not first.redelivered
+        with pytest.raises(BrokerLost):
+            await deliveries.ack([first])
+        with pytest.raises(BrokerLost):
+            await deliveries.batch(at_most=1, gather_s=0, wait_s=60)
+        [again] = await taken(broker, kitchen_queue("vlatest"), 1)
+        assert again.redelivered
+        assert (again.message_id, again.headers) == (order.id, first.headers)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import cast
 
 import pytest
-from aiormq.abc import ChannelFrame
 
 from kitchen_worker.contract import publishing, topology
 from kitchen_worker.contract.broker import RabbitBroker
 from kitchen_worker.contract.messages import Role
-from kitchen_worker.contract.publishing import WINDOW, WINDOW_BYTES, Publisher, _windows
+from kitchen_worker.contract.publishing import WINDOW, WINDOW_BYTES, _windows
 from kitchen_worker.contract.tests.making import posted_bytes
-from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
+from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken
 from kitchen_worker.contract.topology import Limits, kitchen_queue
-from kitchen_worker.contract.wire import Outgoing
+from kitchen_worker.contract.wire import Outgoing, PublishFailed
 
 CONTROL = topology.kitchen("vlatest", Role.CONTROL, Limits())
 QUEUE = kitchen_queue("vlatest")
@@ -56,15 +54,60 @@ async def test_what_could_not_be_written_in_time_fails_and_the_next_is_counted_r
     broker: RabbitBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await broker.publish([posted_bytes(b"first")]) == [None]
-    channel = cast(Publisher, broker._publisher)._channel
-    stuck: asyncio.Queue[ChannelFrame] = asyncio.Queue(maxsize=1)
-    stuck.put_nowait(ChannelFrame(b"", False))
     with monkeypatch.context() as patched:
-        patched.setattr(channel, "write_queue", stuck)
+        patched.setattr(broker._publishing.line, "room", asyncio.Event().wait)
         patched.setattr(publishing, "TIMEOUT_S", 0.05)
         [one, other] = await broker.publish([posted_bytes(b"lost"), posted_bytes(b"lost too")])
     assert one is not None
     assert other is not None
     assert await broker.publish([posted_bytes(b"second")]) == [None]
     assert [one.body for one in await taken(broker, QUEUE, 2)] == [b"first", b"second"]
-    assert not channel.confirmations
+
+
+async def test_who_no_longer_waits_for_a_confirm_leaves_the_next_counted_right(
+    broker: RabbitBroker,
+) -> None:
+    assert await broker.publish([posted_bytes(b"first")]) == [None]
+    unheard = Outgoing(exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}")
+    impatient = asyncio.create_task(broker.publish([posted_bytes(b"second"), unheard]))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    third, failure = await broker.publish([posted_bytes(b"third"), unheard])
+    assert third is None
+    assert failure is not None
+    bodies = [one.body for one in await taken(broker, QUEUE, 3)]
+    assert bodies == [b"first", b"second", b"third"]
+
+
+async def test_messages_of_one_id_fail_each_for_itself(broker: RabbitBroker) -> None:
+    good = posted_bytes(b"good", message_id="same")
+    bad = Outgoing(
+        exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}", message_id="same"
+    )
+    outcomes = await broker.publish([bad, good, bad])
+    assert [outcome is None for outcome in outcomes] == [False, True, False]
+
+
+async def test_what_the_broker_refuses_has_failed(broker: RabbitBroker) -> None:
+    channel = await broker._consuming.channel()
+    full = await channel.declare_queue(
+        "full",
+        exclusive=True,
+        arguments={"x-max-length": 1, "x-overflow": "reject-publish"},
+    )
+    await full.bind(topology.ORDERS_DEAD, routing_key="full")
+    message = Outgoing(exchange=topology.ORDERS_DEAD, routing_key="full", body=b"{}")
+    outcomes = [(await broker.publish([message]))[0] for _ in range(3)]
+    assert outcomes[0] is None
+    assert "refused" in str(outcomes[2])
+
+
+async def test_an_exchange_that_does_not_stand_fails_all_that_waits_and_ends_the_session(
+    broker: RabbitBroker,
+) -> None:
+    nowhere = Outgoing(exchange="nowhere", body=b"{}")
+    for failure in await broker.publish([nowhere] * 3):
+        assert isinstance(failure, PublishFailed)
+    assert "nowhere" in await asyncio.wait_for(broker.lost, DEADLINE_S)
+    [failure] = await broker.publish([posted_bytes(b"too late")])
+    assert isinstance(failure, PublishFailed)
