@@ -7,7 +7,7 @@ or a late answer is, the ledger decides from what is stored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from uuid import UUID
@@ -28,6 +28,7 @@ from dashboard.observing.texts import storable
 from dashboard.observing.weighing import weigh_pairs
 from kitchen_worker.contract.messages import Event, EventKind
 
+_RECEIVED = EventKind.RECEIVED
 #: Length of a TimeSlice, in seconds.
 SLICE_S = 2
 #: A kitchen's clock that is further off than this does not place its events in time.
@@ -51,7 +52,7 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
         ledger = Ledger(answers.standings)
         rows: dict[Key, Row] = {}
         ends: list[Event] = []
-        for event in events:
+        for event in _news(events):
             standing = Standing(State(event.kind), event.handling_ms)
             kind = ledger.take(event.order, event.version, standing)
             if kind is Change.REPEATED or kind is Change.STALE:
@@ -59,13 +60,22 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
             answers.hear(event, standing)
             late = kind is Change.MENDED
             rows[event.order, event.version] = _observation(roster, event, late=late)
-            if event.kind is not EventKind.RECEIVED:
+            if event.kind is not _RECEIVED:
                 ends.append(event)
         upsert(Observation, _WRITTEN, rows.values(), key=_KEY, updated=_OBSERVED)
         shown = record_pairs(roster, tallies, ledger, answers, now)
         weigh_pairs(roster, tallies, ledger, answers, shown, now)
         _add_times(roster, tallies, ends, now)
         _add_counts(tallies, ledger.counts, events, now)
+
+
+def _news(events: Sequence[Event]) -> Iterator[Event]:
+    """The events without what is said of an order's start beside what is said of its end: most
+    orders start and end in one batch, and the end says all."""
+    ended = {(event.order, event.version) for event in events if event.kind is not _RECEIVED}
+    for event in events:
+        if event.kind is not _RECEIVED or (event.order, event.version) not in ended:
+            yield event
 
 
 def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) -> int:
@@ -169,7 +179,7 @@ def _add_counts(
         tally = tallies[event.version]
         tally.newest_at = now
         tally.build = storable(event.build)
-        if event.kind is not EventKind.RECEIVED and event.placed_at is not None:
+        if event.kind is not _RECEIVED and event.placed_at is not None:
             placed_at = min(event.placed_at, now)
             tally.ended_until = max(placed_at, tally.ended_until or placed_at)
     for version, added in counts.items():

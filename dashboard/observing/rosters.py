@@ -45,6 +45,11 @@ class Admission(msgspec.Struct, frozen=True):
     replayed: bool = False
 
 
+@lru_cache(maxsize=64)
+def _admitted(launch: UUID, *, replayed: bool) -> Admission:
+    return Admission(launch, replayed=replayed)
+
+
 class Placed(NamedTuple):
     """The launch in which an order was placed or sent again, and to which dark versions."""
 
@@ -101,7 +106,7 @@ class Rosters:
         # Every order is sent to the control, but for those that are sent again.
         if event.version not in sample and (role is not Role.CONTROL or replayed):
             return Admission(reason=f"order {order} was not sent to version {event.version}")
-        return Admission(launch, replayed=replayed)
+        return _admitted(launch, replayed=replayed)
 
     def _read(self, launches: set[UUID]) -> None:
         found = Launch.objects.filter(id__in=launches).prefetch_related("dark_versions")

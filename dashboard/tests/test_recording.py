@@ -66,6 +66,36 @@ def test_a_received_order_becomes_handled_and_keeps_one_row(roster: Roster) -> N
     assert counts(roster, "vnext") == {"orders": 1, "handled": 1}
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 4, 8])
+def test_a_start_told_beside_its_end_leaves_what_both_leave_apart(
+    roster: Roster, at_once: int
+) -> None:
+    order, other = uuid4(), uuid4()
+    told = [
+        (order, "vlatest", EventKind.RECEIVED),
+        (order, "vlatest", EventKind.HANDLED),
+        (order, "vnext", EventKind.RECEIVED),
+        (order, "vnext", EventKind.FAILED),
+        (order, "vnext", EventKind.RECEIVED),
+        (order, "vnext", EventKind.FAILED),
+        (other, "vnext", EventKind.RECEIVED),
+        (other, "vlatest", EventKind.HANDLED),
+    ]
+    events = [an_event(roster.launch, *one) for one in told]
+    for start in range(0, len(events), at_once):
+        record_events(roster, events[start : start + at_once], NOW)
+
+    assert counts(roster, "vlatest") == {"orders": 2, "handled": 2}
+    assert counts(roster, "vnext") == {"orders": 2, "failed": 1, "repeats": 1, "pairs": 1}
+    rows = Observation.objects.values_list("order", "version", "state", "received_at")
+    assert set(rows) == {
+        (order, "vlatest", State.HANDLED, events[0].received_at),
+        (order, "vnext", State.FAILED, events[0].received_at),
+        (other, "vnext", State.RECEIVED, events[0].received_at),
+        (other, "vlatest", State.HANDLED, events[0].received_at),
+    }
+
+
 def test_a_repeat_is_counted_and_the_first_answer_stays(roster: Roster) -> None:
     order = uuid4()
     say(roster, order, "vnext", EventKind.HANDLED, handling_ms=150.0)
