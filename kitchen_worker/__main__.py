@@ -12,6 +12,7 @@ from pathlib import Path
 from kitchen_worker.config import ConfigError, WorkerConfig
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.health import Health, serve_health
+from kitchen_worker.contract.lasting import keep_what_stands
 from kitchen_worker.contract.shutdown import shutdown_on_signals
 from kitchen_worker.cooking import Kitchen, kitchen_of
 from kitchen_worker.worker import Worker
@@ -28,6 +29,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         print(f"kitchen_worker: {wrong}", file=sys.stderr)
         return 2
     _log_in_lines(config.log_level)
+    keep_what_stands()
     asyncio.run(_run(config, kitchen))
     return 0
 

@@ -16,7 +16,6 @@ django.setup(set_prefix=False)
 
 from dashboard.board.consumers import BoardConsumer  # noqa: E402
 from dashboard.board.live import Hub  # noqa: E402
-from kitchen_worker.contract.lasting import keep_what_stands  # noqa: E402
 from restaurant.one_thread import OneThreadHandler  # noqa: E402
 from restaurant.prompt_sockets import write_to_sockets_at_once  # noqa: E402
 from restaurant.raw_bodies import hand_over_raw_bodies  # noqa: E402
@@ -35,5 +34,3 @@ application = ProtocolTypeRouter(
         "websocket": AllowedHostsOriginValidator(with_user(routes)),
     }
 )
-
-keep_what_stands()

@@ -103,6 +103,7 @@ class Hub:
     async def close(self) -> None:
         """Stop, and wait until all has ended."""
         await asyncio.gather(*self._stop(), return_exceptions=True)
+        await self._in_database(_forget_connection)
         self._database.shutdown()
 
     def _stop(self) -> list[asyncio.Task[None]]:
@@ -165,7 +166,15 @@ class Hub:
         for view in views:
             frame = self.frames.get(view)
             if frame is not None and frame.worked_out is not None and frame.worked_out.is_old:
-                await self._show(partial(self._look_anew, frame), view)
+                await self._look_ahead(frame, view)
+
+    async def _look_ahead(self, frame: Frame, view: View) -> None:
+        """Work out for the next frames what takes long; they can do without it for a while."""
+        try:
+            await self._show(partial(self._look_anew, frame), view)
+        except Exception:
+            logger.exception("a view was not looked at anew", extra={"action": "look_failed"})
+            await self._in_database(_forget_connection)
 
     async def _show(self, made: Callable[[], Frame], view: View) -> None:
         frame = await self._in_database(made)
@@ -188,7 +197,7 @@ class Hub:
         self.number += 1
         before = self.frames.get(view)
         known = before.worked_out if before is not None else None
-        if known is not None and known.is_old and not is_hurried:
+        if known is not None and (known.is_too_old if is_hurried else known.is_old):
             known = None
         with self._timed():
             return build(view, known, number=self.number, backlogs=self.backlogs)

@@ -15,6 +15,8 @@ from restaurant.models import Launch
 
 #: The launch, its differences, the verdict and the charts are looked at anew so often.
 WORKED_OUT_EVERY_S = 1.0
+#: Nothing older is shown, even where nobody could look anew.
+_TOO_OLD_S = 3 * WORKED_OUT_EVERY_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class WorkedOut:
     def is_old(self) -> bool:
         """Whether it is time to look anew."""
         return time.monotonic() - self.at >= WORKED_OUT_EVERY_S
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether no frame may do with it any more, in whatever hurry."""
+        return time.monotonic() - self.at >= _TOO_OLD_S
 
 
 @dataclass(frozen=True, slots=True)

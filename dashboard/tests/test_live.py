@@ -270,6 +270,28 @@ async def test_a_socket_that_never_reads_is_closed(
         assert socket not in hub.seats
 
 
+async def test_what_cannot_be_looked_at_anew_is_not_shown_for_ever(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WORKED_OUT_EVERY_S", "_TOO_OLD_S"):
+        monkeypatch.setattr(views, name, 0.0)
+    monkeypatch.setattr(live, "HEARTBEAT_S", 3600.0)
+    looked: list[int] = []
+
+    def fails(frame: views.Frame) -> views.Frame:
+        looked.append(frame.number)
+        raise RuntimeError("cannot be worked out")
+
+    monkeypatch.setattr(live, "look_anew", fails)
+    socket = FakeSocket(NEWEST)
+    async with watched(socket) as hub:
+        await hub.acknowledged(socket, (await socket.gets(1))["n"])
+        await DeadLetterTally.objects.acreate(queue="kitchen.events.dead", count=3)
+        hub.heard(launch.id)
+        assert (await socket.gets(2))["feed"]["dead_letters"] == 3
+    assert looked
+
+
 async def test_the_hub_survives_a_frame_that_cannot_be_built(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

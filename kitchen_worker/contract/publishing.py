@@ -71,6 +71,8 @@ class Publisher:
             window.give_up("no confirm in time")
         except BrokerLost as lost:
             window.give_up(str(lost))
+        finally:
+            self._forget(window)
         return window.outcomes
 
     def _write(self, window: _Window) -> None:
@@ -85,8 +87,12 @@ class Publisher:
         )
         window.first = self._written + 1
         self._written += len(window.messages)
-        for number in range(window.first, self._written + 1):
-            self._unconfirmed[number] = window
+        self._unconfirmed.update(dict.fromkeys(window.numbers, window))
+
+    def _forget(self, window: _Window) -> None:
+        """What is said of its messages from now on concerns nobody: they may be written anew."""
+        for number in window.numbers:
+            self._unconfirmed.pop(number, None)
 
     def _on_frame(self, kind: int, payload: bytes) -> bool:
         """Take confirms and what comes back, and nothing else."""
@@ -140,10 +146,15 @@ class _Window:
         self.messages = messages
         self.ids = [message.message_id or uuid4().hex for message in messages]
         self.outcomes: list[PublishFailed | None] = [None] * len(messages)
-        #: The broker's number of the first of them.
+        #: The broker's number of the first of them, once they are written.
         self.first = 0
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._open = set(range(len(messages)))
+
+    @property
+    def numbers(self) -> range:
+        """The broker's numbers of its messages; none before they are written."""
+        return range(self.first, self.first + len(self.messages)) if self.first else range(0)
 
     def is_of(self, number: int, message_id: str | None, returned: Returned) -> bool:
         """Whether it is this message that came back."""

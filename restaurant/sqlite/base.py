@@ -1,8 +1,9 @@
-"""Django's connection to SQLite, which waits for its turn before it begins a transaction."""
+"""Django's connection to SQLite, which waits for its turn before it writes."""
 
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from django.db.backends.sqlite3 import base
 
@@ -10,16 +11,25 @@ from restaurant.sqlite.turn import Turn
 
 #: What SQLite itself waits where nothing is said.
 _WAIT_S = 5.0
+#: The part of it that a turn is waited for: after that SQLite waits, for all of it.
+_SHARE = 0.25
+_WRITES = ("INSERT", "UPDATE", "DELETE", "REPLAC")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """See Django's; a turn lasts from BEGIN to COMMIT or ROLLBACK."""
+    """See Django's; a turn lasts from BEGIN to COMMIT or ROLLBACK, or for one statement."""
 
     @cached_property
     def turn(self) -> Turn:
         """This connection's; its file lies beside the database."""
         wait_s = self.settings_dict["OPTIONS"].get("timeout", _WAIT_S)
-        return Turn(f"{self.settings_dict['NAME']}-turn", wait_s)
+        return Turn(f"{self.settings_dict['NAME']}-turn", _SHARE * wait_s)
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """See Django's."""
+        cursor = self.connection.cursor(factory=_Cursor)
+        cursor.turn = self.turn
+        return cursor
 
     def _start_transaction_under_autocommit(self) -> None:
         self.turn.take()
@@ -45,3 +55,32 @@ class DatabaseWrapper(base.DatabaseWrapper):
         finally:
             if (turn := vars(self).pop("turn", None)) is not None:
                 turn.close()
+
+
+class _Cursor(base.SQLiteCursorWrapper):
+    """Django's cursor; what writes outside a transaction is one of its own."""
+
+    turn: Turn
+
+    def execute(self, query: str, params: Any = None) -> Any:
+        """See Django's."""
+        if not self._writes_alone(query):
+            return super().execute(query, params)
+        self.turn.take()
+        try:
+            return super().execute(query, params)
+        finally:
+            self.turn.give_back()
+
+    def executemany(self, query: str, param_list: Any) -> Any:
+        """See Django's."""
+        if not self._writes_alone(query):
+            return super().executemany(query, param_list)
+        self.turn.take()
+        try:
+            return super().executemany(query, param_list)
+        finally:
+            self.turn.give_back()
+
+    def _writes_alone(self, query: str) -> bool:
+        return not self.connection.in_transaction and query.lstrip()[:6].upper() in _WRITES

@@ -125,6 +125,30 @@ def test_a_connection_that_is_closed_gives_its_turn_back(path: Path) -> None:
         assert turn.is_held
 
 
+def test_what_is_written_outside_a_transaction_waits_for_its_turn_too(path: Path) -> None:
+    def write() -> None:
+        with closing(_database(path)) as database, database.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 0")
+            cursor.executemany(" insert INTO numbers VALUES (%s)", [[3], [4]])
+            cursor.execute("UPDATE numbers SET number = 5 WHERE number = 4")
+
+    with ThreadPoolExecutor(1) as thread, closing(_database(path)) as first:
+        with _writing(first):
+            _write(first, 1)
+            second = thread.submit(write)
+            _write(first, 2)
+        second.result(timeout=_LONG_S)
+    assert _numbers(path) == [1, 2, 3, 5]
+
+
+def test_who_cannot_have_the_file_writes_without_it(path: Path) -> None:
+    Path(f"{path}-turn").unlink()
+    Path(f"{path}-turn").mkdir()
+    with closing(_database(path)) as database, _writing(database):
+        _write(database, 1)
+    assert _numbers(path) == [1]
+
+
 def test_who_asks_in_vain_for_too_long_hears_from_sqlite_that_it_is_locked(path: Path) -> None:
     with (
         closing(_database(path)) as first,

@@ -88,6 +88,24 @@ async def test_messages_of_one_id_fail_each_for_itself(broker: RabbitBroker) -> 
     assert [outcome is None for outcome in outcomes] == [False, True, False]
 
 
+async def test_what_is_written_anew_after_a_silence_and_comes_back_has_failed(
+    broker: RabbitBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard = Outgoing(
+        exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}", message_id="same"
+    )
+    assert await broker.publish([posted_bytes(b"first")]) == [None]
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "TIMEOUT_S", 0.0)
+        patched.setattr(publishing.Publisher, "_on_frame", lambda *_: True)
+        [silence] = await broker.publish([unheard])
+    assert silence is not None
+    assert broker._publisher is not None
+    assert broker._publisher._unconfirmed == {}
+    [failure] = await broker.publish([unheard])
+    assert "NO_ROUTE" in str(failure)
+
+
 async def test_what_the_broker_refuses_has_failed(broker: RabbitBroker) -> None:
     channel = await broker._consuming.channel()
     full = await channel.declare_queue(
