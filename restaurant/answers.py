@@ -16,6 +16,7 @@ from kitchen_worker.contract.messages import Event, EventKind, Role, utc_now
 from kitchen_worker.contract.wire import Broker, Deliveries
 from restaurant.models import Order, OrderState
 from restaurant.patience import in_database
+from restaurant.rows import run_for_each
 
 logger = logging.getLogger(__name__)
 
@@ -96,30 +97,17 @@ def _record_batch(heard: Sequence[Heard]) -> list[Refused]:
 
 
 def _begin(orders: Sequence[str]) -> int:
-    return _run_for_each(_BEGIN, [(_stored(order),) for order in orders])
+    return run_for_each(_BEGIN, [(_stored(order),) for order in orders])
 
 
 def _end(ends: Mapping[str, Event]) -> int:
     """Save many answers; in one order, so that two relays never wait for each other in a circle."""
     now = connection.ops.adapt_datetimefield_value(utc_now())
-    changed = _run_for_each(
+    changed = run_for_each(
         _END, [(*_answer(ends[order]), now, _stored(order)) for order in sorted(ends)]
     )
     if changed < len(ends):
         _say_unknown(ends)
-    return changed
-
-
-def _run_for_each(statement: str, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Run one statement many times, prepared once; how many rows changed.
-
-    Django's own bulk methods take five times as long.
-    """
-    if not rows:
-        return 0
-    with connection.cursor() as cursor:
-        cursor.executemany(statement, rows)
-        changed: int = cursor.rowcount
     return changed
 
 

@@ -11,10 +11,10 @@ from functools import lru_cache
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 
 from dashboard.models import Comparison, Signature
 from dashboard.models.reading import among, read_objects
+from restaurant.rows import run_for_each
 
 #: Signatures of one version in one launch, the folded one not counted.
 MAX_SIGNATURES = 500
@@ -80,8 +80,7 @@ class Signatures:
     def save(self) -> None:
         """Write the counts."""
         added = [(number, pk) for pk, number in sorted(self._added.items()) if number]
-        with connection.cursor() as cursor:
-            cursor.executemany(_ADD, [(number, number, pk) for number, pk in added])
+        run_for_each(_ADD, [(number, number, pk) for number, pk in added])
         self._added.clear()
 
     def _sign(self, version: str, members: Members) -> Signed:

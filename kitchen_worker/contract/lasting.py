@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 #: Young objects, beyond which they are looked through: more than one batch of messages makes.
-_YOUNG = 20_000
+_YOUNG = 10_000
 
 
 def keep_what_stands() -> None:
@@ -15,4 +15,4 @@ def keep_what_stands() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG, 10, 10)
+    gc.set_threshold(_YOUNG, 5, 5)
