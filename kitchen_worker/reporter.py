@@ -19,8 +19,9 @@ from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing,
 
 #: Events that one message carries at most.
 GATHER_MOST = 100
-#: How long an event waits for others to go with.
-GATHER_S = 0.005
+#: How long an event waits for others to go with: a customer waits for the control's, and nobody
+#: for a dark version's.
+GATHER_S, DARK_GATHER_S = 0.005, 0.015
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -34,10 +35,13 @@ class Report(msgspec.Struct, frozen=True):
 class Reporter:
     """Gathers reports into messages of one session."""
 
-    def __init__(self, broker: Broker, deliveries: Deliveries, routing_key: str) -> None:
+    def __init__(
+        self, broker: Broker, deliveries: Deliveries, routing_key: str, *, gather_s: float
+    ) -> None:
         self._broker = broker
         self._deliveries = deliveries
         self._routing_key = routing_key
+        self._gather_s = gather_s
         self._waiting: deque[Report] = deque()
         self._some = asyncio.Event()
         self._enough = asyncio.Event()
@@ -57,7 +61,7 @@ class Reporter:
         while True:
             await self._some.wait()
             try:
-                async with asyncio.timeout(GATHER_S):
+                async with asyncio.timeout(self._gather_s):
                     await self._enough.wait()
             except TimeoutError:
                 pass

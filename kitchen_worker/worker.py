@@ -12,12 +12,12 @@ from contextlib import suppress
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.dead_letters import dead_letter
 from kitchen_worker.contract.health import Health
-from kitchen_worker.contract.messages import MessageError
+from kitchen_worker.contract.messages import MessageError, Role
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.topology import events_key, kitchen, kitchen_queue
 from kitchen_worker.contract.wire import Broker, Deliveries, Delivery
 from kitchen_worker.cooking import Kitchen
-from kitchen_worker.reporter import Reporter
+from kitchen_worker.reporter import DARK_GATHER_S, GATHER_S, Reporter
 from kitchen_worker.telling import OrderTold
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,12 @@ class Worker:
         config = self._config
         await broker.declare(kitchen(config.version, config.role, config.limits))
         deliveries = await broker.consume(kitchen_queue(config.version), prefetch=config.prefetch)
-        reporter = Reporter(broker, deliveries, events_key(config.role, config.version))
+        reporter = Reporter(
+            broker,
+            deliveries,
+            events_key(config.role, config.version),
+            gather_s=GATHER_S if config.role is Role.CONTROL else DARK_GATHER_S,
+        )
         logger.info(
             "%s takes orders from %s",
             config.version,
