@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -97,7 +98,10 @@ def _soak(
                     stack, (CONTROL, _CANDIDATE), database=Path(url.removeprefix("sqlite:///"))
                 )
                 load = PageLoad.of(browser, page)
-                return rate, list(_samples(sampler, load, beside, seconds=minutes * 60))
+                samples = list(_samples(sampler, load, beside, seconds=minutes * 60))
+                # Told to stop it would first count what became of all that it has placed.
+                stack.stop("rush", with_signal=signal.SIGKILL)
+                return rate, samples
 
 
 def _samples(
