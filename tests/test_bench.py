@@ -133,6 +133,8 @@ def test_interrupted_it_keeps_what_it_has_and_leaves_nothing(tmp_path: Path) -> 
     (goals_folder / "p01_tiny.py").write_text(textwrap.dedent(TINY))
     (goals_folder / "p02_hangs.py").write_text(textwrap.dedent(HANGS).replace("= 0", "= 60"))
     script = (
+        # Tests that a shell runs in its background were told to ignore it.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         f"import sys, bench.goals; bench.goals.__path__ = [{str(goals_folder)!r}];"
         "from bench import __main__ as m; m.install = lambda needs: None; sys.exit(m.main([]))"
     )
