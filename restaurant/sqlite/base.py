@@ -66,21 +66,15 @@ class _Cursor(base.SQLiteCursorWrapper):
         """See Django's."""
         if not self._writes_alone(query):
             return super().execute(query, params)
-        self.turn.take()
-        try:
+        with self.turn:
             return super().execute(query, params)
-        finally:
-            self.turn.give_back()
 
     def executemany(self, query: str, param_list: Any) -> Any:
         """See Django's."""
         if not self._writes_alone(query):
             return super().executemany(query, param_list)
-        self.turn.take()
-        try:
+        with self.turn:
             return super().executemany(query, param_list)
-        finally:
-            self.turn.give_back()
 
     def _writes_alone(self, query: str) -> bool:
         return not self.connection.in_transaction and query.lstrip()[:6].upper() in _WRITES

@@ -54,6 +54,12 @@ class Turn:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
             self._thread.release()
 
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
     def close(self) -> None:
         """Give it back for good."""
         self.give_back()
