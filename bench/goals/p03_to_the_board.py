@@ -13,9 +13,10 @@ from bench.figures import AtMost, Figure, Samples
 from bench.letters import Letters
 from bench.rig import CONTROL, Rig
 from bench.sightings import SCRIPT, Sightings
+from bench.sustained import sustained
 from local.stack import Stack, until
 
-SECONDS = 50
+SECONDS = 60
 
 #: Orders that are posted one by one and timed; the rest of the load is a rush.
 _POSTED_PER_S = 15.0
@@ -29,7 +30,7 @@ _Posted = tuple[float, str]
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    """Post orders through the site while a rush runs, at half of the maximum measured before."""
+    """Post orders while a rush runs, at half of what is kept up with beside one."""
     with rig.stack(MINUTE_MS="1", DEADLINE_SECONDS="3600") as stack, chromium() as browser:
         stack.start("site", "observer", CONTROL, "vnext")
         letters, orders = Letters(stack), 400 if rig.quick else 2500
@@ -37,11 +38,13 @@ def measure(rig: Rig) -> Iterator[Figure]:
         with open_board(browser, stack.url, script=SCRIPT) as page:
             stack.start("relay")
             letters.let_go(waiting[:_WARM_UP])
-            rate = orders / letters.let_go(waiting[_WARM_UP:]) / 2
+            drained = orders / letters.let_go(waiting[_WARM_UP:])
+            rate = sustained(stack, drained=drained, seconds=2.0 if rig.quick else 6.0) / 2
+            last = stack.number(_NEWEST)
             seconds = max(3.0, min(rig.left() - 6.0, 25.0))
             posted = _post_beside_a_rush(stack, rate=rate, seconds=seconds)
             page.wait_for_timeout(2000)
-            placed = stack.query(_WHOSE, waiting[-1])
+            placed = stack.query(_WHOSE, last)
             numbers = {str(UUID(str(uuid))): number for uuid, number in placed}
             sightings = Sightings(page, numbers)
     yield from _figures(posted, numbers, sightings, rate=rate)
