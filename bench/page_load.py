@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from playwright.sync_api import Browser, CDPSession, Page
 
-from bench.processors import used_s
+from bench.families import used_s
 
 _MB = 1024 * 1024
 #: Notes the length of each task of more than 50 ms, which is what a browser calls long.

@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from bench.crashes import started_again
-from bench.processors import lower
+from bench.priority import lower
 from bench.queues import emptied
 from bench.rig import CONTROL
 from kitchen_worker.contract.topology import kitchen_queue

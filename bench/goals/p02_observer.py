@@ -20,8 +20,8 @@ from functools import partial
 
 from bench.asking import Ask, asking
 from bench.backlog import ROLES, placed_orders, told
+from bench.families import used_s
 from bench.figures import AtLeast, Bound, Figure, Samples
-from bench.processors import used_s
 from bench.rig import Rig
 from bench.rounds import left_out, rounds
 from bench.servers import Engine

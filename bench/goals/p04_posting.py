@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from bench.families import used_s
 from bench.figures import AtLeast, Figure, Samples
 from bench.posting import post
-from bench.processors import used_s
 from bench.rig import Rig
 from bench.rounds import left_out, rounds
 from bench.servers import Engine

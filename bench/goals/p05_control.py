@@ -20,7 +20,7 @@ import psycopg
 from bench.figures import AtLeast, AtMost, Figure, Samples
 from bench.floors.copied_orders import copied_orders
 from bench.letters import Letters
-from bench.processors import lower
+from bench.priority import lower
 from bench.rig import Rig
 from bench.rounds import left_out, rounds
 from bench.servers import Engine

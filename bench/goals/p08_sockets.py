@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from bench.asking import Ask, asking
 from bench.backlog import ROLES
+from bench.families import used_s
 from bench.figures import AtLeast, AtMost, Figure, Samples
 from bench.memory import pss_mb
-from bench.processors import used_s
 from bench.rig import Rig
 from bench.trickle import prepared, publish_all_now, trickling
 from bench.watching import Report, Watching, watching
