@@ -11,8 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dashboard.domain.verdict.borders import Point, border
 from dashboard.domain.verdict.levels import MultiLevelBlocks
-from dashboard.domain.verdict.sequences import Interval, bisect, log_sum_exp
+from dashboard.domain.verdict.sequences import Interval, log_sum_exp
 
 BETS = tuple(0.98 * 2.0**-j for j in range(12))
 _TOTAL_WEIGHT = math.fsum(1 / (j + 1) for j in range(12))
@@ -72,7 +73,11 @@ class PairedRate:
         if self.n == 0:
             return -1.0
         limit = math.log(2 / alpha)
-        return bisect(lambda m: self.log_e_greater(m) >= limit, -1.0, self.estimate or 0.0)
+        return border(
+            lambda m: self.log_e_greater(m) - limit,
+            Point(-1.0, math.inf),
+            Point(self.estimate or 0.0, -math.inf),
+        )
 
 
 @dataclass(slots=True)

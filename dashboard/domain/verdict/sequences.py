@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
+from dashboard.domain.verdict.borders import Point, border
+
 #: No ratio is looked for beyond this; a bound that lies here is unknown.
 UNKNOWN = 14.0
 #: Scales and weights of the mixture over lambda ~ N(0, 1/r): the first is tuned for orders with a
@@ -20,7 +22,6 @@ UNKNOWN = 14.0
 SCALES = (3.0, 300.0, 3e4, 3e6)
 LOG_WEIGHTS = tuple(math.log(weight) for weight in (0.5, 0.25, 0.125, 0.125))
 _MIXTURE = tuple(zip(SCALES, LOG_WEIGHTS, strict=True))
-_BISECTIONS = 100
 
 
 class Interval(NamedTuple):
@@ -113,40 +114,28 @@ class RatioBlocks:
         step = width / abs(self.x) / 8
         limit = math.log(1 / alpha)
 
-        def excluded(theta: float) -> bool:
-            return self.log_e(theta) >= limit
+        def excess(theta: float) -> float:
+            return self.log_e(theta) - limit
 
-        lo = _first_excluded(excluded, centre, -step, -UNKNOWN)
-        hi = _first_excluded(excluded, centre, step, UNKNOWN)
+        lo = _first_excluded(excess, centre, -step, -UNKNOWN)
+        hi = _first_excluded(excess, centre, step, UNKNOWN)
         return Interval(lo, hi).within(-UNKNOWN, UNKNOWN)
 
 
 def _first_excluded(
-    excluded: Callable[[float], bool], centre: float, step: float, end: float
+    excess: Callable[[float], float], centre: float, step: float, end: float
 ) -> float:
     """Where, walking from the centre, exclusion begins; ``end`` if nowhere before it."""
-    inside = centre
-    while (end - inside) * step > 0:
-        outside = inside + step
-        if (end - outside) * step < 0:
-            outside = end
-        if excluded(outside):
-            return bisect(excluded, outside, inside)
-        inside, step = outside, step * 1.3
+    inside = Point(centre, -math.inf)
+    while (end - inside.at) * step > 0:
+        at = inside.at + step
+        if (end - at) * step < 0:
+            at = end
+        reached = Point(at, excess(at))
+        if reached.value >= 0:
+            return border(excess, reached, inside)
+        inside, step = reached, step * 1.3
     return end
-
-
-def bisect(holds: Callable[[float], bool], true_end: float, false_end: float) -> float:
-    """The border between where something holds and where it does not."""
-    for _ in range(_BISECTIONS):
-        middle = (true_end + false_end) / 2
-        if middle in (true_end, false_end):
-            break
-        if holds(middle):
-            true_end = middle
-        else:
-            false_end = middle
-    return (true_end + false_end) / 2
 
 
 def log_sum_exp(terms: Sequence[float]) -> float:
@@ -169,14 +158,14 @@ def bernoulli_cs(k: int, n: int, alpha: float) -> Interval:
     log_beta = math.lgamma(k + 0.5) + math.lgamma(n - k + 0.5) - math.lgamma(n + 1)
     limit = math.log(1 / alpha)
 
-    def excluded(p: float) -> bool:
+    def excess(p: float) -> float:
         likelihood = _power(p, k) + _power(1 - p, n - k)
-        return log_beta - math.log(math.pi) - likelihood >= limit
+        return log_beta - math.log(math.pi) - likelihood - limit
 
-    share = k / n
+    share = Point(k / n, -math.inf)
     return Interval(
-        bisect(excluded, 0.0, share) if k else 0.0,
-        bisect(excluded, 1.0, share) if k < n else 1.0,
+        border(excess, Point(0.0, math.inf), share) if k else 0.0,
+        border(excess, Point(1.0, math.inf), share) if k < n else 1.0,
     )
 
 
