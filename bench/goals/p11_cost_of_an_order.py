@@ -31,7 +31,7 @@ _Cost = dict[str, float]
 def measure(rig: Rig) -> Iterator[Figure]:
     """Count the processor time of all the product's processes, on SQLite, with no board open."""
     dark = [f"vnext-{number}" for number in range(1, _MANY + 1)]
-    orders, slice_s, rounds = (100, 2.0, 1) if rig.quick else (300, 5.0, 2)
+    orders, slice_s, rounds = (100, 2.0, 1) if rig.quick else (800, 5.0, 2)
     with rig.stack(
         candidates=dict.fromkeys(dark, 0), MINUTE_MS="1", DEADLINE_SECONDS="3600"
     ) as stack:
