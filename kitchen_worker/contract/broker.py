@@ -18,6 +18,8 @@ from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
+from aiormq.abc import AbstractChannel as Channel
+from aiormq.exceptions import ChannelInvalidStateError
 from yarl import URL
 
 from kitchen_worker.contract.consuming import RabbitDeliveries
@@ -57,14 +59,13 @@ class RabbitBroker:
         """See Broker.declare."""
         with loss_as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
-                channel = await self._consuming.channel()
+                channel = await self._consuming.bare_channel()
                 for exchange in topology.exchanges:
                     await _declare_exchange(channel, exchange)
                 for queue in topology.queues:
                     await _declare_queue(channel, queue)
-                underlay = await channel.get_underlay_channel()
                 for binding in topology.bindings:
-                    bind = underlay.exchange_bind if binding.to_exchange else underlay.queue_bind
+                    bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
                     await bind(
                         binding.destination,
                         binding.source,
@@ -100,10 +101,10 @@ class RabbitBroker:
         """See Broker.depth."""
         with loss_as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
-                channel = await self._consuming.channel()
-                declared = await channel.declare_queue(queue, passive=True)
+                channel = await self._consuming.bare_channel()
+                declared = await channel.queue_declare(queue, passive=True)
                 await channel.close()
-                return declared.declaration_result.message_count or 0
+                return declared.message_count or 0
 
     def _on_closed(self, _sender: Any, cause: BaseException | None) -> None:
         if not self.lost.done():
@@ -190,6 +191,14 @@ class _Connection(aio_pika.Connection):
         """The line, once it is open."""
         return self._opener.line
 
+    async def bare_channel(self) -> Channel:
+        """A channel for one errand, of the library below: one of this library's leaves callbacks
+        with its connection, closed or not, for as long as that lasts."""
+        if self.transport is None:
+            raise ChannelInvalidStateError("the connection was closed")
+        await self.transport.ready()
+        return await self.transport.connection.channel(publisher_confirms=False)
+
     def __del__(self) -> None:
         """Do nothing."""
 
@@ -220,12 +229,12 @@ async def _connection(url: str, name: str) -> AsyncIterator[_Connection]:
             logger.debug("the connection was gone before it could be closed")
 
 
-async def _declare_exchange(channel: AbstractChannel, exchange: Exchange) -> None:
-    await channel.declare_exchange(exchange.name, exchange.type, durable=True)
+async def _declare_exchange(channel: Channel, exchange: Exchange) -> None:
+    await channel.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True)
 
 
-async def _declare_queue(channel: AbstractChannel, queue: Queue) -> None:
-    await channel.declare_queue(
+async def _declare_queue(channel: Channel, queue: Queue) -> None:
+    await channel.queue_declare(
         queue.name,
         durable=not queue.exclusive,
         exclusive=queue.exclusive,

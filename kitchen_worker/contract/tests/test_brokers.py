@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import pytest
 
@@ -164,6 +165,24 @@ async def test_a_queue_that_does_not_stand_is_a_lost_broker(opened: Opening) -> 
             asking: Callable[[], Awaitable[object]] = ask
             with pytest.raises(BrokerLost):
                 await asking()
+
+
+@pytest.mark.broker
+async def test_errands_leave_nothing_behind_in_a_session_that_lasts(amqp_url: str) -> None:
+    async def run_errands() -> int:
+        for _ in range(40):
+            await broker.depth(kitchen_queue("vlatest"))
+            await broker.declare(CONTROL)
+            with suppress(BrokerLost):
+                await broker.depth(kitchen_queue("vnobody"))
+        gc.collect()
+        return len(gc.get_objects())
+
+    async with fresh_rabbit(amqp_url, CONTROL) as broker:
+        await broker.declare(CONTROL)
+        await run_errands()
+        before = await run_errands()
+        assert await run_errands() - before < 120
 
 
 async def test_in_memory_what_was_not_acked_comes_again_after_a_loss() -> None:
