@@ -32,7 +32,8 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def open_board(browser: Browser, site: str, *, script: str = "") -> Iterator[Page]:
-    """The board of a site in a page of its own, its socket live; ``script`` runs before its own."""
+    """The board of a site in a page of its own, its socket live and its lanes in sight, as who
+    watches a rush has it; ``script`` runs before its own."""
     page = browser.new_page(viewport=_VIEWPORT)
     page.set_default_timeout(_PATIENCE_MS)
     if script:
@@ -40,6 +41,7 @@ def open_board(browser: Browser, site: str, *, script: str = "") -> Iterator[Pag
     try:
         page.goto(f"{site}/dashboard/")
         page.wait_for_selector("#board[data-socket='live']")
+        page.locator("#lanes").evaluate("lanes => lanes.scrollIntoView()")
         yield page
     finally:
         page.close()

@@ -10,22 +10,49 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import msgspec
 
 from bench.backlog import placed_orders, told
 from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.topology import Limits, observer
-from kitchen_worker.contract.wire import Outgoing, publish_all
+from kitchen_worker.contract.wire import Delivery, Outgoing, publish_all
 from local.stack import Stack
 
 #: As a kitchen gathers what it ends within a few milliseconds.
 _TICK_S = 0.05
 _PATIENCE_S = 20.0
+_LAST = "select max(id) from restaurant_order"
+_PLACED = (
+    "update restaurant_order set placed_at ="
+    " strftime('%Y-%m-%d %H:%M:%f', ? - (? - id) / ?, 'unixepoch') where id > ? returning id"
+)
 
 
 def prepared(stack: Stack, orders: int, *, rate: float, seed: int) -> list[Outgoing]:
     """Place orders, and give what both kitchens tell of them, gathered as it is at this rate."""
     gathered = max(1, min(100, round(2 * rate * _TICK_S)))
-    return told(placed_orders(stack, orders, seed=seed), gathered=gathered)
+    placed = _spread(stack, placed_orders(stack, orders, seed=seed), rate=rate)
+    return told(placed, gathered=gathered)
+
+
+def _spread(stack: Stack, placed: Sequence[Delivery], *, rate: float) -> list[Delivery]:
+    """The orders as if they had been placed at this rate, on SQLite: the board goes by when orders
+    were placed, and lets those pass by whose ends are told."""
+    last, now = stack.number(_LAST), time.time()
+    stack.query(_PLACED, now, last, rate, last - len(placed))
+    return [
+        msgspec.structs.replace(
+            one, body=_placed_at(one.body, now - (len(placed) - 1 - number) / rate)
+        )
+        for number, one in enumerate(placed)
+    ]
+
+
+def _placed_at(body: bytes, moment: float) -> bytes:
+    order = msgspec.json.decode(body)
+    return msgspec.json.encode({**order, "placed_at": datetime.fromtimestamp(moment, UTC)})
 
 
 def publish_all_now(url: str, messages: Sequence[Outgoing]) -> None:

@@ -12,12 +12,16 @@ const SHRINK_AFTER_MS = 4000;
 const POINTED_MS = 2500;
 /** Orders a second from which rows run away under the pointer, and pass by unread. */
 const FAST = 4;
+/** How often rows are painted that nobody sees, while orders pass by. */
+const UNSEEN_MS = 1000;
 
 export class Lanes {
   constructor(root, template) {
     this.template = template;
     this.paused = false;
     this.pointedAt = -Infinity;
+    this.views = new WeakMap();
+    this.sight = new IntersectionObserver((entries) => this.see(entries));
     this.adopt(root);
   }
 
@@ -30,7 +34,9 @@ export class Lanes {
     this.hold = root.querySelector(".hold");
     this.scales = root.querySelectorAll("[data-fact=scale]");
     this.names = { control: root.dataset.control, dark: root.dataset.dark };
-    this.rows = [...this.body.rows].map((element) => new RowView(element));
+    this.sight.disconnect();
+    this.rows = [...this.body.rows].map((element) => this.watch(element));
+    this.paintedAllAt = -Infinity;
     this.scaleMs = Number(root.dataset.scale);
     this.roomySince = null;
     this.heldOrders = null;
@@ -74,15 +80,34 @@ export class Lanes {
     this.sayPassing(frame);
   }
 
-  /** Every row of the frame, in its order. */
+  /** Every row of the frame, in its order; those that nobody sees only now and then. */
   paintAll(rows, isCalm) {
     const shown = rows.slice(0, POOL);
     this.arrange(shown);
+    const now = performance.now();
+    const all = isCalm || now - this.paintedAllAt > UNSEEN_MS;
+    if (all) this.paintedAllAt = now;
     shown.forEach((row, index) => {
       const view = this.rows[index];
-      if (view.take(row)) view.element.classList.toggle("arrived", isCalm);
-      view.paint(row, this.names, this.scaleMs);
+      view.give(row, this.names, this.scaleMs);
+      if ((all || view.isSeen) && view.paint()) view.element.classList.toggle("arrived", isCalm);
     });
+  }
+
+  watch(element) {
+    const view = new RowView(element);
+    this.views.set(element, view);
+    this.sight.observe(element);
+    return view;
+  }
+
+  /** Rows have come into sight, or left it. */
+  see(entries) {
+    for (const { target, isIntersecting } of entries) {
+      const view = this.views.get(target);
+      view.isSeen = isIntersecting;
+      if (isIntersecting) view.paint();
+    }
   }
 
   /**
@@ -95,7 +120,10 @@ export class Lanes {
     const free = this.rows.filter((view) => !wanted.has(view.id));
     if (shown.length === this.rows.length && free.length > MOST_MOVED) return;
     this.rows = shown.map((row) => kept.get(row.id) ?? free.pop() ?? this.grow());
-    for (const view of free) view.element.remove();
+    for (const view of free) {
+      this.sight.unobserve(view.element);
+      view.element.remove();
+    }
     let after = null;
     for (const { element } of [...this.rows].reverse()) {
       if (element.nextElementSibling !== after || element.parentNode !== this.body) {
@@ -110,12 +138,13 @@ export class Lanes {
     const byId = new Map(frame.rows.map((row) => [row.id, row]));
     for (const view of this.rows) {
       const row = byId.get(view.id);
-      if (row) view.paint(row, this.names, this.scaleMs);
+      if (row) view.give(row, this.names, this.scaleMs);
+      view.paint();
     }
   }
 
   grow() {
-    return new RowView(this.template.content.firstElementChild.cloneNode(true));
+    return this.watch(this.template.content.firstElementChild.cloneNode(true));
   }
 
   /** The scale grows at once and shrinks only after a while, so that bars do not jump about. */

@@ -76,14 +76,33 @@ export class RowView {
     this.mark = element.querySelector(".mark");
     this.differs = element.querySelector(".differs code");
     this.cells = [...element.querySelectorAll(".cell")].map((cell) => new CellView(cell));
-    this.id = element.dataset.order;
+    /** The order that the row is given to, and the one that it was painted of. */
+    this.id = this.painted = element.dataset.order;
+    this.isSeen = true;
+    this.given = null;
+  }
+
+  /** What the row is to show; painted by `paint`. */
+  give(row, names, scaleMs) {
+    this.id = row.id;
+    this.given = { row, names, scaleMs };
+  }
+
+  /** Paint what was given since; true if it is another order. */
+  paint() {
+    if (this.given === null) return false;
+    const { row, names, scaleMs } = this.given;
+    this.given = null;
+    const isNew = this.take(row);
+    this.fill(row, names, scaleMs);
+    return isNew;
   }
 
   /** Give the element to an order: its number, its items and its link. True if it is a new one. */
   take(row) {
-    if (row.id === this.id) return false;
-    this.link.href = this.link.getAttribute("href").replace(this.id, row.id);
-    this.id = row.id;
+    if (row.id === this.painted) return false;
+    this.link.href = this.link.getAttribute("href").replace(this.painted, row.id);
+    this.painted = row.id;
     this.element.dataset.order = row.id;
     setText(this.link, `#${row.number}`);
     setText(this.items, row.items);
@@ -91,7 +110,7 @@ export class RowView {
     return true;
   }
 
-  paint(row, names, scaleMs) {
+  fill(row, names, scaleMs) {
     const control = row.cells[names.control] ?? UNSAMPLED;
     this.cells[0].paint(control, scaleMs, null);
     if (this.cells.length < 2) return;
