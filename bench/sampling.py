@@ -24,6 +24,9 @@ _PAIRS = (
 )
 _LAST_PAIR = "select coalesce(max(id), 0) from dashboard_comparison"
 _MB = 1e6
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+#: Of the first line of /proc/stat.
+_LOST = {"waiting for the disk": 5, "taken by the host": 8}
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Sampler:
 
     def _used_s(self) -> dict[str, float]:
         ours = {name: used_s(pid) for name, pid in self._stack.pids().items()}
-        return ours | {"broker": used_s(os.getpid(), program="beam")}
+        return ours | {"broker": used_s(os.getpid(), program="beam"), **_lost_s()}
 
     def _backlog(self) -> dict[str, int]:
         depths = asyncio.run(_depths(self._stack.amqp_url, self._queues))
@@ -97,6 +100,13 @@ class Sampler:
 async def _depths(url: str, queues: Iterable[str]) -> dict[str, int]:
     async with connect(url, "soak") as broker:
         return {queue: await broker.depth(queue) for queue in queues}
+
+
+def _lost_s() -> dict[str, float]:
+    """Seconds since the machine began in which its processors waited for the disk, or its host did
+    other work: what makes everything slow, and is nobody's of these."""
+    times = Path("/proc/stat").read_text().partition("\n")[0].split()
+    return {name: int(times[place]) * _TICK_S for name, place in _LOST.items()}
 
 
 def _ms_between(early: str, late: str) -> float:
