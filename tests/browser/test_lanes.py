@@ -17,6 +17,18 @@ pytestmark = pytest.mark.browser
 ROWS = 40
 _NUMBERS = "() => [...document.querySelectorAll('#lanes .number a')].map((one) => one.textContent)"
 
+#: A clock that stands still, and what the first row said as soon as each frame was painted.
+_INSTRUMENTS = """
+  window.clock = 5000;
+  performance.now = () => window.clock;
+  window.firsts = [];
+  const measure = performance.measure.bind(performance);
+  performance.measure = (...what) => {
+    window.firsts.push(document.querySelector("#lanes .number a").textContent);
+    return measure(...what);
+  };
+"""
+
 
 def _frame(newest: int, *, rate: float) -> dict[str, Any]:
     """Forty orders, of which the newest has this number."""
@@ -40,7 +52,7 @@ def board(browser: Browser) -> Iterator[FakedBoard]:
     """A board whose lanes are in sight, some of them, and whose clock stands still."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(15_000)
-    page.add_init_script("window.clock = 5000; performance.now = () => window.clock")
+    page.add_init_script(_INSTRUMENTS)
     shown = FakedBoard(page, _frame(1000, rate=500.0))
     page.locator("#lanes").evaluate("lanes => lanes.scrollIntoView()")
     shown.send(_frame(1100, rate=500.0))
@@ -72,6 +84,13 @@ def test_a_row_that_comes_into_sight_shows_what_it_was_given_last(board: FakedBo
     board.page.locator(".lanes-window").evaluate("one => one.scrollTo(0, one.scrollHeight)")
     board.page.wait_for_function(f"({_NUMBERS})().at(-1) === '#{1200 - ROWS + 1}'")
     assert _numbers(board.page)[-8:] == _of(1200)[-8:]
+
+
+def test_an_order_that_comes_is_there_as_soon_as_its_frame_is_painted(board: FakedBoard) -> None:
+    for newest in (1101, 1102, 1110):
+        board.send(_frame(newest, rate=20.0))
+    assert board.page.evaluate("window.firsts.slice(-3)") == ["#1101", "#1102", "#1110"]
+    assert board.page.locator("#lanes .arrived").count() == 0
 
 
 def test_what_is_held_is_one_frame_all_through(board: FakedBoard) -> None:

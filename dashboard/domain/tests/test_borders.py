@@ -60,6 +60,7 @@ def test_ends_that_have_no_value_are_never_asked() -> None:
     neg=st.integers(0, 5_000),
     zero=st.integers(0, 5_000_000),
 )
+@example(pos=0, neg=5000, zero=1)
 def test_evidence_is_at_its_limit_at_the_ends_of_a_rates_interval(
     pos: int, neg: int, zero: int
 ) -> None:
@@ -67,7 +68,7 @@ def test_evidence_is_at_its_limit_at_the_ends_of_a_rates_interval(
     lower = rate.interval(0.05).lo
     if lower == -1.0:
         return
-    a_little = 1e-9 * (1 + lower)
+    a_little = max(1e-9 * (1 + lower), 1e-15)
     limit = math.log(2 / 0.05)
     assert rate.log_e_greater(lower - a_little) >= limit or lower - a_little <= -1
     assert rate.log_e_greater(lower + a_little) <= limit

@@ -45,6 +45,8 @@ export class Lanes {
       if (event.pointerType === "mouse") this.pointedAt = performance.now();
     });
     this.body.addEventListener("pointerleave", () => (this.pointedAt = -Infinity));
+    // Whoever comes to a row from below has it as it is before it is read out.
+    this.body.addEventListener("focusin", () => this.rows.forEach((view) => view.paint()));
   }
 
   get lens() {
@@ -89,8 +91,8 @@ export class Lanes {
     if (all) this.paintedAllAt = now;
     shown.forEach((row, index) => {
       const view = this.rows[index];
-      view.give(row, this.names, this.scaleMs);
-      if ((all || view.isSeen) && view.paint()) view.element.classList.toggle("arrived", isCalm);
+      view.give(row, this.names, this.scaleMs, isCalm);
+      if (all || view.isSeen) view.paint();
     });
   }
 
@@ -98,6 +100,14 @@ export class Lanes {
     const view = new RowView(element);
     this.views.set(element, view);
     this.sight.observe(element);
+    return view;
+  }
+
+  /** A row for another place: seen until the browser, asked anew, says that it is not. */
+  recycle(view) {
+    view.isSeen = true;
+    this.sight.unobserve(view.element);
+    this.sight.observe(view.element);
     return view;
   }
 
@@ -119,7 +129,8 @@ export class Lanes {
     const kept = new Map(this.rows.filter((view) => wanted.has(view.id)).map((v) => [v.id, v]));
     const free = this.rows.filter((view) => !wanted.has(view.id));
     if (shown.length === this.rows.length && free.length > MOST_MOVED) return;
-    this.rows = shown.map((row) => kept.get(row.id) ?? free.pop() ?? this.grow());
+    const other = () => (free.length ? this.recycle(free.pop()) : this.grow());
+    this.rows = shown.map((row) => kept.get(row.id) ?? other());
     for (const view of free) {
       this.sight.unobserve(view.element);
       view.element.remove();
@@ -138,7 +149,7 @@ export class Lanes {
     const byId = new Map(frame.rows.map((row) => [row.id, row]));
     for (const view of this.rows) {
       const row = byId.get(view.id);
-      if (row) view.give(row, this.names, this.scaleMs);
+      if (row) view.give(row, this.names, this.scaleMs, false);
       view.paint();
     }
   }

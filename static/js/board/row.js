@@ -82,20 +82,20 @@ export class RowView {
     this.given = null;
   }
 
-  /** What the row is to show; painted by `paint`. */
-  give(row, names, scaleMs) {
+  /** What the row is to show, from when `paint` is called; an order that is new is seen to arrive
+   *  while `isCalm`. */
+  give(row, names, scaleMs, isCalm) {
     this.id = row.id;
-    this.given = { row, names, scaleMs };
+    this.given = { row, names, scaleMs, isCalm };
   }
 
-  /** Paint what was given since; true if it is another order. */
+  /** Paint what was given since the last time. */
   paint() {
-    if (this.given === null) return false;
-    const { row, names, scaleMs } = this.given;
+    if (this.given === null) return;
+    const { row, names, scaleMs, isCalm } = this.given;
     this.given = null;
-    const isNew = this.take(row);
+    if (this.take(row)) this.element.classList.toggle("arrived", isCalm);
     this.fill(row, names, scaleMs);
-    return isNew;
   }
 
   /** Give the element to an order: its number, its items and its link. True if it is a new one. */
