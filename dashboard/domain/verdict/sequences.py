@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dashboard.domain.verdict.borders import Point, border
@@ -79,7 +79,7 @@ class RatioBlocks:
 
     def sums(self) -> tuple[float, ...]:
         """K, x, y, xx, xy, yy."""
-        return astuple(self)
+        return self.k, self.x, self.y, self.xx, self.xy, self.yy
 
     @property
     def estimate(self) -> float | None:
