@@ -56,7 +56,7 @@ format: .venv/development ## bring the code into shape
 bench: .venv/development ## measure the goals of speed beside their floors, in a quarter of an hour
 	@exec $(BIN)/python -m bench $(ARGS)
 
-bench-quick: .venv/development ## the same in less than three minutes, with fewer rounds
+bench-quick: .venv/development ## the same in less than three minutes: fewer rounds, and without what takes long
 	@exec $(BIN)/python -m bench --quick $(ARGS)
 
 soak: ARGS ?= --minutes 30 --share 0.7

@@ -19,7 +19,7 @@ from types import FrameType
 from bench.figures import Figure
 from bench.machine import machine
 from bench.report import Failed, Report
-from bench.suite import goals, measure
+from bench.suite import LONG, goals, measure
 from local.install import CannotInstall, install, needs_of
 from local.settings import run_directory
 
@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CannotInstall as impossible:
         print(impossible, file=sys.stderr)
         return 1
-    chosen = {name: known[name] for name in known if name in (options.goals or known)}
+    wanted = options.goals or [name for name in known if not (options.quick and name in LONG)]
+    chosen = {name: known[name] for name in known if name in wanted}
     kept = run_directory(os.environ) / "bench"
     kept.mkdir(parents=True, exist_ok=True)
     return _measured(chosen, kept, quick=options.quick)
@@ -73,7 +74,11 @@ def _options(argv: Sequence[str] | None, known: Mapping[str, str]) -> argparse.N
     parser.add_argument(
         "goals", nargs="*", metavar="GOAL", help=f"one of {', '.join(known)}; all if none is named"
     )
-    parser.add_argument("--quick", action="store_true", help="take a fifth of the time")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"take a fifth of the time, and leave {', '.join(LONG)} out unless named",
+    )
     options = parser.parse_args(argv)
     if unknown := [name for name in options.goals if name not in known]:
         parser.error(f"there is no goal {', '.join(unknown)}; there are {', '.join(known)}")

@@ -187,3 +187,15 @@ def databases(servers: Servers) -> list[str]:
     with servers.ask_postgres() as server:
         named = server.execute("select datname from pg_database where datname like 'bench%'")
         return [str(name) for (name,) in named]
+
+
+def test_a_quick_run_leaves_out_what_takes_long_unless_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran = list[list[str]]()
+    monkeypatch.setattr(command, "goals", lambda: dict.fromkeys(("P1", "P6"), "module"))
+    monkeypatch.setattr(command, "_measured", lambda chosen, *_, **__: ran.append([*chosen]))
+    monkeypatch.setattr(command, "install", lambda needs: None)
+    for words in (["--quick"], ["--quick", "P6"], []):
+        command.main(words)
+    assert ran == [["P1"], ["P6"], ["P1", "P6"]]
