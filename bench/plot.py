@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _GAP = 960, 150, 80, 190, 30, 34
-_COLOURS = ("#1b6ca8", "#c4572b", "#2f8f5b", "#7a4fa3", "#8a6d1d", "#555f6b", "#b03a6f", "#2a9d9d")
+#: As many as the fullest panel has lines.
+_COLOURS = (
+    "#1b6ca8", "#c4572b", "#2f8f5b", "#7a4fa3", "#8a6d1d", "#555f6b", "#b03a6f", "#2a9d9d",
+    "#111111", "#e0a030",
+)  # fmt: skip
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
