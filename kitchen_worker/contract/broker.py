@@ -19,7 +19,7 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel
 from aiormq.abc import AbstractChannel as Channel
-from aiormq.exceptions import ChannelInvalidStateError
+from aiormq.exceptions import ChannelInvalidStateError, ChannelNotFoundEntity
 from yarl import URL
 
 from kitchen_worker.contract.consuming import RabbitDeliveries
@@ -96,6 +96,18 @@ class RabbitBroker:
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 await deliveries.start(prefetch)
             return deliveries
+
+    async def has_queue(self, name: str) -> bool:
+        """See Broker.has_queue. The broker closes the channel of a question whose answer is no."""
+        with loss_as_broker_lost():
+            async with asyncio.timeout(DECLARE_TIMEOUT_S):
+                channel = await self._consuming.bare_channel()
+                try:
+                    await channel.queue_declare(name, passive=True)
+                except ChannelNotFoundEntity:
+                    return False
+                await channel.close()
+                return True
 
     async def depth(self, queue: str) -> int:
         """See Broker.depth."""

@@ -100,6 +100,11 @@ class MemoryBroker:
         self._consumers.append(consumer)
         return consumer
 
+    async def has_queue(self, name: str) -> bool:
+        """See Broker.has_queue."""
+        self._check()
+        return name in self.queues
+
     async def depth(self, queue: str) -> int:
         """See Broker.depth."""
         self._check()

@@ -88,6 +88,10 @@ class Broker(Protocol):
         """Start to take deliveries from a queue; raises BrokerLost."""
         ...
 
+    async def has_queue(self, name: str) -> bool:
+        """Whether a queue exists, asked without declaring it; raises BrokerLost."""
+        ...
+
     async def depth(self, queue: str) -> int:
         """How many messages wait in a queue now; raises BrokerLost."""
         ...

@@ -167,12 +167,25 @@ async def test_a_queue_that_does_not_stand_is_a_lost_broker(opened: Opening) -> 
                 await asking()
 
 
+async def test_whether_a_queue_exists_can_be_asked_and_the_session_goes_on(
+    opened: Opening,
+) -> None:
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL)
+        assert await broker.has_queue(kitchen_queue("vlatest"))
+        assert not await broker.has_queue(kitchen_queue("vnobody"))
+        assert not await broker.has_queue(kitchen_queue("vnobody"))
+        assert await broker.publish([posted(an_order())]) == [None]
+        assert len(await taken(broker, kitchen_queue("vlatest"), 1)) == 1
+
+
 @pytest.mark.broker
 async def test_errands_leave_nothing_behind_in_a_session_that_lasts(amqp_url: str) -> None:
     async def run_errands() -> int:
         for _ in range(40):
             await broker.depth(kitchen_queue("vlatest"))
             await broker.declare(CONTROL)
+            await broker.has_queue(kitchen_queue("vnobody"))
             with suppress(BrokerLost):
                 await broker.depth(kitchen_queue("vnobody"))
         gc.collect()
