@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush kitchen mend manage test lint types format bench bench-quick soak grow simulate lock clean
+.PHONY: help run rush kitchen mend manage test test-brokers lint types format bench bench-quick soak grow simulate lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -40,6 +40,9 @@ simulate: .venv/development ## run the verdict's simulations, a few minutes; pri
 
 test: .venv/development ## lint, types, every test; installs what they need
 	@exec $(BIN)/python -m local.stages
+
+test-brokers: .venv/development ## the tests on a broker, on RabbitMQ 3 and on 4; by root
+	@exec $(BIN)/python -m local.stages brokers
 
 lint: .venv/development ## what `make test` says about style
 	@$(BIN)/python -m local.stages lint

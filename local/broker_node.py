@@ -1,7 +1,8 @@
 """A RabbitMQ node of one's own: in a directory, on the loopback interface, beside any other.
 
 It has its own cookie, its own free ports (AMQP, Erlang distribution, epmd, and the management API
-if asked for) and its own data; stopped, it leaves no process. A test starts one with BrokerNode;
+if asked for) and its own data; stopped, it leaves no process. RABBITMQ_ROOT names the root of
+another Debian whose RabbitMQ is to run. A test starts one with BrokerNode;
 ``python -m local.broker_node stop|start|status`` stops and starts the one of a running `make run`.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from local.ports import LOOPBACK, answers, can_listen, free_ports
 from local.processes import ends_with_us, is_running
-from local.rabbitmq import scripts, server_script
+from local.rabbitmq import given_root, in_root, scripts, server_script
 from local.settings import BROKER, run_directory
 
 START_TIMEOUT_S = 60.0
@@ -58,6 +59,7 @@ class BrokerNode:
     def __init__(self, directory: Path, *, management: bool = False) -> None:
         self._directory = directory.resolve()
         self._management = management
+        self._root = given_root(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -94,7 +96,8 @@ class BrokerNode:
         self.stop()
         self._write_configuration(self._choose_ports())
         plugins = _MANAGEMENT if self._management else ()
-        command = [str(server_script(self._directory / "rabbitmq", plugins=plugins))]
+        script = server_script(self._directory / "rabbitmq", plugins=plugins, root=self._root)
+        command = self._in_root(str(self._seen_in_root(script)))
         with (self._directory / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
                 command if outlives_us else ends_with_us(command),
@@ -127,9 +130,9 @@ class BrokerNode:
 
     def control(self, *arguments: str) -> str:
         """Run ``rabbitmqctl`` on the node and give what it printed."""
-        program = str((scripts() or Path()) / "rabbitmqctl")
+        program = self._seen_in_root((scripts(self._root) or Path()) / "rabbitmqctl")
         done = subprocess.run(
-            [program, "--quiet", "-n", _NODE_NAME, *arguments],
+            self._in_root(str(program), "--quiet", "-n", _NODE_NAME, *arguments),
             env=self._environment(),
             capture_output=True,
             text=True,
@@ -138,6 +141,13 @@ class BrokerNode:
         if done.returncode:
             raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: {done.stderr or done.stdout}")
         return done.stdout
+
+    def _in_root(self, *command: str) -> list[str]:
+        return in_root(self._root, self._directory, command)
+
+    def _seen_in_root(self, path: Path) -> Path:
+        """A path of the root as it is in there; the node's own directory is the same inside."""
+        return Path("/") / path.relative_to(self._root) if path.is_relative_to(self._root) else path
 
     @property
     def _ports_file(self) -> Path:
@@ -258,7 +268,8 @@ class BrokerNode:
         """End the node's name server, found by its port; it refuses while a node is registered."""
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while answers(self.ports.epmd) and time.monotonic() < deadline:
-            subprocess.run(["epmd", "-kill"], env=self._environment(), capture_output=True)
+            command = self._in_root("epmd", "-kill")
+            subprocess.run(command, env=self._environment(), capture_output=True)
             time.sleep(0.05)
 
 

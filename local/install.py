@@ -51,7 +51,8 @@ class Need:
 
 
 def _on_path(name: str) -> bool:
-    return shutil.which(name) is not None
+    """Whether there is such a program, for us or for root."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") is not None
 
 
 def _has_venv() -> bool:
@@ -75,6 +76,7 @@ AMQP_TOOLS = Need(package="amqp-tools", is_there=partial(_on_path, "amqp-consume
 #: Chromium's driver, which comes with Playwright, needs it.
 ATOMIC = Need(package="libatomic1", is_there=partial(_has_library, "libatomic.so.1"))
 JQ = Need(package="jq", is_there=partial(_on_path, "jq"))
+DEBOOTSTRAP = Need(package="debootstrap", is_there=partial(_on_path, "debootstrap"))
 
 _PURPOSES = {
     "venv": (VENV,),

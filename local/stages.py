@@ -1,4 +1,5 @@
-"""What `make test` runs, one stage after another, and the sum of it in its last line.
+"""What `make test` runs, one stage after another, and the sum of it in its last line; with
+``brokers``, what `make test-brokers` runs.
 
 A stage that fails does not stop the next ones; it fails the whole. Nothing may be skipped.
 """
@@ -13,10 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from local.install import CannotInstall, Need, install, needs_of
+from local import rabbitmq
+from local.debian_root import debian_root
+from local.install import RABBITMQ, CannotInstall, Need, install, needs_of
 from local.kubectl import KubectlFailed, kubectl
 from local.postgres import PostgresFailed, private_postgres
 from local.settings import ROOT
@@ -28,6 +32,10 @@ _REPORTS = ROOT / ".run" / "reports"
 _PROGRAMS = Path(sys.executable).parent
 #: What the person's own settings would change in the tests.
 _SETTINGS = {*IDS, "HOST", "PORT"}
+#: The word for the tests on this machine's RabbitMQ and on another Debian's.
+_BROKERS = "brokers"
+#: How long these may take on one RabbitMQ.
+_BROKERS_LIMIT_S = 2400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +59,18 @@ class Stage:
         contextlib.nullcontext({})
     )
     needs: Sequence[Need] = ()
+    #: How long each command may take; it is ended then, and has failed.
+    limit_s: float | None = None
+
+
+def broker_stages() -> list[Stage]:
+    """The tests that use a broker, on this machine's RabbitMQ and on the other Debian's."""
+    own = (rabbitmq.version() or "").partition(".")[0]
+    other, suite = ("3", "bookworm") if own == "4" else ("4", "trixie")
+    return [
+        _on_rabbitmq(f"rabbitmq-{own}", lambda: rabbitmq.MACHINE),
+        _on_rabbitmq(f"rabbitmq-{other}", partial(debian_root, suite)),
+    ]
 
 
 def stages() -> list[Stage]:
@@ -107,6 +127,22 @@ def _pytest(name: str, marks: str, *paths: str) -> Command:
     return [*words, f"--junitxml={report}", "-m", marks, *paths], report
 
 
+def _on_rabbitmq(name: str, root: Callable[[], Path]) -> Stage:
+    @contextlib.contextmanager
+    def surroundings() -> Iterator[Mapping[str, str]]:
+        there = root()
+        print(f"RabbitMQ {rabbitmq.version(there)}", flush=True)
+        yield {"RABBITMQ_ROOT": str(there)}
+
+    return Stage(
+        name=name,
+        commands=[_pytest(name, "broker and not browser")],
+        surroundings=surroundings,
+        needs=(*needs_of("broker-tests"), *needs_of("database-tests")),
+        limit_s=_BROKERS_LIMIT_S,
+    )
+
+
 @contextlib.contextmanager
 def _on_postgresql() -> Iterator[Mapping[str, str]]:
     with private_postgres() as url:
@@ -125,23 +161,35 @@ def run_stage(stage: Stage) -> Count:
     try:
         install(stage.needs)
         with stage.surroundings() as added:
-            counts = [run_command(command, environ | dict(added)) for command in stage.commands]
+            counts = [
+                run_command(command, environ | dict(added), limit_s=stage.limit_s)
+                for command in stage.commands
+            ]
     except (CannotInstall, KubectlFailed, PostgresFailed) as impossible:
         print(impossible, file=sys.stderr)
         return Count(failed=1)
     return sum(counts, Count())
 
 
-def run_command(command: Command, environ: Mapping[str, str]) -> Count:
+def run_command(
+    command: Command, environ: Mapping[str, str], *, limit_s: float | None = None
+) -> Count:
     """Run a command and count what passed."""
     words, report = command
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
         report.unlink(missing_ok=True)
-    returncode = subprocess.run(words, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL).returncode
+    try:
+        done = subprocess.run(
+            words, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, timeout=limit_s
+        )
+        failed = done.returncode != 0
+    except subprocess.TimeoutExpired:
+        print(f"Ended: it took longer than {limit_s:g} s.", file=sys.stderr)
+        failed = True
     if report is None:
-        return Count(failed=1) if returncode else Count(passed=1)
-    return count_of(report, failed=returncode != 0)
+        return Count(failed=1) if failed else Count(passed=1)
+    return count_of(report, failed=failed)
 
 
 def count_of(report: Path, *, failed: bool) -> Count:
@@ -155,9 +203,20 @@ def count_of(report: Path, *, failed: bool) -> Count:
     return Count(passed=max(ran - lost, 0), failed=lost)
 
 
+def _chosen(names: Sequence[str]) -> list[Stage]:
+    if _BROKERS in names:
+        install([RABBITMQ])  # which one it is decides what the other is
+        return broker_stages()
+    return [stage for stage in stages() if not names or stage.name in names]
+
+
 def main() -> int:
-    """Run the stages named on the command line, or all."""
-    chosen = [stage for stage in stages() if not sys.argv[1:] or stage.name in sys.argv[1:]]
+    """Run the stages named on the command line, or all of `make test`."""
+    try:
+        chosen = _chosen(sys.argv[1:])
+    except CannotInstall as impossible:
+        print(impossible, file=sys.stderr)
+        return 1
     lines, total = [], Count()
     for stage in chosen:
         print(f"\n== {stage.name}", flush=True)

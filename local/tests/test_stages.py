@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from local import rabbitmq
 from local.install import Need
-from local.stages import Count, Stage, count_of, run_command, run_stage
+from local.stages import Count, Stage, broker_stages, count_of, run_command, run_stage
 
 _REPORT = """<testsuites><testsuite tests="{tests}" failures="{failures}" errors="{errors}"
 skipped="{skipped}"/></testsuites>"""
@@ -67,3 +68,19 @@ def test_a_stage_whose_needs_cannot_be_met_has_failed(
     )
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run_stage(from_nowhere) == Count(failed=1)
+
+
+def test_a_command_that_takes_longer_than_it_may_is_ended_and_has_failed() -> None:
+    waits_for_us = [sys.executable, "-c", "import signal; signal.pause()"]
+    assert run_command((waits_for_us, None), os.environ, limit_s=0.2) == Count(failed=1)
+
+
+@pytest.mark.parametrize(
+    ("own", "names"),
+    [("3.10.8", ["rabbitmq-3", "rabbitmq-4"]), ("4.0.5", ["rabbitmq-4", "rabbitmq-3"])],
+)
+def test_the_brokers_tests_run_on_the_machines_rabbitmq_and_on_the_other_debians(
+    monkeypatch: pytest.MonkeyPatch, own: str, names: list[str]
+) -> None:
+    monkeypatch.setattr(rabbitmq, "version", lambda root=None: own)
+    assert [stage.name for stage in broker_stages()] == names
