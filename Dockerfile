@@ -28,7 +28,7 @@ COPY dashboard dashboard
 COPY templates templates
 COPY static static
 # Compiled here, because the running container writes nothing beside its code.
-RUN python manage.py collectstatic --noinput \
+RUN SECRET_KEY=of-the-build-alone python manage.py collectstatic --noinput \
  && python -m compileall -q /app
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.core.checks import register
 
-from restaurant.checks import settings_are_right
+from restaurant.checks import warn_of_a_public_board
 
 
 class RestaurantConfig(AppConfig):
-    """Registers the check of the settings."""
+    """Registers what is warned of."""
 
     name = "restaurant"
 
     def ready(self) -> None:
-        register(settings_are_right)
+        register(warn_of_a_public_board)

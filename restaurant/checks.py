@@ -1,12 +1,14 @@
-"""Wrong settings as Django system checks, each with an id and a hint."""
+"""What is said of settings: why a process cannot start, and what it warns of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+
+from kitchen_worker.contract.settings import Problem
 
 #: One id a setting, in the order of the README's table; ids are never used again for another.
 IDS = {
@@ -17,7 +19,7 @@ IDS = {
     "DATABASE_URL": "restaurant.E005",
     "AMQP_URL": "restaurant.E006",
     "BOARD_PUBLIC": "restaurant.E007",
-    "SECURE_COOKIES": "restaurant.E008",
+    "HTTPS": "restaurant.E021",
     "DEADLINE_SECONDS": "restaurant.E009",
     "QUEUE_TYPE": "restaurant.E010",
     "DARK_QUEUE_LENGTH": "restaurant.E011",
@@ -33,29 +35,26 @@ IDS = {
 }
 
 
-def settings_are_right(
+def cannot_start(problems: Iterable[Problem]) -> str:
+    """Why a process cannot start: every wrong setting, what is wrong, and the way out."""
+    lines = [
+        f"  {problem}{f' ({IDS[problem.name]})' if problem.name in IDS else ''}"
+        for problem in problems
+    ]
+    return "\n".join(["Dark Kitchen cannot start with these settings:", *lines])
+
+
+def warn_of_a_public_board(
     app_configs: Sequence[Any] | None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Report every setting that could not be read, and a secret key that is not there."""
+    """Warn of a board that everybody may see under any host name."""
     environment = settings.ENVIRONMENT
-    found: list[checks.CheckMessage] = [
-        checks.Error(problem.message, hint=problem.hint, id=IDS[problem.name])
-        for problem in environment.problems
+    if not environment.board_public or "*" not in environment.allowed_hosts:
+        return []
+    return [
+        checks.Warning(
+            "The board is public, and every host name is allowed.",
+            hint="Unset BOARD_PUBLIC, or name your hosts in ALLOWED_HOSTS.",
+            id="restaurant.W001",
+        )
     ]
-    if not environment.secret_key and not environment.debug:
-        found.append(
-            checks.Error(
-                "SECRET_KEY is not set.",
-                hint="Set it to 50 or more random characters, the same for every process.",
-                id=IDS["SECRET_KEY"],
-            )
-        )
-    if environment.board_public and "*" in environment.allowed_hosts:
-        found.append(
-            checks.Warning(
-                "The board is public, and every host name is allowed.",
-                hint="Unset BOARD_PUBLIC, or name your hosts in ALLOWED_HOSTS.",
-                id="restaurant.W001",
-            )
-        )
-    return found

@@ -1,23 +1,33 @@
-"""The site's settings as the environment gives them: one typed record, and what is wrong with it.
+"""The settings of the site, the relay and the observer, as one typed record.
 
-Reading never raises: a wrong value is replaced by its default and kept as a problem, which
-``manage.py check`` reports with an id and a hint (see ``checks.py``).
+A process that is given a wrong one does not start: ``settings.py`` stops it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import dj_database_url
+from msgspec import Meta
 
 from kitchen_worker.contract.limits import limits_from_environ
+from kitchen_worker.contract.settings import (
+    Address,
+    AmqpUrls,
+    Flag,
+    LogLevel,
+    Port,
+    Problem,
+    WrongSettings,
+    checked,
+    number,
+    read_settings,
+)
 from kitchen_worker.contract.topology import Limits
-
-_Value = TypeVar("_Value")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -25,175 +35,23 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 _CONNECTION_S = 60
 #: Pages that an SQLite connection keeps at hand: orders' ids are random, and so are their places.
 _SQLITE_CACHE_KB = 16_000
+#: Protects nothing, and is the same in every process: of use with DEBUG=1 alone.
+_DEBUG_KEY = "the key of a developer's machine, which everybody can read in the code"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A setting that cannot be what it is: its name, what is wrong, and what to do."""
-
-    name: str
-    message: str
-    hint: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Environment:
-    """Every setting of the site, the relay and the observer."""
-
-    secret_key: str = ""
-    debug: bool = False
-    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
-    csrf_trusted_origins: tuple[str, ...] = ()
-    database: Mapping[str, Any] = field(default_factory=dict)
-    amqp_url: str = "amqp://guest:guest@127.0.0.1:5672/"
-    board_public: bool = False
-    secure_cookies: bool = False
-    #: How long after an order was sent a version may be silent before it counts as missing.
-    deadline_s: float = 30.0
-    #: Orders are weighed in blocks of time of this length.
-    block_s: float = 10.0
-    #: How long after a version's first answer its orders are not weighed yet.
-    warm_up_s: float = 60.0
-    limits: Limits = field(default_factory=Limits)
-    #: Port of a process's health check; 0 for none.
-    health_port: int = 0
-    #: The interface on which it listens.
-    health_host: str = "127.0.0.1"
-    log_level: str = "INFO"
-    static_root: Path = BASE_DIR / ".run" / "static"
-    problems: tuple[Problem, ...] = ()
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Environment:
-        """Read every setting; the wrong ones become ``problems``."""
-        reader = _Reader(environ)
-        return cls(
-            secret_key=reader.text("SECRET_KEY", ""),
-            debug=reader.read("DEBUG", _flag, False, "Use 1 or 0."),
-            allowed_hosts=reader.read("ALLOWED_HOSTS", _names, cls.allowed_hosts, "Comma between."),
-            csrf_trusted_origins=reader.read(
-                "CSRF_TRUSTED_ORIGINS",
-                _origins,
-                (),
-                "Full origins with a comma between, as in https://kitchen.example.",
-            ),
-            database=reader.read(
-                "DATABASE_URL",
-                _database,
-                _database(f"sqlite:///{BASE_DIR / '.run' / 'dark-kitchen.sqlite3'}"),
-                "As in sqlite:////data/kitchen.sqlite3 or postgres://user:password@host/name.",
-            ),
-            amqp_url=reader.read(
-                "AMQP_URL", _amqp_url, cls.amqp_url, "As in amqp://user:password@host:5672/vhost."
-            ),
-            board_public=reader.read("BOARD_PUBLIC", _flag, False, "Use 1 or 0."),
-            secure_cookies=reader.read("SECURE_COOKIES", _flag, False, "Use 1 or 0."),
-            deadline_s=reader.read(
-                "DEADLINE_SECONDS", _seconds, 30.0, "A number of seconds from 1 to 86400."
-            ),
-            block_s=reader.read(
-                "BLOCK_SECONDS", _seconds, 10.0, "A number of seconds from 1 to 86400."
-            ),
-            warm_up_s=reader.read(
-                "WARM_UP_SECONDS", _seconds, 60.0, "A number of seconds from 1 to 86400."
-            ),
-            limits=reader.limits(),
-            health_port=reader.read("HEALTH_PORT", _port, 0, "A port, or 0 for none."),
-            health_host=reader.read(
-                "HEALTH_HOST", _address, "127.0.0.1", "An IP address; 0.0.0.0 for all of them."
-            ),
-            log_level=reader.read(
-                "LOG_LEVEL", _log_level, "INFO", "DEBUG, INFO, WARNING, ERROR or CRITICAL."
-            ),
-            static_root=Path(reader.text("STATIC_ROOT", str(cls.static_root))),
-            problems=tuple(reader.problems),
-        )
-
-
-class _Reader:
-    """Takes settings from the environment, one by one, and keeps what is wrong."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self.problems: list[Problem] = []
-
-    def text(self, name: str, default: str) -> str:
-        return self._environ.get(name, "").strip() or default
-
-    def read(self, name: str, parse: Callable[[str], _Value], default: _Value, hint: str) -> _Value:
-        given = self.text(name, "")
-        if not given:
-            return default
-        try:
-            return parse(given)
-        except Exception as cause:  # noqa: BLE001 - a parser's own errors are of many types
-            self.problems.append(Problem(name, f"{name} cannot be read: {cause}", hint))
-            return default
-
-    def limits(self) -> Limits:
-        try:
-            return limits_from_environ(self._environ)
-        except ValueError as cause:
-            name = str(cause).partition(":")[0]
-            hint = "QUEUE_TYPE is classic or quorum; lengths and times are positive whole numbers."
-            self.problems.append(Problem(name, f"{cause}", hint))
-            return Limits()
-
-
-def _flag(given: str) -> bool:
-    flags = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    if given.lower() not in flags:
-        raise ValueError(f"{given!r} is neither 1 nor 0")
-    return flags[given.lower()]
-
-
-def _names(given: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in given.split(",") if name.strip())
-
-
-def _origins(given: str) -> tuple[str, ...]:
-    origins = _names(given)
-    for origin in origins:
-        if not origin.startswith(("http://", "https://")):
-            raise ValueError(f"{origin!r} has no scheme")
-    return origins
-
-
-def _amqp_url(given: str) -> str:
-    if not given.startswith(("amqp://", "amqps://")):
-        raise ValueError("it must start with amqp:// or amqps://")
-    return given
-
-
-def _seconds(given: str) -> float:
-    seconds = float(given)
-    if not 1 <= seconds <= 86_400:
-        raise ValueError(f"{given} is out of range")
-    return seconds
-
-
-def _port(given: str) -> int:
-    port = int(given)
-    if not 0 <= port <= 65_535:
-        raise ValueError(f"{given} is no port")
-    return port
-
-
-def _address(given: str) -> str:
-    return str(ip_address(given))
-
-
-def _log_level(given: str) -> str:
-    if given.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
-        raise ValueError(f"{given!r} is no level")
-    return given.upper()
-
-
-def _database(url: str) -> dict[str, Any]:
-    config: dict[str, Any] = {**dj_database_url.parse(url)}
-    config["CONN_MAX_AGE"] = _CONNECTION_S
-    engine = str(config.get("ENGINE", ""))
-    if engine.endswith("sqlite3"):
+def database_of(url: str) -> dict[str, Any]:
+    """Django's settings of a database; raises ValueError for one that cannot be had."""
+    scheme = url.partition(":")[0]
+    if scheme not in ("sqlite", "postgres", "postgresql"):
+        raise ValueError("it begins with none of sqlite:, postgres: and postgresql:")
+    try:
+        config: dict[str, Any] = {**dj_database_url.parse(url, conn_max_age=_CONNECTION_S)}
+    except ValueError as cause:
+        # The error of a port quotes what may be a password.
+        raise ValueError("its host or its port cannot be read") from cause
+    if not config["NAME"]:
+        raise ValueError("it names no database")
+    if scheme == "sqlite":
         if config["NAME"] != ":memory:":
             config["ENGINE"] = "restaurant.sqlite"
         config["OPTIONS"] = {
@@ -204,9 +62,95 @@ def _database(url: str) -> dict[str, Any]:
         }
         # In a file: threads that share a database in memory lock each other out.
         config["TEST"] = {"NAME": str(Path(str(config["NAME"])).with_name("test.sqlite3"))}
-    elif engine.endswith("postgresql"):
+    else:
         config["CONN_HEALTH_CHECKS"] = True
         config.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-    else:
-        raise ValueError("only sqlite and postgres are supported")
     return config
+
+
+def _check_origins(given: tuple[str, ...]) -> None:
+    for origin in given:
+        url = urlsplit(origin)
+        if url.scheme not in ("http", "https") or not url.netloc or url.path:
+            raise ValueError(f"{origin[:80]!r} is no origin")
+
+
+_Seconds = Annotated[float, number(1, 86_400)]
+_HostName = Annotated[
+    str, Meta(pattern=r"^(\*|\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])$")
+]
+_HostNames = Annotated[
+    tuple[_HostName, ...],
+    Meta(description="host names without scheme and port, with a comma between"),
+]
+_Origins = Annotated[
+    tuple[str, ...],
+    checked(_check_origins, "origins such as https://kitchen.example, with a comma between"),
+]
+_DatabaseUrl = Annotated[
+    str,
+    checked(
+        database_of, "sqlite:////path/kitchen.sqlite3 or postgres://user:password@host:5432/name"
+    ),
+]
+_SecretKey = Annotated[
+    str, Meta(description="50 or more random characters, the same for every process")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Every setting of the site, the relay and the observer; each from the variable of its name."""
+
+    secret_key: _SecretKey = field(repr=False)
+    debug: Flag = False
+    allowed_hosts: _HostNames = ("localhost", "127.0.0.1", "[::1]")
+    csrf_trusted_origins: _Origins = ()
+    #: May hold a password.
+    database_url: _DatabaseUrl = field(
+        default=f"sqlite:///{BASE_DIR / '.run' / 'dark-kitchen.sqlite3'}", repr=False
+    )
+    #: May hold a password.
+    amqp_url: AmqpUrls = field(default="amqp://guest:guest@127.0.0.1:5672/", repr=False)
+    board_public: Flag = False
+    #: Whether browsers come by HTTPS, through a proxy that says so in ``X-Forwarded-Proto``.
+    https: Flag = False
+    #: How long after an order was sent a version may be silent before it counts as missing.
+    deadline_s: _Seconds = 30.0
+    #: Orders are weighed in blocks of time of this length.
+    block_s: _Seconds = 10.0
+    #: How long after a version's first answer its orders are not weighed yet.
+    warm_up_s: _Seconds = 60.0
+    limits: Limits = field(default_factory=Limits)
+    #: Port of a process's health check; 0 for none.
+    health_port: Port = 0
+    #: The interface on which it listens.
+    health_host: Address = "127.0.0.1"
+    log_level: LogLevel = "INFO"
+    static_root: Annotated[Path, Meta(description="a directory")] = BASE_DIR / ".run" / "static"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Environment:
+        """Read every setting; raises WrongSettings that names all that are wrong."""
+        is_debug = environ.get("DEBUG", "").strip().lower() in ("1", "true")
+        problems: tuple[Problem, ...] = ()
+        limits = Limits()
+        try:
+            limits = limits_from_environ(environ)
+        except ValueError as cause:
+            name, _, what = str(cause).partition(": ")
+            problems = (Problem(name, what, "another value"),)
+        try:
+            read = read_settings(
+                cls, environ, defaults={"SECRET_KEY": _DEBUG_KEY} if is_debug else {}
+            )
+        except WrongSettings as wrong:
+            raise WrongSettings((*wrong.problems, *problems)) from None
+        if problems:
+            raise WrongSettings(problems)
+        return replace(read, limits=limits)
+
+    @property
+    def database(self) -> dict[str, Any]:
+        """Django's settings of the database."""
+        return database_of(self.database_url)

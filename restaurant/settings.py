@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 
+from kitchen_worker.contract.settings import WrongSettings
+from restaurant.checks import cannot_start
 from restaurant.environment import BASE_DIR, Environment
 from restaurant.refusals import without_traceback
 
-ENVIRONMENT = Environment.from_environ(os.environ)
+try:
+    ENVIRONMENT = Environment.from_environ(os.environ)
+except WrongSettings as wrong:
+    # Whatever process it is, the ASGI server too: it neither starts nor shows a traceback.
+    print(cannot_start(wrong.problems), file=sys.stderr)
+    sys.exit(os.EX_CONFIG)
 
-SECRET_KEY = ENVIRONMENT.secret_key or secrets.token_urlsafe(50)
+SECRET_KEY = ENVIRONMENT.secret_key
 DEBUG = ENVIRONMENT.debug
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.csrf_trusted_origins)
@@ -65,7 +71,7 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": dict(ENVIRONMENT.database)}
+DATABASES = {"default": ENVIRONMENT.database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -86,10 +92,15 @@ STATIC_ROOT = ENVIRONMENT.static_root
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = ENVIRONMENT.secure_cookies
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.secure_cookies else None
-)
+# The HTTPS profile: one setting for all of it.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENVIRONMENT.https
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.https else None
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if ENVIRONMENT.https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = ENVIRONMENT.https
+#: Probes come straight to the process, by HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^api/(health|ready)$"]
+#: Browsers' preload lists are for the owner of a domain to join; leaving them takes months.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 

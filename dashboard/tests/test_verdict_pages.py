@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.test import Client, override_settings
 from django.urls import reverse
 
 from dashboard.domain.verdict.coverage import Agreement
 from dashboard.pages.coverage_views import name_in_words, shape_in_words
 from dashboard.tests.factories import a_launch
+from local.settings import ROOT
 
-TEMPLATES = Path(settings.BASE_DIR) / "templates" / "dashboard"
+TEMPLATES = ROOT / "templates" / "dashboard"
 
 
 @pytest.fixture

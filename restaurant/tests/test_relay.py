@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import connection
 
 from kitchen_worker.contract import topology
@@ -23,6 +22,7 @@ from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import Limits, kitchen_queue
 from kitchen_worker.contract.wire import Broker, BrokerLost
+from local.settings import ROOT
 from restaurant import relay
 from restaurant.models import Letter, Order, OrderState
 from restaurant.tests.making import DEADLINE_S, a_launch, an_event, run, said, some_orders, until
@@ -145,4 +145,4 @@ def _relay_process(amqp_url: str) -> subprocess.Popen[bytes]:
         url = f"postgres://{who}@{where}/{database['NAME']}"
     environ = {**os.environ, "AMQP_URL": amqp_url, "DATABASE_URL": url, "HEALTH_PORT": "0"}
     command = [sys.executable, "manage.py", "relay"]
-    return subprocess.Popen(command, cwd=settings.BASE_DIR, env={**environ, "DEBUG": "1"})
+    return subprocess.Popen(command, cwd=ROOT, env={**environ, "DEBUG": "1"})

@@ -1,41 +1,73 @@
-"""Settings from the environment: right ones are read, wrong ones become checks with id and hint."""
+"""Settings fail closed: right ones are read, and with a wrong one no process starts."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
-from django.core.checks import CheckMessage
+from django.conf import settings as loaded
+from django.test import Client, override_settings
 from pytest_django.fixtures import Settings
 
+from kitchen_worker.contract.settings import WrongSettings, settings_of
 from kitchen_worker.contract.topology import QueueType
-from restaurant.checks import IDS, settings_are_right
+from local.settings import ROOT
+from restaurant.checks import IDS, cannot_start, warn_of_a_public_board
 from restaurant.environment import Environment
 
 SECRET = {"SECRET_KEY": "a key that is long enough and used in tests only, as it should be"}
+_DAPHNE = ("-m", "daphne", "-p", "0", "restaurant.asgi:application")
+_PATIENCE_S = 60
 
 
-def complaints(settings: Settings, **environ: str) -> list[CheckMessage]:
-    settings.ENVIRONMENT = Environment.from_environ({**SECRET, **environ})
-    return settings_are_right(None)
+def _wrong(**environ: str) -> list[str]:
+    with pytest.raises(WrongSettings) as caught:
+        Environment.from_environ({**SECRET, **environ})
+    return [problem.name for problem in caught.value.problems]
 
 
-def test_an_empty_environment_gives_the_defaults_and_misses_the_key_alone(
-    settings: Settings,
-) -> None:
-    settings.ENVIRONMENT = environment = Environment.from_environ({})
-    assert environment.problems == ()
-    assert environment.board_public is False
-    assert environment.deadline_s == 30.0
-    assert [found.id for found in settings_are_right(None)] == [IDS["SECRET_KEY"]]
+def _run(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name not in IDS}
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env={**kept, "DJANGO_SETTINGS_MODULE": "restaurant.settings", **environ},
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+    )
+
+
+def test_an_empty_environment_misses_the_key_alone() -> None:
+    with pytest.raises(WrongSettings) as caught:
+        Environment.from_environ({})
+    assert [problem.name for problem in caught.value.problems] == ["SECRET_KEY"]
+
+
+def test_an_empty_value_counts_as_not_given() -> None:
+    empty = {setting.variable: " " for setting in settings_of(Environment)}
+    assert Environment.from_environ({**empty, **SECRET}) == Environment.from_environ(SECRET)
+
+
+def test_all_processes_of_a_developers_machine_have_the_same_key() -> None:
+    given = {"DEBUG": "1"}
+    assert Environment.from_environ(given) == Environment.from_environ(given)
+    assert Environment.from_environ({**given, **SECRET}).secret_key == SECRET["SECRET_KEY"]
 
 
 def test_right_settings_are_read() -> None:
     environment = Environment.from_environ(
         {
-            "ALLOWED_HOSTS": "kitchen.example, www.kitchen.example",
-            "CSRF_TRUSTED_ORIGINS": "https://kitchen.example",
-            "DATABASE_URL": "postgres://cook:secret@db/kitchen",
-            "AMQP_URL": "amqps://cook:secret@broker/vhost",
-            "BOARD_PUBLIC": "yes",
+            **SECRET,
+            "ALLOWED_HOSTS": "kitchen.example, www.kitchen.example,.kitchen.example,[::1]",
+            "CSRF_TRUSTED_ORIGINS": "https://kitchen.example,https://*.kitchen.example",
+            "DATABASE_URL": "postgres://cook:secret@db/kitchen?sslmode=verify-full",
+            "AMQP_URL": "amqps://cook:secret@one/vhost?cafile=/ca.pem, amqp://two:5673",
+            "BOARD_PUBLIC": "true",
+            "HTTPS": "1",
             "DEADLINE_SECONDS": "2.5",
             "QUEUE_TYPE": "quorum",
             "HEALTH_PORT": "8081",
@@ -43,10 +75,10 @@ def test_right_settings_are_read() -> None:
             "LOG_LEVEL": "debug",
         }
     )
-    assert environment.problems == ()
-    assert environment.allowed_hosts == ("kitchen.example", "www.kitchen.example")
+    assert environment.allowed_hosts[:2] == ("kitchen.example", "www.kitchen.example")
     assert environment.database["NAME"] == "kitchen"
-    assert environment.board_public is True
+    assert environment.database["OPTIONS"]["sslmode"] == "verify-full"
+    assert (environment.board_public, environment.https) == (True, True)
     assert environment.deadline_s == 2.5
     assert environment.limits.queue_type is QueueType.QUORUM
     assert (environment.health_host, environment.health_port) == ("192.0.2.7", 8081)
@@ -57,12 +89,23 @@ def test_right_settings_are_read() -> None:
     ("name", "wrong"),
     [
         ("DEBUG", "perhaps"),
+        ("ALLOWED_HOSTS", "https://kitchen.example"),
+        ("ALLOWED_HOSTS", "kitchen.example:8000"),
         ("CSRF_TRUSTED_ORIGINS", "kitchen.example"),
-        ("DATABASE_URL", "mysql://root@db/kitchen"),
+        ("CSRF_TRUSTED_ORIGINS", "https://kitchen.example/login"),
+        ("DATABASE_URL", "postgre://cook:hunter2@db/kitchen"),
+        ("DATABASE_URL", "mysql://cook:hunter2@db/kitchen"),
+        ("DATABASE_URL", "postgres://cook:hunter2@db"),
+        ("DATABASE_URL", "postgres://cook:hunter2/@db/kitchen"),
         ("DATABASE_URL", "no url at all"),
-        ("AMQP_URL", "http://broker"),
+        ("AMQP_URL", "http://cook:hunter2@broker"),
+        ("AMQP_URL", "amqp://cook:hunter2@broker,http://other"),
+        ("AMQP_URL", "amqp://cook:hunter2@broker:port"),
+        ("AMQP_URL", "amqp://cook:hunter2@broker,"),
+        ("AMQP_URL", "amqp://"),
         ("BOARD_PUBLIC", "2"),
-        ("SECURE_COOKIES", "on?"),
+        ("HTTPS", "on?"),
+        ("SECURE_COOKIES", "1"),
         ("DEADLINE_SECONDS", "0"),
         ("DEADLINE_SECONDS", "nan"),
         ("DEADLINE_SECONDS", "soon"),
@@ -76,15 +119,88 @@ def test_right_settings_are_read() -> None:
         ("HEALTH_HOST", "everywhere"),
     ],
 )
-def test_a_wrong_setting_is_a_check_with_its_id_and_a_hint(
-    settings: Settings, name: str, wrong: str
+def test_a_wrong_setting_is_named_with_the_way_out_and_without_a_password(
+    name: str, wrong: str
 ) -> None:
-    (found,) = complaints(settings, **{name: wrong})
-    assert found.id == IDS[name]
-    assert name in found.msg
-    assert found.hint
+    with pytest.raises(WrongSettings) as caught:
+        Environment.from_environ({**SECRET, name: wrong})
+    (problem,) = caught.value.problems
+    said = cannot_start(caught.value.problems)
+    assert problem.name == name
+    assert f"{name}: " in said
+    assert f"; use {problem.use}" in said
+    assert "hunter2" not in said
+
+
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    assert _wrong(DEBUG="perhaps", HEALTH_PORT="-1", QUEUE_TYPE="x") == [
+        "DEBUG",
+        "HEALTH_PORT",
+        "QUEUE_TYPE",
+    ]
+
+
+def test_no_secret_is_in_what_is_printed_of_the_settings() -> None:
+    given = {"AMQP_URL": "amqp://a:hunter2@b", "DATABASE_URL": "postgres://a:hunter2@b/c"}
+    shown = repr(Environment.from_environ({**SECRET, **given}))
+    assert "hunter2" not in shown
+    assert SECRET["SECRET_KEY"] not in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        _DAPHNE,
+        ("manage.py", "check"),
+        ("manage.py", "migrate"),
+        ("manage.py", "relay"),
+        ("manage.py", "observe"),
+        ("manage.py", "verdict"),
+    ],
+    ids=lambda words: words[1],
+)
+def test_no_process_starts_with_a_wrong_setting(words: tuple[str, ...]) -> None:
+    done = _run(*words, **SECRET, DATABASE_URL="postgre://cook:hunter2@db/kitchen", HTTPS="maybe")
+    assert done.returncode == os.EX_CONFIG
+    assert done.stdout == ""
+    first, *lines = done.stderr.splitlines()
+    assert first == "Dark Kitchen cannot start with these settings:"
+    assert [line.strip().partition(":")[0] for line in lines] == ["DATABASE_URL", "HTTPS"]
+    assert IDS["DATABASE_URL"] in lines[0]
+
+
+def test_the_site_does_not_start_without_a_key() -> None:
+    done = _run(*_DAPHNE)
+    assert done.returncode == os.EX_CONFIG
+    assert "SECRET_KEY: is not set" in done.stderr
+
+
+def test_the_https_profile_is_all_that_django_asks_of_a_deployment() -> None:
+    given = {**SECRET, "HTTPS": "1", "ALLOWED_HOSTS": "kitchen.example"}
+    done = _run("manage.py", "check", "--deploy", "--fail-level", "DEBUG", **given)
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+@override_settings(
+    SECURE_SSL_REDIRECT=True, SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")
+)
+def test_a_page_is_redirected_to_https_and_a_probe_is_not() -> None:
+    client = Client()
+    redirected = client.get("/orders/items")
+    assert redirected.status_code == 301
+    assert redirected.headers["Location"].startswith("https://")
+    assert client.get("/orders/items", headers={"x-forwarded-proto": "https"}).status_code == 200
+    assert client.get("/api/health").status_code == 200
 
 
 def test_a_public_board_under_any_host_name_is_warned_of(settings: Settings) -> None:
-    (found,) = complaints(settings, BOARD_PUBLIC="1", ALLOWED_HOSTS="*")
+    assert warn_of_a_public_board(None) == []
+    settings.ENVIRONMENT = replace(loaded.ENVIRONMENT, board_public=True, allowed_hosts=("*",))
+    (found,) = warn_of_a_public_board(None)
     assert found.id == "restaurant.W001"
+
+
+def test_every_setting_has_an_id_of_its_own() -> None:
+    assert len(set(IDS.values())) == len(IDS)
+    assert {setting.variable for setting in settings_of(Environment)} <= IDS.keys()

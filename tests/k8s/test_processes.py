@@ -12,7 +12,10 @@ from django.core.management import get_commands
 from django.urls import resolve
 
 from kitchen_worker.config import WorkerConfig
+from kitchen_worker.contract.limits import limits_from_environ
+from kitchen_worker.contract.settings import settings_of
 from kitchen_worker.worker import DRAIN_S
+from local.settings import ROOT
 from restaurant.environment import Environment
 from tests.k8s.rendering import (
     RENDERED,
@@ -29,23 +32,23 @@ from tests.k8s.rendering import (
 
 pytestmark = pytest.mark.kubernetes
 
+BASE_SETTINGS = ROOT / "k8s" / "base" / "site.env"
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 
-class _Watched(dict[str, str]):
-    """An environment that remembers which names it was asked for."""
+#: Read by every process, besides what is in its record.
+_OF_QUEUES = {
+    "QUEUE_TYPE",
+    "DARK_QUEUE_LENGTH",
+    "DARK_QUEUE_TTL_SECONDS",
+    "OBSERVER_QUEUE_LENGTH",
+    "DEAD_QUEUE_LENGTH",
+}
 
-    def __init__(self, given: dict[str, str]) -> None:
-        super().__init__(given)
-        self.asked: set[str] = set()
 
-    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
-        self.asked.add(name)
-        return super().get(name, default)
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
-        return super().__getitem__(name)
+def _known(record: type[Environment | WorkerConfig]) -> set[str]:
+    """The variables that a process reads."""
+    return _OF_QUEUES | {setting.variable for setting in settings_of(record)}
 
 
 def _command(container: Container) -> list[str]:
@@ -57,7 +60,7 @@ def _is_kitchen(container: Container) -> bool:
     return "kitchen_worker" in _command(container)
 
 
-def _as_read(container: Container, path: str) -> _Watched:
+def _as_read(container: Container, path: str) -> dict[str, str]:
     """A container's environment, with secrets of the form that the product takes."""
     secrets = {
         "amqp-url": "amqp://user:secret@broker:5672/",
@@ -65,7 +68,7 @@ def _as_read(container: Container, path: str) -> _Watched:
         "secret-key": "s" * 64,
     }
     given = environment(container, path)
-    return _Watched({name: secrets.get(value, value) for name, value in given.items()})
+    return {name: secrets.get(value, value) for name, value in given.items()}
 
 
 def _management_commands(container: Container) -> list[str]:
@@ -114,10 +117,15 @@ def test_the_site_and_its_like_read_every_setting_that_they_are_given(path: str)
         if not _is_kitchen(container):
             given = _as_read(container, path)
             read = Environment.from_environ(given)
-            assert read.problems == (), container
-            assert given.keys() <= given.asked, container
-            assert read.secret_key
+            assert given.keys() <= _known(Environment), container
             assert not read.debug
+
+
+def test_production_is_behind_https_unless_an_overlay_says_otherwise() -> None:
+    base = dict(
+        line.split("=", 1) for line in BASE_SETTINGS.read_text().splitlines() if "=" in line
+    )
+    assert Environment.from_environ({"SECRET_KEY": "s" * 64, **base}).https
 
 
 @pytest.mark.parametrize("path", RENDERED)
@@ -127,7 +135,7 @@ def test_a_kitchen_reads_every_setting_that_it_is_given(path: str) -> None:
     for container in kitchens:
         given = _as_read(container, path)
         config = WorkerConfig.read(_command(container)[3:], given)
-        assert given.keys() <= given.asked, container
+        assert given.keys() <= _known(WorkerConfig), container
         assert container.workload == f"deployment/kitchen-{config.version}"
         assert config.health_port == 8081
 
@@ -135,8 +143,7 @@ def test_a_kitchen_reads_every_setting_that_it_is_given(path: str) -> None:
 @pytest.mark.parametrize("path", RENDERED)
 def test_all_processes_declare_the_same_queues(path: str) -> None:
     declared = {
-        Environment.from_environ(_as_read(container, path)).limits
-        for container in own_containers(path)
+        limits_from_environ(_as_read(container, path)) for container in own_containers(path)
     }
     assert len(declared) == 1
 

@@ -1,0 +1,210 @@
+"""Reads typed settings: each field of a record from its variable, or says what is wrong with it.
+
+A field's type bounds its value (msgspec converts and checks it), and its ``Meta`` says in words
+what may be given. An empty value counts as not given. Nothing wrong is ever replaced by a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import Enum
+from ipaddress import ip_address
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+_Record = TypeVar("_Record")
+
+#: Settings of earlier releases, and what there is instead: to ignore one would change what runs.
+GONE = {
+    "SECURE_COOKIES": "HTTPS=1 (or HTTPS=0) in its place",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A setting that cannot be used: its name, what is wrong with it, and what may be given."""
+
+    name: str
+    what: str
+    use: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}; use {self.use}"
+
+
+class WrongSettings(ValueError):
+    """Raised when a process cannot start with the settings that it was given; names all of them."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+def read_settings(
+    record: type[_Record],
+    given: Mapping[str, str],
+    *,
+    defaults: Mapping[str, str] | None = None,
+    shown_as: Mapping[str, str] | None = None,
+) -> _Record:
+    """The record that ``given`` describes; raises WrongSettings with every problem at once.
+
+    ``shown_as`` has the names under which problems appear, where they are not the variables'.
+    """
+    values, problems = (
+        {},
+        [
+            Problem(name, "there is no such setting any more", use)
+            for name, use in GONE.items()
+            if given.get(name, "").strip()
+        ],
+    )
+    for setting in settings_of(record):
+        name = (shown_as or {}).get(setting.variable, setting.variable)
+        text = given.get(setting.variable, "").strip()
+        text = text or (defaults or {}).get(setting.variable, "")
+        if text:
+            try:
+                values[setting.field.name] = setting.read(text)
+            except ValueError as cause:
+                problems.append(Problem(name, setting.what_is_wrong(text, cause), setting.use))
+        elif setting.is_required:
+            problems.append(Problem(name, "is not set", setting.use))
+    if problems:
+        raise WrongSettings(tuple(problems))
+    return record(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A field of a record, as it is read."""
+
+    field: Field[Any]
+    #: Its type, without None: a text that is given is never None.
+    kind: Any
+
+    @property
+    def variable(self) -> str:
+        """What the field is read from: ``deadline_s`` from DEADLINE_SECONDS."""
+        name = self.field.name.upper()
+        return f"{name[:-2]}_SECONDS" if name.endswith("_S") else name
+
+    @property
+    def is_required(self) -> bool:
+        """Whether there is no default."""
+        return self.field.default is MISSING and self.field.default_factory is MISSING
+
+    @property
+    def use(self) -> str:
+        """What may be given, in words."""
+        texts = [meta.description for meta in self._metas if meta.description]
+        return texts[-1] if texts else f"one of {', '.join(self._words)}"
+
+    @property
+    def title(self) -> str:
+        """What the setting is for."""
+        return next((meta.title for meta in self._metas if meta.title), "")
+
+    def read(self, text: str) -> Any:
+        """The value that a text stands for; raises ValueError."""
+        given: Any = next((word for word in self._words if word.lower() == text.lower()), text)
+        if get_origin(self._plain) in (tuple, frozenset):
+            given = [part.strip() for part in text.split(",") if part.strip()]
+        value = msgspec.convert(given, self.kind, strict=False)
+        for meta in self._metas:
+            if check := (meta.extra or {}).get("check"):
+                check(value)
+        return value
+
+    def what_is_wrong(self, text: str, cause: ValueError) -> str:
+        """The problem with a text, and the text where it is no secret."""
+        shown = f"{text[:80]!r}" if self.field.repr else "its value"
+        if isinstance(cause, msgspec.ValidationError):
+            return f"{shown} is not valid"
+        return f"{shown}: {cause}" if self.field.repr else str(cause)
+
+    @property
+    def _plain(self) -> Any:
+        return get_args(self.kind)[0] if get_origin(self.kind) is Annotated else self.kind
+
+    @property
+    def _words(self) -> tuple[str, ...]:
+        """The words of an enumeration; they are read in any case."""
+        if get_origin(self._plain) is Literal:
+            return get_args(self._plain)
+        is_enum = isinstance(self._plain, type) and issubclass(self._plain, Enum)
+        return tuple(word.value for word in self._plain) if is_enum else ()
+
+    @property
+    def _metas(self) -> list[Meta]:
+        return [meta for meta in getattr(self.kind, "__metadata__", ()) if isinstance(meta, Meta)]
+
+
+def settings_of(record: type[Any]) -> list[Setting]:
+    """The settings of a record, in the order of its fields."""
+    types = get_type_hints(record, include_extras=True)
+    settings = [Setting(field, _without_none(types[field.name])) for field in fields(record)]
+    # Limits are read by themselves.
+    return [setting for setting in settings if not is_dataclass(setting.kind)]
+
+
+def _without_none(kind: Any) -> Any:
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    [given] = [part for part in get_args(kind) if part is not NoneType]
+    return given
+
+
+def checked(check: Callable[[Any], None], description: str) -> Meta:
+    """A text that ``check`` raises ValueError for where it is wrong; the error says why."""
+    return Meta(description=description, extra={"check": check})
+
+
+def whole(least: int, most: int, meaning: str = "") -> Meta:
+    """A whole number within bounds; ``meaning`` says what a special one means."""
+    return Meta(ge=least, le=most, description=f"a whole number from {least} to {most}{meaning}")
+
+
+def number(least: float, most: float) -> Meta:
+    """A number within bounds; ``nan`` is in none."""
+    return Meta(ge=least, le=most, description=f"a number from {least:g} to {most:g}")
+
+
+def check_amqp_urls(given: str) -> None:
+    """Raise ValueError unless each of one or several URLs, by comma, can be a broker's."""
+    for position, text in enumerate(given.split(","), 1):
+        where = f"URL {position}: " if "," in given else ""
+        try:
+            url = urlsplit(text.strip())
+            _ = url.port
+        except ValueError as cause:
+            # The error of a port quotes what may be a password.
+            raise ValueError(f"{where}its host or its port cannot be read") from cause
+        if url.scheme not in ("amqp", "amqps"):
+            raise ValueError(f"{where}it does not begin with amqp:// or amqps://")
+        if not url.hostname:
+            raise ValueError(f"{where}it names no host")
+
+
+def _check_address(given: str) -> None:
+    ip_address(given)
+
+
+AmqpUrls = Annotated[
+    str,
+    checked(
+        check_amqp_urls,
+        "amqp://user:password@host:5672/vhost, or several such URLs with a comma between",
+    ),
+]
+Port = Annotated[int, whole(0, 65_535, ", 0 for no port")]
+Address = Annotated[
+    str, checked(_check_address, "an IP address of this machine, or 0.0.0.0 for all of them")
+]
+Flag = Annotated[bool, Meta(description="1 or 0")]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
