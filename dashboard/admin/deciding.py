@@ -21,7 +21,11 @@ class DecisionForm(forms.Form):
     """A decision with its note, on what was seen."""
 
     decision = forms.ChoiceField(
-        choices=[(value, label) for value, label in choices(Decision) if value in DECISIONS]
+        choices=[
+            ("", "choose …"),
+            *((value, label) for value, label in choices(Decision) if value in DECISIONS),
+        ],
+        error_messages={"required": "Choose a decision."},
     )
     note = forms.CharField(
         required=False,

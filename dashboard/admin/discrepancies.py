@@ -148,8 +148,7 @@ class DiscrepancyAdmin(FactAdmin):
         if found is not None:
             context |= {"row": row_of(found), "reviews": found.reviews.all()[:AT_ONCE]}
             if self.has_review_permission(request):
-                state = found.state if found.state in DECISIONS else None
-                context.setdefault("decision_form", DecisionForm(initial={"decision": state}))
+                context.setdefault("decision_form", DecisionForm())
                 context["seen"] = [Seen(found.pk, found.revision)]
         return super().change_view(request, object_id, form_url, context)
 

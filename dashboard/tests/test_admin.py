@@ -284,6 +284,8 @@ def test_one_is_decided_on_on_its_page_which_shows_the_history(
     "given",
     [
         {"seen": "x", "decision": "bug"},
+        {"seen": "1:0"},
+        {"seen": "1:0", "decision": ""},
         {"decision": "bug"},
         {"seen": "1:0", "decision": "fixed"},
         {"seen": "1:0", "decision": "bug", "note": "x" * 4001},

@@ -1,11 +1,14 @@
-"""A real browser in front of the real processes."""
+"""A real browser in front of the real processes, or of the site alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
 
 from tests.stack import EVERYTHING, Stack, a_stack
 
@@ -32,7 +35,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, session_amqp_url: str) -> It
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless Chromium, Debian's."""
-    with sync_playwright() as playwright:
+    # The browser's driver has a loop in the tests' thread, where Django then refuses a database.
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=list(_ARGUMENTS)
         )
@@ -46,10 +51,10 @@ def _is_ours(said: ConsoleMessage) -> bool:
     return said.type == "error" and not said.text.startswith(of_the_server)
 
 
-@pytest.fixture
-def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+@contextmanager
+def _watched_page(browser: Browser, url: str) -> Iterator[Page]:
     """A page that fails its test when it logged an error or broke its content policy."""
-    context = browser.new_context(base_url=stack.url, viewport={"width": 1440, "height": 900})
+    context = browser.new_context(base_url=url, viewport={"width": 1440, "height": 900})
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     errors: list[str] = []
@@ -58,3 +63,18 @@ def page(browser: Browser, stack: Stack) -> Iterator[Page]:
     yield page
     context.close()
     assert errors == []
+
+
+@pytest.fixture
+def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """A page of the real processes."""
+    with _watched_page(browser, stack.url) as page:
+        yield page
+
+
+@pytest.fixture
+def site(browser: Browser, live_server: LiveServer, settings: Settings) -> Iterator[Page]:
+    """A page of the site alone, on the test's own database: no broker, no other process."""
+    settings.BOARD_PUBLIC = True
+    with _watched_page(browser, live_server.url) as page:
+        yield page

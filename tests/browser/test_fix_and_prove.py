@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.topology import ORDERS, Binding, Queue, Topology
+from tests.browser.using import in_view, log_in
 from tests.end_to_end.test_differences import LIVE
 from tests.end_to_end.test_launch import until_all_observed
 from tests.stack import EVERYTHING, Stack, a_stack
@@ -44,18 +45,14 @@ def board(browser: Browser, stack: Stack) -> Iterator[Page]:
     context.close()
 
 
-def log_in(page: Page, stack: Stack) -> None:
+def come_as_ada(page: Page, stack: Stack) -> None:
     stack.manage(
         "shell",
         "-c",
         "from django.contrib.auth.models import User;"
         "User.objects.create_superuser('ada', password='dark')",
     )
-    page.goto("/login/?next=/dashboard/discrepancies/")
-    page.fill("[name=username]", "ada")
-    page.fill("[name=password]", "dark")
-    page.locator("main button[type=submit]").click()
-    page.wait_for_url(re.compile("/discrepancies/"))
+    log_in(page, "ada", "/dashboard/discrepancies/")
 
 
 def tapped(url: str) -> int:
@@ -81,10 +78,10 @@ def test_a_mended_bug_closes_on_evidence_and_the_live_kitchen_sees_nothing_of_it
     )
     assert wrong > 10
 
-    log_in(page, stack)
-    page.get_by_role("link", name="total_price").first.click()
-    page.fill("#note", "A cent is lost: prices are added as floats.")
-    page.get_by_role("button", name="Bug").click()
+    come_as_ada(page, stack)
+    in_view(page.get_by_role("link", name="total_price").first).click()
+    in_view(page.locator("#note")).fill("A cent is lost: prices are added as floats.")
+    in_view(page.get_by_role("button", name="Bug")).click()
     expect(page.locator("#review .stands")).to_contain_text("bug")
     finding = board.locator("#findings tr:has(code[title='total_price'])")
     expect(finding).to_have_attribute("data-state", "bug")
@@ -92,7 +89,7 @@ def test_a_mended_bug_closes_on_evidence_and_the_live_kitchen_sees_nothing_of_it
     stack.stop("vnext")
     stack.start("vnext", options=["--mend", "float-prices"])
     live = [stack.query(numbers) for numbers in LIVE]
-    page.get_by_role("button", name=f"Send these {wrong:,} orders again to vnext").click()
+    in_view(page.get_by_role("button", name=f"Send these {wrong:,} orders again")).click()
     page.wait_for_url(re.compile(r"/dashboard/replays/\d+/"))
     evidence = f"{wrong:,} of {wrong:,} orders agree there in build shipped, mended: float-prices."
     expect(page.locator("#replay")).to_contain_text(f"Closed as fixed: {evidence}")
@@ -101,7 +98,7 @@ def test_a_mended_bug_closes_on_evidence_and_the_live_kitchen_sees_nothing_of_it
 
     assert tapped(stack.amqp_url) == ORDER_COUNT
     assert [stack.query(numbers) for numbers in LIVE] == live
-    page.get_by_role("link", name="total_price").click()
+    in_view(page.get_by_role("link", name="total_price")).click()
     expect(page.locator("#review .stands")).to_contain_text("fixed")
     expect(page.locator("#review .history")).to_contain_text(evidence)
     expect(page.locator(".replay-past")).to_contain_text(f"{wrong:,} of {wrong:,} agree")

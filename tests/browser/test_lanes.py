@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from dashboard.tests.verdict_frames import a_frame
 from tests.browser.faked_board import FakedBoard
+from tests.browser.using import in_view
 
 pytestmark = pytest.mark.browser
 
@@ -95,7 +96,7 @@ def test_an_order_that_comes_is_there_as_soon_as_its_frame_is_painted(board: Fak
 
 def test_what_is_held_is_one_frame_all_through(board: FakedBoard) -> None:
     board.send(_frame(1200, rate=500.0))
-    board.page.get_by_role("button", name="Pause").click()
+    in_view(board.page.get_by_role("button", name="Pause")).click()
     assert _numbers(board.page) == _of(1200)
 
 

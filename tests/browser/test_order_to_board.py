@@ -8,6 +8,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.using import in_view, overflow
 from tests.stack import Stack, until
 
 pytestmark = pytest.mark.browser
@@ -17,8 +18,8 @@ def place_order(page: Page, **portions: int) -> None:
     """Place an order on the order page, and come to its ticket."""
     page.goto("/")
     for name, quantity in portions.items():
-        page.locator(f"input[aria-describedby='problem-{name}']").fill(str(quantity))
-    page.get_by_role("button", name="Place order").click()
+        in_view(page.locator(f"input[aria-describedby='problem-{name}']")).fill(str(quantity))
+    in_view(page.get_by_role("button", name="Place order")).click()
     page.wait_for_url(re.compile(r"/ticket/"))
 
 
@@ -46,8 +47,8 @@ def test_both_lanes_show_an_order_within_a_second(page: Page, stack: Stack) -> N
 def test_a_double_click_orders_once(page: Page, stack: Stack) -> None:
     before = stack.number("select count(*) from restaurant_order")
     page.goto("/")
-    page.locator("input[aria-describedby='problem-soda']").fill("1")
-    page.get_by_role("button", name="Place order").dblclick(no_wait_after=True)
+    in_view(page.locator("input[aria-describedby='problem-soda']")).fill("1")
+    in_view(page.get_by_role("button", name="Place order")).dblclick(no_wait_after=True)
     page.wait_for_url(re.compile(r"/ticket/"))
     page.reload()
     assert stack.number("select count(*) from restaurant_order") == before + 1
@@ -56,15 +57,15 @@ def test_a_double_click_orders_once(page: Page, stack: Stack) -> None:
 def test_an_empty_order_says_so_and_places_nothing(page: Page, stack: Stack) -> None:
     before = stack.number("select count(*) from restaurant_order")
     page.goto("/")
-    page.get_by_role("button", name="Place order").click()
+    in_view(page.get_by_role("button", name="Place order")).click()
     expect(page.locator("#problem-order")).not_to_be_empty()
     assert stack.number("select count(*) from restaurant_order") == before
 
 
 def test_the_total_follows_what_is_chosen(page: Page) -> None:
     page.goto("/")
-    page.get_by_role("button", name="One burger more").dblclick()
-    page.get_by_role("button", name="One cheeseburger more").click()
+    in_view(page.get_by_role("button", name="One burger more")).dblclick()
+    in_view(page.get_by_role("button", name="One cheeseburger more")).click()
     expect(page.locator("#total")).to_contain_text("11.35")
 
 
@@ -72,7 +73,7 @@ def test_the_failed_lens_shows_the_failed_orders_alone(page: Page, stack: Stack)
     failed = stack.post_order(["fries"] * 21)["number"]
     stack.post_order(["soda"])
     page.goto("/dashboard/")
-    page.get_by_text("failed", exact=True).first.click()
+    in_view(page.get_by_text("failed", exact=True).first).click()
     row = page.locator(f"tr:has(a:text-is('#{failed}'))")
     expect(row.locator("[data-state='failed']")).to_have_count(1)
     states = page.locator("#lanes tbody tr[data-order]")
@@ -107,7 +108,5 @@ def test_one_order_shows_every_version_side_by_side(page: Page, stack: Stack) ->
 @pytest.mark.parametrize("path", ["/", "/dashboard/"])
 @pytest.mark.parametrize("width", [360, 390, 768, 1440, 2560])
 def test_no_page_is_wider_than_the_screen(page: Page, path: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
     page.goto(path)
-    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert overflow <= 0
+    assert overflow(page, width) <= 0

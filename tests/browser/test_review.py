@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.using import in_view, log_in, overflow
 from tests.end_to_end.test_launch import until_all_observed
 from tests.stack import EVERYTHING, Stack, a_stack
 
@@ -46,14 +47,6 @@ def other(browser: Browser, stack: Stack) -> Iterator[Page]:
     context.close()
 
 
-def come_as(name: str, page: Page, path: str) -> None:
-    page.goto(f"/login/?next={path}")
-    page.fill("[name=username]", name)
-    page.fill("[name=password]", "dark")
-    page.locator("main button[type=submit]").click()
-    page.wait_for_url(f"**{path}")
-
-
 def row(page: Page, path: str) -> str:
     """The selector of a row of the list."""
     return f"#discrepancies tr:has(.what code:text-is('{path}'))"
@@ -67,7 +60,7 @@ def page_of(stack: Stack, path: str) -> str:
 
 
 def test_the_list_is_worked_off_by_keyboard_alone(page: Page, stack: Stack) -> None:
-    come_as("ada", page, LIST)
+    log_in(page, "ada", LIST)
     rows = page.locator("#discrepancies tbody tr")
     focused = page.locator("#discrepancies tbody tr:focus")
     first, second, third = (rows.nth(at).get_attribute("id") for at in range(3))
@@ -90,7 +83,7 @@ def test_the_list_is_worked_off_by_keyboard_alone(page: Page, stack: Stack) -> N
         expect(page.locator(f"#{decided} .decision")).to_have_text("bug")
     expect(page.locator(f"#{first} .by")).to_contain_text("ada")
 
-    page.fill("#note", "bdnojkx")
+    in_view(page.locator("#note")).fill("bdnojkx")
     expect(page.locator("#note")).to_have_value("bdnojkx")
     assert stack.number("select count(*) from dashboard_review") == 3
     page.locator("#note").press("Escape")
@@ -101,19 +94,32 @@ def test_the_list_is_worked_off_by_keyboard_alone(page: Page, stack: Stack) -> N
     expect(page.locator("h1 code")).to_have_text(opened)
 
 
+def test_enter_alone_decides_nothing(browser: Browser, stack: Stack) -> None:
+    context = browser.new_context(base_url=stack.url, java_script_enabled=False)
+    page = context.new_page()
+    log_in(page, "ada", LIST)
+    before = stack.number("select count(*) from dashboard_review")
+    box = in_view(page.locator("#discrepancies input[name=seen]").first)
+    box.check()
+    box.press("Enter")
+    expect(page.locator("#problem-decision")).to_have_text("Choose a decision.")
+    context.close()
+    assert stack.number("select count(*) from dashboard_review") == before
+
+
 def test_of_two_reviewers_none_overwrites_the_other_unseen(
     page: Page, other: Page, stack: Stack
 ) -> None:
     path = page_of(stack, "total_price")
-    come_as("ada", page, path)
-    come_as("bo", other, path)
+    log_in(page, "ada", path)
+    log_in(other, "bo", path)
     before = stack.number("select count(*) from dashboard_review")
 
-    page.fill("#note", "a cent is missing")
-    page.get_by_role("button", name="Bug").click()
+    in_view(page.locator("#note")).fill("a cent is missing")
+    in_view(page.get_by_role("button", name="Bug")).click()
     expect(page.locator("#review .stands")).to_contain_text("bug")
-    other.fill("#note", "must be rounding")
-    other.get_by_role("button", name="Noise").click()
+    in_view(other.locator("#note")).fill("must be rounding")
+    in_view(other.get_by_role("button", name="Noise")).click()
 
     alert = other.locator("#review .conflicts")
     expect(alert).to_contain_text("ada decided 'bug'")
@@ -123,7 +129,7 @@ def test_of_two_reviewers_none_overwrites_the_other_unseen(
     assert stack.query(STATE, "total_price") == [("bug",)]
     assert stack.number("select count(*) from dashboard_review") == before + 1
 
-    other.get_by_role("button", name="Noise").click()
+    in_view(other.get_by_role("button", name="Noise")).click()
     expect(other.locator("#review .stands")).to_contain_text("noise")
     assert stack.query(STATE, "total_price") == [("noise",)]
     assert stack.number("select count(*) from dashboard_review") == before + 2
@@ -134,24 +140,24 @@ def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
 ) -> None:
     differing = "select count(*) from dashboard_comparison where outcome = 'differ'"
     before = stack.number(differing)
-    come_as("ada", page, page_of(stack, "cook"))
-    page.get_by_role("link", name="Make a rule").click()
-    page.locator("#id_version").select_option("")
-    page.get_by_role("button", name="Preview").click()
+    log_in(page, "ada", page_of(stack, "cook"))
+    in_view(page.get_by_role("link", name="Make a rule")).click()
+    in_view(page.locator("#id_version")).select_option("")
+    in_view(page.get_by_role("button", name="Preview")).click()
     said = page.locator("[data-hidden]")
     expect(said).to_be_visible()
     would_hide = int(said.get_attribute("data-hidden") or 0)
     assert would_hide > 0
     expect(page.locator(".fates")).to_contain_text("vanishes")
 
-    page.get_by_role("button", name="Save the rule").click()
+    in_view(page.get_by_role("button", name="Save the rule")).click()
     expect(page.locator("#problem-reason")).not_to_be_empty()
-    page.fill("#id_reason", "Chance decides who cooks.")
-    page.get_by_role("button", name="Save the rule").click()
+    in_view(page.locator("#id_reason")).fill("Chance decides who cooks.")
+    in_view(page.get_by_role("button", name="Save the rule")).click()
     page.wait_for_url(re.compile(r"/dashboard/rules/\d+/"))
     assert stack.number(differing) == before
 
-    page.get_by_role("button", name="Apply to the past of this launch").click()
+    in_view(page.get_by_role("button", name="Apply to the past of this launch")).click()
     expect(page.locator("#rejudging")).to_contain_text("has been judged anew", timeout=60_000)
     assert before - stack.number(differing) == would_hide
     page.goto(LIST)
@@ -159,7 +165,7 @@ def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
     expect(page.locator(f"{row(page, 'cook')} .count .ignored")).to_contain_text("ignored")
 
     page.goto(page_of(stack, "cook"))
-    page.locator(".example .whose a").first.click()
+    in_view(page.locator(".example .whose a").first).click()
     # The baseline may have the order, too: each that differs is marked.
     marks = page.locator("tr[data-path='cook'] .differs")
     expect(marks.first).to_be_visible()
@@ -169,8 +175,7 @@ def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1440])
 def test_no_page_of_review_is_wider_than_the_screen(page: Page, stack: Stack, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    come_as("ada", page, LIST)
+    log_in(page, "ada", LIST)
     for path in (
         LIST,
         page_of(stack, "actual_minutes"),
@@ -178,5 +183,4 @@ def test_no_page_of_review_is_wider_than_the_screen(page: Page, stack: Stack, wi
         "/dashboard/rules/new/",
     ):
         page.goto(path)
-        overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert overflow <= 0, path
+        assert overflow(page, width) <= 0, path

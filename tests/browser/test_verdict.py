@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from dashboard.tests.verdict_frames import a_frame, a_verdict
 from tests.browser.faked_board import FakedBoard
+from tests.browser.using import overflow
 
 pytestmark = pytest.mark.browser
 
@@ -47,12 +48,6 @@ def open_board(browser: Browser) -> Iterator[Callable[[dict[str, Any]], FakedBoa
     yield opened
     context.close()
     assert errors == []
-
-
-def overflow(page: Page) -> int:
-    """How many pixels the page is wider than the screen."""
-    width: int = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return width
 
 
 @pytest.mark.parametrize("word", [*WORDS, None])
@@ -190,7 +185,7 @@ def test_the_page_is_never_wider_than_the_screen(
     for width in (3840, 1440, 1345, 1200, 1000, 768, 390, 360):
         board.page.set_viewport_size({"width": width, "height": 900})
         board.send(a_frame("not yet"))
-        wider[width] = overflow(board.page)
+        wider[width] = overflow(board.page, width)
 
     assert set(wider.values()) == {0}, wider
 

@@ -1,0 +1,65 @@
+"""How tests use a page: what they use can be seen and reached, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from playwright.sync_api import Locator, Page
+
+#: A desktop and a phone.
+WIDTHS = (1440, 390)
+_HEIGHT = 900
+#: Scrolls an element into view as a person does, up and down alone, and says why it cannot be used.
+_PROBLEM = """(element) => {
+  const root = document.documentElement, field = "textarea, select, input:not([type=checkbox], "
+    + "[type=radio], [type=submit], [type=button], [type=hidden])";
+  element.scrollIntoView({ block: "center", inline: "nearest", behavior: "instant" });
+  if (window.scrollX) return `the page scrolled sideways, by ${window.scrollX} px, to show it`;
+  const { left, right, top, bottom, width, height } = element.getBoundingClientRect();
+  const where = `x ${Math.round(left)} to ${Math.round(right)} of ${root.clientWidth}, `
+    + `y ${Math.round(top)} to ${Math.round(bottom)} of ${root.clientHeight}`;
+  if (!width || !height) return "it has no size";
+  if (left < -1 || right > root.clientWidth + 1) return `it lies beside the page: ${where}`;
+  if (element.matches(field) && width < 36) return `it is only ${Math.round(width)} px wide`;
+  const x = (left + right) / 2, y = Math.max(0, top) / 2 + Math.min(root.clientHeight, bottom) / 2;
+  if (y < 0 || y > root.clientHeight) return `no scrolling shows it: ${where}`;
+  const hit = document.elementFromPoint(x, y), label = element.closest("label");
+  const reached = element.contains(hit) || hit?.contains(element) || label?.contains(hit);
+  return reached ? "" : `it is covered by ${hit?.outerHTML.slice(0, 80)}: ${where}`;
+}"""
+_OVERFLOW = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
+
+
+def in_view(target: Locator, widths: Sequence[int] = WIDTHS) -> Locator:
+    """The same element, once it is known to lie inside the page, uncovered, at these widths.
+
+    A page may have to be scrolled down for it, but never sideways.
+    """
+    page = target.page
+    before = page.viewport_size
+    problems = {}
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": _HEIGHT})
+        problem = target.evaluate(_PROBLEM)
+        if problem:
+            problems[width] = problem
+    if before:
+        page.set_viewport_size(before)
+    assert not problems, f"{target}: {problems}"
+    return target
+
+
+def overflow(page: Page, width: int) -> int:
+    """How many pixels a page is wider than a screen of this width."""
+    page.set_viewport_size({"width": width, "height": _HEIGHT})
+    wider: int = page.evaluate(_OVERFLOW)
+    return wider
+
+
+def log_in(page: Page, name: str, then: str) -> None:
+    """Log in with the password of every test, and come to a page."""
+    page.goto(f"/login/?next={then}")
+    in_view(page.locator("[name=username]")).fill(name)
+    in_view(page.locator("[name=password]")).fill("dark")
+    in_view(page.locator("main button[type=submit]")).click()
+    page.wait_for_url(f"**{then}")
