@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,9 +25,11 @@ _PATIENCE: tuple[tuple[timedelta, int], ...] = (
 )
 _LONGEST_MS = 30_000
 
+#: Longest texts that are shown, in characters: most of them, and a note or a reason.
 _MAX_TEXT = 200
+_MAX_NOTE = 2000
 _MAX_LINES = 200
-_LINE_FIELDS = frozenset({"name", "quantity", "station", "minutes"})
+_LINE_FIELDS = ("name", "quantity", "station", "minutes")
 
 
 class Progress(StrEnum):
@@ -60,7 +63,7 @@ class MadeLine:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A kitchen's answer: the fields that we know, and everything else as JSON."""
+    """What a ticket shows of a kitchen's answer: the fields that it knows, in words."""
 
     lines: tuple[MadeLine, ...] = ()
     cook: str = ""
@@ -68,7 +71,11 @@ class Answer:
     estimated_minutes: str = ""
     total_price: str = ""
     note: str = ""
-    rest: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a customer can read nothing of it."""
+        return self == Answer()
 
 
 @dataclass(frozen=True)
@@ -154,63 +161,61 @@ class Ticket:
 
 
 def read_answer(answer: Any, titles: Mapping[str, str] | None = None) -> Answer:
-    """Read what a kitchen answered. Any JSON will do: what is not understood is kept as it is.
+    """Read what a kitchen answered. Any JSON will do: what a customer cannot read is left out.
 
     ``titles`` says what the menu calls the kitchen's names.
     """
-    if answer is None:
-        return Answer()
     if not isinstance(answer, dict):
-        return Answer(rest=_pretty(answer))
-    rest = dict(answer)
+        return Answer()
     known = {
-        field: text
-        for field in ("cook", "actual_minutes", "estimated_minutes", "total_price", "note")
-        if (text := _text(answer.get(field))) is not None
+        field: _text(answer.get(field))
+        for field in ("cook", "actual_minutes", "estimated_minutes", "total_price")
     }
-    lines, complete = _made_lines(answer.get("lines"), titles or {})
-    for field in (*known, *(["lines"] if complete else [])):
-        del rest[field]
-    return Answer(**known, lines=lines, rest=_pretty(rest) if rest else "")
+    note = _text(answer.get("note"), _MAX_NOTE)
+    return Answer(**known, note=note, lines=_made_lines(answer.get("lines"), titles or {}))
 
 
-def _made_lines(given: object, titles: Mapping[str, str]) -> tuple[tuple[MadeLine, ...], bool]:
-    """The lines that can be shown in a table, and whether that shows all there is."""
-    if not isinstance(given, list) or len(given) > _MAX_LINES:
-        return (), False
-    if not all(isinstance(line, dict) and _text(line.get("name")) for line in given):
-        return (), False
-    complete = all(
-        set(line) <= _LINE_FIELDS and all(_text(value) is not None for value in line.values())
-        for line in given
-    )
-    return tuple(_made_line(line, titles) for line in given), complete
+def _made_lines(given: object, titles: Mapping[str, str]) -> tuple[MadeLine, ...]:
+    """The lines that have a name, which is the least that a line of a ticket says."""
+    if not isinstance(given, list):
+        return ()
+    named = [line for line in given if isinstance(line, dict) and _text(line.get("name"))]
+    return tuple(_made_line(line, titles) for line in named[:_MAX_LINES])
 
 
 def _made_line(line: Mapping[str, Any], titles: Mapping[str, str]) -> MadeLine:
-    fields = {field: _text(line.get(field)) or "" for field in _LINE_FIELDS}
+    fields = {field: _text(line.get(field)) for field in _LINE_FIELDS}
     return MadeLine(**{**fields, "name": titles.get(fields["name"], fields["name"])})
 
 
 def _reason(answer: Any) -> str:
     error = answer.get("error", answer) if isinstance(answer, dict) else answer
     if isinstance(error, dict):
-        words = [_text(error.get(field)) for field in ("type", "message")]
-        if any(words):
-            return ": ".join(word for word in words if word)
-    if error is None or error == {}:
+        words = [_text(error.get(field), _MAX_NOTE) for field in ("type", "message")]
+        return ": ".join(word for word in words if word)
+    return _text(error, _MAX_NOTE)
+
+
+def _text(value: object, longest: int = _MAX_TEXT) -> str:
+    """A text or a number as it is shown, cut where it is long; nothing for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
-    return error if isinstance(error, str) else _pretty(error)
+    if isinstance(value, float):
+        value = f"{value:g}" if math.isfinite(value) else ""
+    text = str(value)
+    if _is_document(text):
+        return ""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _text(value: object) -> str | None:
-    """A short text or a number as it is shown; None for anything else."""
-    if isinstance(value, str):
-        return value if len(value) <= _MAX_TEXT else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _pretty(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+def _is_document(text: str) -> bool:
+    """Whether a text is JSON of an object or a list, as an error's message often is."""
+    if text.strip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(text)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
