@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from kitchen_worker.config import ConfigError, WorkerConfig
@@ -15,7 +16,7 @@ from kitchen_worker.contract.health import Health, serve_health
 from kitchen_worker.contract.lasting import keep_what_stands
 from kitchen_worker.contract.shutdown import shutdown_on_signals
 from kitchen_worker.cooking import Kitchen, kitchen_of
-from kitchen_worker.worker import Worker
+from kitchen_worker.worker import NoQueue, Worker
 
 logger = logging.getLogger("kitchen_worker")
 
@@ -30,7 +31,11 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return 2
     _log_in_lines(config.log_level)
     keep_what_stands()
-    asyncio.run(_run(config, kitchen))
+    try:
+        asyncio.run(_run(config, kitchen))
+    except NoQueue as missing:
+        logger.critical("%s; ending", missing, extra={"action": "no_queue"})
+        return 1
     return 0
 
 
@@ -45,9 +50,17 @@ async def _run(config: WorkerConfig, kitchen: Kitchen) -> None:
             name=f"kitchen {config.version}",
             shutdown=shutdown,
             session=worker.session,
-            on_state=health.set_connected,
+            on_state=partial(_note_state, health),
         )
     logger.info("%s is closed", config.version, extra={"action": "closed"})
+
+
+def _note_state(health: Health, connected: bool) -> None:
+    """Not ready without a broker; with one, it is ready once the worker takes orders."""
+    if connected:
+        health.beat()
+    else:
+        health.set_connected(False)
 
 
 def _log_in_lines(level: str) -> None:

@@ -122,7 +122,9 @@ def _parser() -> argparse.ArgumentParser:
         "what it made of it. Every option can be given as an environment variable too.",
         epilog="Queue limits come from the environment alone: QUEUE_TYPE, DARK_QUEUE_LENGTH, "
         "DARK_QUEUE_TTL_SECONDS, OBSERVER_QUEUE_LENGTH, DEAD_QUEUE_LENGTH. SIGTERM and SIGINT "
-        "stop it: it takes no more, finishes what it holds within 10 s, and exits 0.",
+        "stop it: it takes no more, finishes what it holds within 10 s, and exits 0. It exits 1 "
+        "when no launch has its version as the control and it was told to be one, and 2 on wrong "
+        "options.",
         allow_abbrev=False,
     )
     for setting in settings_of(WorkerConfig):

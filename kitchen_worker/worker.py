@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -14,7 +15,7 @@ from kitchen_worker.contract.dead_letters import dead_letter
 from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.messages import MessageError, Role
 from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.topology import events_key, kitchen, kitchen_queue
+from kitchen_worker.contract.topology import OBSERVER_QUEUE, events_key, kitchen_queue
 from kitchen_worker.contract.wire import Broker, Deliveries, Delivery
 from kitchen_worker.cooking import Kitchen
 from kitchen_worker.reporter import DARK_GATHER_S, GATHER_S, Reporter
@@ -29,6 +30,14 @@ DRAIN_S = 9.0
 _BEAT_S = 5.0
 #: Longest wait for work that was cancelled; what ignores it is left behind.
 _CANCEL_S = 1.0
+#: How long a control waits for its queue: the relay may be starting, too.
+CONTROL_PATIENCE_S = 10.0
+#: How often a queue that does not exist is asked for, and how often its absence is logged.
+_ASK_EVERY_S, _WARN_EVERY_S = 1.0, 30.0
+
+
+class NoQueue(Exception):
+    """Raised when a control has no queue: no launch has it as its control."""
 
 
 class Worker:
@@ -51,9 +60,13 @@ class Worker:
         self._name = f"{socket.gethostname()}:{os.getpid()}"[:200]
 
     async def session(self, broker: Broker) -> None:
-        """Work on a connected broker until shutdown; raises BrokerError when it is lost."""
+        """Work on a connected broker until shutdown.
+
+        Raises BrokerError when the broker is lost, and NoQueue.
+        """
         config = self._config
-        await broker.declare(kitchen(config.version, config.role, config.limits))
+        if not await self._has_queues(broker):
+            return
         deliveries = await broker.consume(kitchen_queue(config.version), prefetch=config.prefetch)
         reporter = Reporter(
             broker,
@@ -61,6 +74,7 @@ class Worker:
             events_key(config.role, config.version),
             gather_s=GATHER_S if config.role is Role.CONTROL else DARK_GATHER_S,
         )
+        self._health.set_connected(True)
         logger.info(
             "%s takes orders from %s",
             config.version,
@@ -74,6 +88,22 @@ class Worker:
             concurrency=config.concurrency,
             beat=self._health.beat,
         ).work(self._shutdown, drain_s=self._drain_s)
+
+    async def _has_queues(self, broker: Broker) -> bool:
+        """Wait for the queues that others declare; False when asked to stop. Raises NoQueue."""
+        deadline = time.monotonic() + CONTROL_PATIENCE_S
+        warned, warn_at = "", 0.0
+        while missing := await _missing_queue(broker, self._config):
+            self._health.beat()
+            now = time.monotonic()
+            if self._config.role is Role.CONTROL and now >= deadline:
+                raise NoQueue(missing)
+            if missing != warned or now >= warn_at:
+                logger.warning("%s; waiting for it", missing, extra={"action": "no_queue"})
+                warned, warn_at = missing, now + _WARN_EVERY_S
+            if await self._shutdown.wait(min(_ASK_EVERY_S, CONTROL_PATIENCE_S)):
+                return False
+        return True
 
     async def _handle(
         self, broker: Broker, deliveries: Deliveries, reporter: Reporter, delivery: Delivery
@@ -167,6 +197,26 @@ class _Shift:
             self._changed.clear()
             await self._changed.wait()
         await self._reporter.wait_until_told()
+
+
+async def _missing_queue(broker: Broker, config: WorkerConfig) -> str:
+    """What is missing before a kitchen can work, and what it takes; empty when nothing is."""
+    version, queue = config.version, kitchen_queue(config.version)
+    if not await broker.has_queue(queue):
+        if config.role is Role.CONTROL:
+            return (
+                f"{version} is not the control of a launch: the relay has declared no queue {queue}"
+            )
+        return (
+            f"no launch names {version}: the relay has declared no queue {queue}; "
+            f"add {version} to the open launch as a {config.role}"
+        )
+    if config.role is not Role.CONTROL and not await broker.has_queue(OBSERVER_QUEUE):
+        return (
+            f"nobody would learn what {version} did: the observer has declared no queue "
+            f"{OBSERVER_QUEUE}; start the observer"
+        )
+    return ""
 
 
 async def _until(shutdown: Shutdown) -> None:

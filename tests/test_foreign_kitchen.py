@@ -20,7 +20,7 @@ from kitchen_worker.contract.tests.making import (
     posted,
     posted_bytes,
 )
-from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
+from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken, until
 from kitchen_worker.contract.topology import (
     OBSERVER_QUEUE,
     REASON_HEADER,
@@ -38,9 +38,12 @@ WHOLE = topology.relay("vlatest", ["vshell"], Limits()) + topology.observer(Limi
 
 
 @contextmanager
-def _shell_kitchen(url: str) -> Iterator[None]:
+def _shell_kitchen(url: str, log: Path = Path(os.devnull)) -> Iterator[None]:
     environ = {**os.environ, "AMQP_URL": url, "LAUNCH": LAUNCH}
-    process = subprocess.Popen([str(SCRIPT)], env=environ, start_new_session=True)
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [str(SCRIPT)], env=environ, stderr=errors, start_new_session=True
+        )
     try:
         yield
     finally:
@@ -75,3 +78,13 @@ async def test_a_shell_script_handles_orders_as_a_fourth_version(amqp_url: str) 
         assert letter.headers[REASON_HEADER] == "not an order"
         # Killed, it may not have acknowledged its last order; those before it are done with.
         assert await broker.depth(kitchen_queue("vshell")) <= 1
+
+
+async def test_a_shell_kitchen_waits_until_a_launch_names_it(amqp_url: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        with _shell_kitchen(amqp_url, log):
+            await until(lambda: "open launch name vshell?" in log.read_text(), "it waits")
+            await broker.declare(WHOLE)
+            await broker.publish([posted(an_order(), "vshell")])
+            await taken(broker, OBSERVER_QUEUE, 1)

@@ -4,7 +4,8 @@
 #   apt-get install amqp-tools jq
 #   AMQP_URL=amqp://guest:guest@127.0.0.1:5672/ docs/examples/kitchen.sh
 #
-# First make it a version of the launch (in the admin): the relay then declares its queue.
+# First make it a version of the launch (in the admin): the relay then declares its queue, and
+# until then this script waits for it.
 # amqp-consume hands over an order's body and none of its headers, so the launch is not said: the
 # observer knows each order's own. LAUNCH=<the launch's id> may be given.
 set -euo pipefail
@@ -52,6 +53,13 @@ if [ "${1:-}" = one-order ]; then # run by amqp-consume, which acknowledges when
     publish orders.dead "kitchen.$VERSION" "x-reason: not an order" <<<"$order"
   fi
 else
-  exec amqp-consume --url="$AMQP_URL" --queue="kitchen.$VERSION" --prefetch-count=10 \
-    "$0" one-order
+  trap 'kill "$consumer"; exit' TERM INT
+  while true; do
+    amqp-consume --url="$AMQP_URL" --queue="kitchen.$VERSION" --prefetch-count=10 \
+      "$0" one-order &
+    consumer=$!
+    wait "$consumer" && break
+    echo "no broker, or no queue kitchen.$VERSION: does the open launch name $VERSION?" >&2
+    sleep 1
+  done
 fi

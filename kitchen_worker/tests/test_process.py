@@ -129,6 +129,23 @@ async def test_sigterm_without_a_broker_exits_0(tmp_path: Path) -> None:
         assert b"guest:guest" not in log.read_bytes()
 
 
+async def test_a_control_that_no_launch_names_ends_with_1_and_says_why(
+    amqp_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    own = ("--version", "vfoo", "--role", "control", "--kitchen", "json:dumps")
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        with running(amqp_url, *own, log=log) as process:
+            assert await asyncio.to_thread(process.wait, DEADLINE_S) == 1
+        assert not await broker.has_queue(kitchen_queue("vfoo"))
+    said = "vfoo is not the control of a launch: the relay has declared no queue kitchen.vfoo"
+    assert [line for line in log.read_text().splitlines() if said in line] == [
+        f"WARNING {said}; waiting for it",
+        f"CRITICAL {said}; ending",
+    ]
+
+
 async def test_wild_orders_are_dead_lettered_with_their_reason(amqp_url: str) -> None:
     async with fresh_rabbit(amqp_url, WHOLE) as broker:
         await broker.declare(WHOLE)

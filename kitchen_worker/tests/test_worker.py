@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kitchen_worker import worker
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.memory import MemoryBroker
@@ -44,9 +45,8 @@ from kitchen_worker.contract.topology import (
     kitchen,
     kitchen_queue,
 )
-from kitchen_worker.contract.wire import BrokerError, BrokerLost, Outgoing, PublishFailed
+from kitchen_worker.contract.wire import BrokerError, Outgoing, PublishFailed
 from kitchen_worker.cooking import kitchen_of
-from kitchen_worker.worker import Worker
 
 CONFIG = WorkerConfig(version="vnext", role=Role.CANDIDATE, minute_ms=0, build="git:1a2b3c")
 QUEUE = kitchen_queue("vnext")
@@ -74,26 +74,33 @@ ASYNC = replace(CONFIG, kitchen=f"{__name__}:served_async")
 
 
 def begun(
-    broker: MemoryBroker, config: WorkerConfig, shutdown: Shutdown, drain_s: float = 9.0
+    broker: MemoryBroker,
+    config: WorkerConfig,
+    shutdown: Shutdown,
+    drain_s: float = 9.0,
+    health: Health | None = None,
 ) -> asyncio.Task[None]:
     """A worker's session, begun."""
-    worker = Worker(
+    one = worker.Worker(
         config=config,
         kitchen=kitchen_of(config),
         shutdown=shutdown,
-        health=Health(),
+        health=health or Health(),
         drain_s=drain_s,
     )
-    return asyncio.create_task(worker.session(broker))
+    return asyncio.create_task(one.session(broker))
 
 
 @asynccontextmanager
 async def working(
-    broker: MemoryBroker, config: WorkerConfig = CONFIG, drain_s: float = 9.0
+    broker: MemoryBroker,
+    config: WorkerConfig = CONFIG,
+    drain_s: float = 9.0,
+    health: Health | None = None,
 ) -> AsyncIterator[Shutdown]:
     """A worker's session, asked to stop at the end."""
     shutdown = Shutdown()
-    session = begun(broker, config, shutdown, drain_s)
+    session = begun(broker, config, shutdown, drain_s, health)
     try:
         yield shutdown
     finally:
@@ -485,10 +492,43 @@ async def test_an_order_whose_event_is_not_confirmed_is_not_acknowledged() -> No
     assert len(broker.bodies(QUEUE)) == 1
 
 
-async def test_the_worker_declares_what_it_needs_and_nothing_that_stands_otherwise() -> None:
-    broker = MemoryBroker()
-    async with working(broker):
-        await until(lambda: QUEUE in broker.queues, "the queue stands")
-    other = kitchen("vnext", Role.CANDIDATE, replace(CONFIG.limits, dark_queue_length=1))
-    with pytest.raises(BrokerLost):
-        await broker.declare(other)
+async def test_a_dark_kitchen_declares_nothing_and_waits_for_both_queues(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_ASK_EVERY_S", 0.01)
+    broker, health = MemoryBroker(), Health()
+    whole = kitchen(CONFIG.version, CONFIG.role, CONFIG.limits)
+    own = tuple(queue for queue in whole.queues if queue.name == QUEUE)
+    async with working(broker, health=health):
+        await until(lambda: "no queue kitchen.vnext" in caplog.text, "it says what is missing")
+        await broker.declare(replace(whole, queues=own, bindings=()))
+        await until(lambda: "no queue dashboard.observer" in caplog.text, "it misses the observer")
+        assert (health.live, health.connected) == (True, False)
+        await broker.declare(whole)
+        await broker.publish([posted(an_order(), "vnext")])
+        await ended(broker, 1)
+        assert health.connected
+    no_queue, no_observer = [
+        one.getMessage() for one in caplog.records if "waiting" in one.getMessage()
+    ]
+    assert no_queue == (
+        "no launch names vnext: the relay has declared no queue kitchen.vnext; "
+        "add vnext to the open launch as a candidate; waiting for it"
+    )
+    assert no_observer.endswith("no queue dashboard.observer; start the observer; waiting for it")
+
+
+async def test_a_control_without_a_queue_says_so_at_once_and_ends(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "CONTROL_PATIENCE_S", 0.05)
+    config = replace(SYNC, version="vfoo", role=Role.CONTROL)
+    session = begun(await opened(), config, Shutdown())
+    await until(lambda: "no queue kitchen.vfoo; waiting" in caplog.text, "it says so at once")
+    with pytest.raises(worker.NoQueue, match=r"^vfoo is not the control of a launch: .*vfoo$"):
+        await asyncio.wait_for(session, DEADLINE_S)
+
+
+async def test_a_kitchen_that_waits_for_its_queue_stops_when_asked_to() -> None:
+    async with working(MemoryBroker()):
+        await asyncio.sleep(0)
