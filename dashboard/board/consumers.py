@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from asgiref.typing import ASGISendCallable
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
 
 from dashboard.access import may_watch
 from dashboard.board.lenses import Lens
@@ -90,6 +94,17 @@ class BoardConsumer(AsyncWebsocketConsumer):
     async def close_slow(self) -> None:
         """See Socket.close_slow."""
         await self.close(TOO_SLOW)
+
+    def may_watch(self) -> bool:
+        """See Socket.may_watch; the session in the scope is as it was when the socket opened."""
+        store = import_module(settings.SESSION_ENGINE).SessionStore
+        request = HttpRequest()
+        request.session = store(self.scope["session"].session_key)
+        return may_watch(get_user(request))
+
+    async def close_denied(self) -> None:
+        """See Socket.close_denied."""
+        await self.close(DENIED)
 
 
 def _wish(text: str | None) -> dict[str, Any] | None:

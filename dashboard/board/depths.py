@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import connect
@@ -14,6 +16,21 @@ logger = logging.getLogger(__name__)
 
 #: How long an answer is waited for where somebody waits with us.
 _PATIENCE_S = 5.0
+#: Queue lengths that are older than this are not known any more.
+FRESH_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlogs:
+    """Messages that wait, by queue, and when the broker was asked."""
+
+    read_at: float
+    by_queue: Mapping[str, int]
+
+    @property
+    def fresh(self) -> Mapping[str, int] | None:
+        """The lengths; None once they are too old to say anything of now."""
+        return self.by_queue if time.monotonic() - self.read_at <= FRESH_S else None
 
 
 async def read_depths(broker: Broker, versions: Iterable[str]) -> dict[str, int]:
@@ -22,7 +39,8 @@ async def read_depths(broker: Broker, versions: Iterable[str]) -> dict[str, int]
     depths: dict[str, int] = {}
     for queue in (topology.OBSERVER_QUEUE, *map(topology.kitchen_queue, versions)):
         try:
-            depths[queue] = await broker.depth(queue)
+            if await broker.has_queue(queue):
+                depths[queue] = await broker.depth(queue)
         except BrokerError:
             logger.debug("no depth of %s", queue)
     return depths

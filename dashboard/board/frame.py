@@ -34,7 +34,6 @@ class Counted(NamedTuple):
     tallies: Sequence[Tally]
     beside: Tally | None
     now: datetime
-    knows_queues: bool
 
     def joined(self, worked_out: Json) -> Json:
         """The whole frame, with what was worked out now or a moment ago."""
@@ -77,14 +76,14 @@ def count(
     ``version``: the dark version beside the control, through whose pairs the lens looks; another
     name means the first candidate. ``backlogs``: messages waiting, by queue; None if nobody knows.
     """
-    knows_queues, backlogs = backlogs is not None, backlogs or {}
+    backlogs = backlogs or {}
     now = timezone.now()
     roster = read_roster(launch)
     tallies = read_tallies(roster)
     versions = versions_of(launch, tallies, backlogs)
     unsent = Letter.objects.filter(sent_at=None)[: _UNSENT_SHOWN + 1].count()
     waits = waits_of(launch.id, tallies[0].ended_until, now)
-    waiting = max(versions[0]["waiting"] + unsent, waits["behind"])
+    waiting = max((versions[0]["waiting"] or 0) + unsent, waits["behind"])
     feed = feed_of(versions, now, waiting=waiting, backlog=backlogs.get(OBSERVER_QUEUE))
     rate = read_rate(launch, roster, now)
     beside = _beside(tallies, version)
@@ -105,7 +104,7 @@ def count(
         "matrix": dict(beside.matrix) if beside is not None else {},
         "against": against(launch.id, beside.version) if beside is not None else 0,
     }
-    return Counted(part, tallies, beside, now, knows_queues)
+    return Counted(part, tallies, beside, now)
 
 
 def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
@@ -114,9 +113,7 @@ def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
     It may be a moment older than the rest of a frame.
     """
     tallies, beside = counted.tallies, counted.beside
-    weighed = weigh_beside(
-        launch.id, tallies, beside, counted.part, knows_queues=counted.knows_queues
-    )
+    weighed = weigh_beside(launch.id, tallies, beside, counted.part)
     worked_out: Json = {
         **findings(launch.id, beside),
         "feed": dead_letters(),

@@ -12,7 +12,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,16 +20,18 @@ from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+import msgspec
+from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 
-from dashboard.board.depths import read_depths
-from dashboard.board.frame import newest_launch
+from dashboard.board.depths import Backlogs, read_depths
+from dashboard.board.frame import find_launch, newest_launch
 from dashboard.board.seats import Seat
 from dashboard.board.views import Frame, View, build, look_anew
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.wire import Broker
+from kitchen_worker.contract.wire import Broker, Deliveries
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +47,32 @@ _REST = 3
 MAX_SOCKETS = 2000
 #: A socket that has not acknowledged a frame for so long is closed.
 PATIENCE_S = 60.0
+#: How often every open socket is checked: its user may have logged out, or lost the permission.
+CHECK_EVERY_S = 60.0
+#: Shortest and longest wait before the listener starts again after an error that nobody expected,
+#: and how long it must have run for the next wait to be the shortest.
+_RESTART_S = (1.0, 30.0)
+_STEADY_S = 60.0
+
+
+class _Announcement(msgspec.Struct):
+    """What of an announcement counts here: the launch that changed."""
+
+    launch: UUID
 
 
 class Socket(Protocol):
     """An open socket, as the hub sees it."""
 
     view: View
+
+    def may_watch(self) -> bool:
+        """Ask the database whether its user may still watch."""
+        ...
+
+    async def close_denied(self) -> None:
+        """Close it, because its user may not watch any more."""
+        ...
 
     async def send_text(self, text: str) -> None:
         """Send a frame."""
@@ -68,8 +90,8 @@ class Hub:
     amqp_url: str
     seats: dict[Socket, Seat] = field(default_factory=dict)
     frames: dict[View, Frame] = field(default_factory=dict)
-    #: Messages waiting, by queue; None while nobody knows.
-    backlogs: dict[str, int] | None = None
+    #: Messages waiting, as last read; None while nobody knows.
+    backlogs: Backlogs | None = None
     number: int = 0
     #: Processor time that went into frames.
     _spent_s: float = 0.0
@@ -91,6 +113,7 @@ class Hub:
             self._tasks = [
                 asyncio.ensure_future(self._tick_for_ever()),
                 asyncio.ensure_future(self._listen()),
+                asyncio.ensure_future(self._check_sockets()),
             ]
         return True
 
@@ -199,8 +222,9 @@ class Hub:
         known = before.worked_out if before is not None else None
         if known is not None and (known.is_too_old if is_hurried else known.is_old):
             known = None
+        backlogs = self.backlogs.fresh if self.backlogs is not None else None
         with self._timed():
-            return build(view, known, number=self.number, backlogs=self.backlogs)
+            return build(view, known, number=self.number, backlogs=backlogs)
 
     def _look_anew(self, frame: Frame) -> Frame:
         with self._timed():
@@ -236,44 +260,99 @@ class Hub:
         socket.view = frame.view
         return self.frames.get(frame.view, frame)
 
+    async def _check_sockets(self) -> None:
+        """Close the sockets whose users may not watch any more, once a minute.
+
+        While the database cannot say, it cannot show them anything either.
+        """
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            for socket in list(self.seats):
+                try:
+                    if await self._in_database(socket.may_watch):
+                        continue
+                    await socket.close_denied()
+                except Exception:
+                    logger.exception("a socket was not checked", extra={"action": "not_checked"})
+                    await self._in_database(_forget_connection)
+                else:
+                    self.leave(socket)
+
     async def _listen(self) -> None:
-        """Hear announcements, and read how much waits in the queues."""
-        await keep_connected(
-            url=self.amqp_url,
-            name="board",
-            shutdown=Shutdown(),
-            session=self._hear,
-            on_state=self._on_broker,
-        )
+        """Follow announcements and queue lengths; starts again after an unexpected error, too."""
+        wait_s, longest_s = _RESTART_S
+        while True:
+            started = time.monotonic()
+            try:
+                await keep_connected(
+                    url=self.amqp_url,
+                    name="board",
+                    shutdown=Shutdown(),
+                    session=self._session,
+                    on_state=self._on_broker,
+                )
+            except Exception:
+                logger.exception("the listener failed", extra={"action": "listener_failed"})
+            if time.monotonic() - started >= _STEADY_S:
+                wait_s = _RESTART_S[0]
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, longest_s)
 
     def _on_broker(self, connected: bool) -> None:
         if not connected:
             self.backlogs = None
 
-    async def _hear(self, broker: Broker) -> None:
+    async def _session(self, broker: Broker) -> None:
         queue = f"{topology.ANNOUNCEMENTS}.{uuid.uuid4()}"
         await broker.declare(topology.board(queue))
-        deliveries = await broker.consume(queue, prefetch=10)
-        measured_at = 0.0
+        announcements = await broker.consume(queue, prefetch=10)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(announcements))
+            tasks.create_task(self._read_backlogs(broker))
+
+    async def _follow(self, announcements: Deliveries) -> None:
         while True:
-            batch = await deliveries.batch(at_most=10, gather_s=0.0, wait_s=HEARTBEAT_S)
+            batch = await announcements.batch(at_most=10, gather_s=0.0, wait_s=HEARTBEAT_S)
             for delivery in batch:
-                self.heard(UUID(json.loads(delivery.body)["launch"]))
-            await deliveries.ack(batch)
-            if time.monotonic() - measured_at >= HEARTBEAT_S:
-                measured_at = time.monotonic()
-                names = await self._in_database(_versions_of_newest_launch)
-                self.backlogs = await read_depths(broker, names)
+                try:
+                    self.heard(msgspec.json.decode(delivery.body, type=_Announcement).launch)
+                except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
+                    logger.warning(
+                        "an announcement is ignored: %s", cause, extra={"action": "ignored"}
+                    )
+            await announcements.ack(batch)
+
+    async def _read_backlogs(self, broker: Broker) -> None:
+        """Read the lengths of the queues of every launch that is watched, about once a second.
+
+        An error of the database is tried again; until then the last lengths grow old.
+        """
+        while True:
+            launches = {socket.view.launch for socket in self.seats}
+            try:
+                versions = await self._in_database(partial(_versions, launches))
+            except DatabaseError as cause:
+                logger.warning(
+                    "no queue lengths: %s", str(cause).strip(), extra={"action": "db_away"}
+                )
+                await self._in_database(_forget_connection)
+            else:
+                self.backlogs = Backlogs(time.monotonic(), await read_depths(broker, versions))
+            await asyncio.sleep(HEARTBEAT_S)
 
     async def _in_database(self, work: Callable[[], _Answer]) -> _Answer:
         return await asyncio.get_running_loop().run_in_executor(self._database, work)
 
 
-def _versions_of_newest_launch() -> list[str]:
-    launch = newest_launch()
-    if launch is None:
-        return []
-    return [launch.control, *(dark.version for dark in launch.dark_versions.all())]
+def _versions(launches: Iterable[UUID | None]) -> set[str]:
+    """The versions of some launches; None is the newest one."""
+    close_old_connections()
+    versions: set[str] = set()
+    for given in launches:
+        launch = newest_launch() if given is None else find_launch(given)
+        if launch is not None:
+            versions |= {launch.control, *(dark.version for dark in launch.dark_versions.all())}
+    return versions
 
 
 def _forget_connection() -> None:

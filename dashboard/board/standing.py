@@ -34,10 +34,11 @@ def read_tallies(roster: Roster) -> list[Tally]:
 def versions_of(
     launch: Launch, tallies: Sequence[Tally], backlogs: Mapping[str, int]
 ) -> list[Json]:
-    """What a frame says of each version."""
+    """What a frame says of each version; without the length of its queue nobody knows how many
+    orders wait for it."""
     percents = {dark.version: float(dark.percent) for dark in launch.dark_versions.all()}
     return [
-        _version(tally, percents.get(tally.version), backlogs.get(kitchen_queue(tally.version), 0))
+        _version(tally, percents.get(tally.version), backlogs.get(kitchen_queue(tally.version)))
         for tally in tallies
     ]
 
@@ -63,7 +64,7 @@ def dead_letters() -> Json:
     }
 
 
-def _version(tally: Tally, percent: float | None, backlog: int) -> Json:
+def _version(tally: Tally, percent: float | None, backlog: int | None) -> Json:
     p50, p95, p99 = LogHistogram.from_json(tally.sketch).quantiles(0.5, 0.95, 0.99)
     in_hand = tally.orders - tally.handled - tally.failed - tally.missing
     is_control = tally.role == Role.CONTROL
@@ -81,7 +82,7 @@ def _version(tally: Tally, percent: float | None, backlog: int) -> Json:
         "missing": tally.missing,
         "late": tally.late,
         "repeats": tally.repeats,
-        "waiting": max(0, in_hand) + backlog,
+        "waiting": None if backlog is None else max(0, in_hand) + backlog,
         "p50": tenths(p50),
         "p95": tenths(p95),
         "p99": tenths(p99),

@@ -24,19 +24,16 @@ def weigh_beside(
     tallies: Sequence[Tally],
     beside: Tally | None,
     frame: Json,
-    *,
-    knows_queues: bool,
 ) -> Weighed | None:
     """The verdict on the candidate beside the control; None for a baseline, and while nothing is
-    known. ``frame`` is what the board says of versions and feed. Unless it ``knows_queues``, nobody
-    can say whether the version keeps up."""
+    known. ``frame`` is what the board says of versions and feed."""
     if beside is None or beside.role != Role.CANDIDATE:
         return None
     waiting = {one["name"]: one["waiting"] for one in frame["versions"]}
     return weigh(
         launch,
         beside.version,
-        behind_s=_behind_s(tallies[0], beside, waiting[beside.version]) if knows_queues else None,
+        behind_s=_behind_s(tallies[0], beside, waiting[beside.version]),
         held=tuple(_held(frame, tallies[0].version, waiting[tallies[0].version])),
     )
 
@@ -99,9 +96,12 @@ def _judged(one: Judged, decided: dict[Requirement, Decided]) -> Json:
     }
 
 
-def _behind_s(control: Tally, beside: Tally, waiting: int) -> float | None:
+def _behind_s(control: Tally, beside: Tally, waiting: int | None) -> float | None:
     """How much older the newest order is that the version has ended than that of the control, in
-    whole seconds: a verdict is worked out anew where it changes."""
+    whole seconds: a verdict is worked out anew where it changes. None where nobody knows how many
+    orders wait for it."""
+    if waiting is None:
+        return None
     if not waiting:
         return 0.0
     if control.ended_until is None or beside.ended_until is None:
@@ -109,7 +109,7 @@ def _behind_s(control: Tally, beside: Tally, waiting: int) -> float | None:
     return max(0.0, round((control.ended_until - beside.ended_until).total_seconds()))
 
 
-def _held(frame: Json, control: str, waiting: int) -> list[str]:
+def _held(frame: Json, control: str, waiting: int | None) -> list[str]:
     """Why no verdict may be given just now."""
     held = []
     feed = frame["feed"]
@@ -117,6 +117,6 @@ def _held(frame: Json, control: str, waiting: int) -> list[str]:
         age_s = feed["age_s"]
         newest = "nothing was heard yet" if age_s is None else f"newest event {age_s:,.0f} s ago"
         held.append(f"the feed is stale, {newest}")
-    if waiting > max(_SLACK_LEAST, _SLACK_S * frame["rate"]):
+    if waiting is not None and waiting > max(_SLACK_LEAST, _SLACK_S * frame["rate"]):
         held.append(f"the control is disturbed: {waiting:,} orders wait for {control}")
     return held

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
 from channels.security.websocket import AllowedHostsOriginValidator
 from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth import login
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.db import OperationalError
+from django.http import HttpRequest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from dashboard.board import depths, live, seats, views
 from dashboard.board import frame as board
-from dashboard.board import live, seats, views
 from dashboard.board.consumers import DENIED, FULL, NOT_UNDERSTOOD, BoardConsumer
 from dashboard.board.lenses import Lens
 from dashboard.board.live import Hub
 from dashboard.board.views import View
 from dashboard.models import DeadLetterTally, Tally
 from dashboard.tests.factories import a_launch, an_order
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.topology import Queue, Topology
+from kitchen_worker.contract.wire import Broker, Delivery, Outgoing
 from restaurant.models import Launch
+from restaurant.sessions import with_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +51,8 @@ class FakeSocket:
         self.frames: list[dict[str, Any]] = []
         self.paces: list[dict[str, Any]] = []
         self.closed = False
+        self.may_watch: Callable[[], bool] = lambda: True
+        self.denied = False
 
     async def send_text(self, text: str) -> None:
         said = json.loads(text)
@@ -48,6 +60,9 @@ class FakeSocket:
 
     async def close_slow(self) -> None:
         self.closed = True
+
+    async def close_denied(self) -> None:
+        self.denied = True
 
     async def gets(self, number: int) -> dict[str, Any]:
         async with asyncio.timeout(10):
@@ -308,19 +323,220 @@ async def test_the_hub_survives_a_frame_that_cannot_be_built(
         assert (await socket.gets(1))["type"] == "board"
 
 
+def backlogs_of(hub: Hub) -> dict[str, int] | None:
+    return None if hub.backlogs is None else dict(hub.backlogs.by_queue)
+
+
+@asynccontextmanager
+async def listening(monkeypatch: pytest.MonkeyPatch, broker: MemoryBroker) -> AsyncIterator[Hub]:
+    """A hub with one socket and a broker in memory, whose queues are asked all the time."""
+
+    async def keep_connected(*, session: Callable[[Broker], Awaitable[None]], **_: object) -> None:
+        await session(broker)
+
+    monkeypatch.setattr(live, "keep_connected", keep_connected)
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(live, "_RESTART_S", (0.01, 0.02))
+    await broker.declare(topology.announcements())
+    await broker.declare(Topology(queues=(Queue(name=topology.OBSERVER_QUEUE),)))
+    async with watched(FakeSocket(NEWEST)) as hub:
+        yield hub
+
+
+def waits_for_the_observer(broker: MemoryBroker, number: int) -> None:
+    waiting = broker.queues[topology.OBSERVER_QUEUE].waiting
+    waiting.clear()
+    waiting.extend(
+        Delivery(tag=tag, queue=topology.OBSERVER_QUEUE, body=b"{}") for tag in range(number)
+    )
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def announce(broker: MemoryBroker, body: bytes) -> None:
+    await until(lambda: len(broker.queues) > 1)
+    await broker.publish([Outgoing(exchange=topology.ANNOUNCEMENTS, body=body, mandatory=False)])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"3", b"{}", b'{"launch": 7}', b'{"launch": "x"}', b"\xff", b"[" * 9000],
+)
+async def test_an_announcement_that_cannot_be_read_is_ignored_and_the_next_one_counts(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    broker, changed = MemoryBroker(), list[UUID]()
+    async with listening(monkeypatch, broker) as hub:
+        monkeypatch.setattr(hub, "heard", changed.append)
+        await announce(broker, body)
+        await announce(broker, json.dumps({"launch": str(launch.id), "n": 1}).encode())
+        await until(lambda: changed == [launch.id])
+    assert "announcement" in caplog.text
+
+
+@pytest.mark.parametrize("error", [OperationalError("the database is away"), RuntimeError("a bug")])
+async def test_queue_lengths_are_read_again_after_an_error(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    broker, real, fail = MemoryBroker(), live._versions, [True] * 3
+
+    def fails_at_first(launches: Any) -> set[str]:
+        if fail and fail.pop():
+            raise error
+        return real(launches)
+
+    monkeypatch.setattr(live, "_versions", fails_at_first)
+    async with listening(monkeypatch, broker) as hub:
+        waits_for_the_observer(broker, 3)
+        await until(lambda: backlogs_of(hub) == {topology.OBSERVER_QUEUE: 3})
+        waits_for_the_observer(broker, 5)
+        await until(lambda: backlogs_of(hub) == {topology.OBSERVER_QUEUE: 5})
+    assert not fail
+
+
+async def test_queue_lengths_that_are_not_read_any_more_are_unknown_on_the_board(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(depths, "FRESH_S", 0.3)
+    broker, socket = MemoryBroker(), FakeSocket(NEWEST)
+    away: list[bool] = []
+    real = live._versions
+
+    def fails_later(launches: Any) -> set[str]:
+        if away:
+            raise OperationalError("the database is away")
+        return real(launches)
+
+    async def shown(backlog: int | None) -> None:
+        while (await socket.gets(1))["feed"]["backlog"] != backlog:
+            await hub.acknowledged(socket, socket.frames[-1]["n"])
+            socket.frames.clear()
+
+    monkeypatch.setattr(live, "_versions", fails_later)
+    async with listening(monkeypatch, broker) as hub:
+        waits_for_the_observer(broker, 3)
+        hub.join(socket)
+        await shown(3)
+        away.append(True)
+        await shown(None)
+        away.clear()
+        await shown(3)
+        hub.leave(socket)
+
+
+async def test_the_queues_of_every_launch_that_is_watched_are_read(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = MemoryBroker()
+    await sync_to_async(Launch.objects.update)(ended_at=timezone.now())
+    await sync_to_async(Launch.objects.create)(
+        name="the next one", control="vlatest", started_at=timezone.now()
+    )
+    await broker.declare(Topology(queues=(Queue(name="kitchen.vnext"),)))
+    async with listening(monkeypatch, broker) as hub:
+        old = FakeSocket(View(launch.id, Lens.ALL))
+        await until(lambda: backlogs_of(hub) == {topology.OBSERVER_QUEUE: 0})
+        hub.join(old)
+        await until(lambda: "kitchen.vnext" in (backlogs_of(hub) or {}))
+        hub.leave(old)
+
+
+async def test_a_socket_that_may_not_watch_any_more_is_closed_and_the_others_stay(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CHECK_EVERY_S", 0.02)
+    out, still, doubtful = (FakeSocket(NEWEST) for _ in range(3))
+    asked: list[int] = []
+
+    def cannot_say() -> bool:
+        asked.append(1)
+        raise OperationalError("the database is away")
+
+    doubtful.may_watch = cannot_say
+    async with watched(doubtful, out, still) as hub:
+        await out.gets(1)
+        assert not out.denied
+        out.may_watch = lambda: False
+        await until(lambda: out.denied)
+        assert out not in hub.seats
+        await until(lambda: len(asked) > 3)
+        assert {still, doubtful} <= hub.seats.keys()
+
+
+def logs_out(_: User) -> None:
+    Session.objects.all().delete()
+
+
+def is_deactivated(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def is_deleted(user: User) -> None:
+    user.delete()
+
+
+def gets_another_password(user: User) -> None:
+    user.set_password("another one")
+    user.save()
+
+
+@pytest.mark.parametrize("what", [logs_out, is_deactivated, is_deleted, gets_another_password])
+async def test_an_open_board_is_closed_within_a_minute_when_its_user(
+    launch: Launch,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    what: Callable[[User], None],
+) -> None:
+    assert live.CHECK_EVERY_S <= 60
+    monkeypatch.setattr(live, "CHECK_EVERY_S", 0.05)
+    settings.BOARD_PUBLIC = False
+    user = await sync_to_async(User.objects.create_user)("ada", password="the first one")
+    async with connected(Hub(NO_BROKER), user) as (communicator, _):
+        for _ in range(3):
+            frame = await frame_of(communicator)
+            await communicator.send_to(json.dumps({"ack": frame["n"]}))
+        await sync_to_async(what)(user)
+        assert await denial_of(communicator) == DENIED
+
+
+async def test_an_open_board_is_closed_when_boards_are_public_no_longer(
+    launch: Launch, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "CHECK_EVERY_S", 0.05)
+    settings.BOARD_PUBLIC = True
+    async with connected(Hub(NO_BROKER)) as (watching, _):
+        await frame_of(watching)
+        settings.BOARD_PUBLIC = False
+        assert await denial_of(watching) == DENIED
+
+
+async def denial_of(communicator: WebsocketCommunicator) -> int:
+    """The code with which a socket is closed."""
+    while True:
+        said = await communicator.receive_output(timeout=10)
+        if said["type"] == "websocket.close":
+            return int(said["code"])
+
+
 @asynccontextmanager
 async def connected(
-    hub: Hub, user: Any, *, query: str = "", origin: str = "http://testserver"
+    hub: Hub,
+    user: User | None = None,
+    *,
+    query: str = "",
+    origin: str = "http://testserver",
 ) -> AsyncIterator[tuple[WebsocketCommunicator, bool]]:
-    consumer: Any = BoardConsumer.as_asgi(hub=hub)
-
-    async def logged_in(scope: Any, receive: Any, send: Any) -> None:
-        await consumer({**scope, "user": user}, receive, send)
-
+    headers = [(b"origin", origin.encode())]
+    if user is not None:
+        headers.append((b"cookie", f"sessionid={await logged_in(user)}".encode()))
     communicator = WebsocketCommunicator(
-        AllowedHostsOriginValidator(logged_in),
+        AllowedHostsOriginValidator(with_user(BoardConsumer.as_asgi(hub=hub))),
         f"/dashboard/live/{query}",
-        headers=[(b"origin", origin.encode())],
+        headers=headers,
     )
     accepted, _ = await communicator.connect()
     try:
@@ -328,6 +544,19 @@ async def connected(
     finally:
         await communicator.disconnect()
         await hub.close()
+
+
+async def logged_in(user: User) -> str:
+    """The key of a session as a login makes it."""
+
+    def log_in() -> str:
+        request = HttpRequest()
+        request.session = SessionStore()
+        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        request.session.save()
+        return request.session.session_key or ""
+
+    return await sync_to_async(log_in)()
 
 
 async def frame_of(communicator: WebsocketCommunicator) -> dict[str, Any]:
@@ -339,13 +568,13 @@ async def frame_of(communicator: WebsocketCommunicator) -> dict[str, Any]:
 
 
 async def test_a_page_of_another_site_gets_no_socket(launch: Launch) -> None:
-    async with connected(Hub(NO_BROKER), AnonymousUser(), origin="http://evil.example") as (_, ok):
+    async with connected(Hub(NO_BROKER), origin="http://evil.example") as (_, ok):
         assert not ok
 
 
 async def test_who_may_not_watch_is_told_and_closed(launch: Launch, settings: Settings) -> None:
     settings.BOARD_PUBLIC = False
-    async with connected(Hub(NO_BROKER), AnonymousUser()) as (communicator, _):
+    async with connected(Hub(NO_BROKER)) as (communicator, _):
         assert json.loads(await communicator.receive_from()) == {"type": "denied"}
         assert (await communicator.receive_output())["code"] == DENIED
 
@@ -367,7 +596,7 @@ async def test_a_wish_changes_what_it_names_and_nothing_else(
 ) -> None:
     settings.BOARD_PUBLIC = True
     query = f"?launch={launch.id}&lens=failed"
-    async with connected(Hub(NO_BROKER), AnonymousUser(), query=query) as (communicator, _):
+    async with connected(Hub(NO_BROKER), query=query) as (communicator, _):
         first = await frame_of(communicator)
         assert first["version"] == "vnext"
         await communicator.send_to(json.dumps({"version": "vlatest-b"}))
@@ -381,13 +610,13 @@ async def test_a_process_takes_no_more_sockets_than_it_has_seats_for(
 ) -> None:
     settings.BOARD_PUBLIC = True
     monkeypatch.setattr(live, "MAX_SOCKETS", 0)
-    async with connected(Hub(NO_BROKER), AnonymousUser()) as (communicator, _):
+    async with connected(Hub(NO_BROKER)) as (communicator, _):
         assert (await communicator.receive_output(timeout=10))["code"] == FULL
 
 
 async def test_a_launch_that_is_not_there_is_none(launch: Launch, settings: Settings) -> None:
     settings.BOARD_PUBLIC = True
-    async with connected(Hub(NO_BROKER), AnonymousUser(), query=f"?launch={uuid4()}") as (c, _):
+    async with connected(Hub(NO_BROKER), query=f"?launch={uuid4()}") as (c, _):
         assert json.loads(await c.receive_from(timeout=10))["type"] == "none"
 
 
@@ -396,7 +625,7 @@ async def test_a_socket_that_talks_nonsense_is_closed(
     launch: Launch, settings: Settings, nonsense: str
 ) -> None:
     settings.BOARD_PUBLIC = True
-    async with connected(Hub(NO_BROKER), AnonymousUser()) as (communicator, _):
+    async with connected(Hub(NO_BROKER)) as (communicator, _):
         await communicator.receive_from(timeout=10)
         await communicator.send_to(nonsense)
         assert (await communicator.receive_output(timeout=10))["code"] == NOT_UNDERSTOOD

@@ -22,6 +22,7 @@ from dashboard.observing.adding import Weighed, add_to_evidence
 from dashboard.observing.touched import Epoch
 from dashboard.reviewing.closing import close_blocks
 from dashboard.tests.factories import START, a_launch
+from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.models import DarkVersion, Launch
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +34,11 @@ _PER_SECOND = 10
 @pytest.fixture(autouse=True)
 def empty_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broker in whose queues nothing waits."""
-    monkeypatch.setattr(verdict_command, "ask_for_depths", lambda url, versions: {})
+    monkeypatch.setattr(
+        verdict_command,
+        "ask_for_depths",
+        lambda url, versions: dict.fromkeys(map(kitchen_queue, versions), 0),
+    )
 
 
 def test_without_a_broker_nobody_knows_whether_a_version_keeps_up(
@@ -41,6 +46,17 @@ def test_without_a_broker_nobody_knows_whether_a_version_keeps_up(
 ) -> None:
     weigh(launch, faster)
     monkeypatch.setattr(verdict_command, "ask_for_depths", lambda url, versions: None)
+    code, said = run("--json")
+    keeping_up = json.loads(said)["requirements"][-1]
+    assert (code, keeping_up["standing"], keeping_up["word"]) == (1, "not yet", "unknown")
+
+
+def test_without_its_queue_nobody_knows_whether_a_version_keeps_up(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weigh(launch, faster)
+    known = {kitchen_queue("vlatest"): 0}
+    monkeypatch.setattr(verdict_command, "ask_for_depths", lambda url, versions: known)
     code, said = run("--json")
     keeping_up = json.loads(said)["requirements"][-1]
     assert (code, keeping_up["standing"], keeping_up["word"]) == (1, "not yet", "unknown")

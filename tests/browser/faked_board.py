@@ -59,6 +59,10 @@ class FakedBoard:
         self._sockets[-1].send(json.dumps({**frame, "n": self._number}))
         self.page.wait_for_function(_PAINTED, arg=self._number)
 
+    def close(self, code: int) -> None:
+        """Close the newest connection of the page as the hub does."""
+        self._sockets[-1].close(code=code)
+
     def _join(self, socket: WebSocketRoute) -> None:
         self._sockets.append(socket)
 

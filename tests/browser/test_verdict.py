@@ -50,6 +50,27 @@ def open_board(browser: Browser) -> Iterator[Callable[[dict[str, Any]], FakedBoa
     assert errors == []
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [(4403, "You were logged out, or lost the permission"), (4429, "Too many boards are open")],
+)
+def test_a_board_that_is_closed_says_why(
+    open_board: Callable[[dict[str, Any]], FakedBoard], code: int, why: str, width: int
+) -> None:
+    frame = a_frame(None)
+    board = open_board(frame)
+    board.page.set_viewport_size({"width": width, "height": 900})
+    board.send(frame)
+    board.close(code)
+    banner = board.page.locator("#banner")
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text(why)
+    expect(banner.get_by_role("link", name="Log in")).to_be_visible(visible=code == 4403)
+    assert banner.evaluate("(one) => one.scrollHeight <= one.clientHeight")
+    assert overflow(board.page, width) <= 0
+
+
 @pytest.mark.parametrize("word", [*WORDS, None])
 def test_the_first_paint_and_the_next_write_the_same(
     open_board: Callable[[dict[str, Any]], FakedBoard], word: str | None

@@ -23,11 +23,11 @@ export class Banner {
     setHidden(this.again, state === "denied");
     if (state === "denied") {
       setText(this.title, "You may not watch this board any more.");
-      setText(this.text, "The numbers below stand still.");
+      setText(this.text, "You were logged out, or lost the permission. The numbers below are old.");
       return;
     }
     setText(this.title, `No news for ${age(Math.floor(silent))}.`.replace(".0", ""));
     const doing = retry === null ? "trying to connect" : `next try in ${Math.ceil(retry)} s`;
-    setText(this.text, `The socket is down; these numbers are old; ${doing}.`);
+    setText(this.text, `${this.socket.reason}; these numbers are old; ${doing}.`);
   }
 }

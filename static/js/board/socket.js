@@ -4,7 +4,13 @@
 const SILENCE_MS = 5000;
 const SHORTEST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10000;
+// Why the board closes a connection: as in dashboard/board/consumers.py.
 const DENIED = 4403;
+const REASONS = {
+  4400: "The board did not understand this page; reload it",
+  4408: "This page was too slow to keep up",
+  4429: "Too many boards are open",
+};
 
 /**
  * States: "opening", "live", "lost" (waiting to try again), "stale" (open but silent, or lost for
@@ -19,6 +25,7 @@ export class BoardSocket {
     this.failures = 0;
     this.heardAt = performance.now();
     this.state = "opening";
+    this.reason = "";
     this.socket = null;
     this.retryAt = null;
     this.retry = null;
@@ -59,6 +66,7 @@ export class BoardSocket {
 
   lose(code) {
     this.socket = null;
+    this.reason = REASONS[code] ?? "The socket is down";
     if (code === DENIED || this.state === "denied") return this.say("denied");
     const wait = Math.min(LONGEST_WAIT_MS, SHORTEST_WAIT_MS * 2 ** this.failures);
     const jittered = wait * (0.5 + Math.random() / 2);
