@@ -43,15 +43,20 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def private_postgres(*, forgetful: bool = True) -> Iterator[str]:
+def private_postgres(*, forgetful: bool = True, certificate: bytes = b"") -> Iterator[str]:
     """Give the DATABASE_URL of a server that is there for the time of the block.
 
-    One that is not forgetful writes as a server in production does.
+    One that is not forgetful writes as a server in production does. One with a certificate (and
+    its key, as PEM) also speaks TLS.
     """
     directory = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
         _give_to_account(directory)
-        with _served(directory, _FORGETFUL if forgetful else ()) as url:
+        settings = _FORGETFUL if forgetful else ()
+        if certificate:
+            file = _secret_file(directory / "server.pem", certificate)
+            settings = (*settings, "ssl=on", f"ssl_cert_file={file}", f"ssl_key_file={file}")
+        with _served(directory, settings) as url:
             yield url
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -82,10 +87,7 @@ def _served(directory: Path, also: Sequence[str]) -> Iterator[str]:
 
 
 def _initialise(data: Path, password: str) -> None:
-    secret = data.with_name("password")
-    secret.touch(mode=0o600)
-    secret.write_text(f"{password}\n")
-    _give_to_account(secret)
+    secret = _secret_file(data.with_name("password"), f"{password}\n".encode())
     arguments = ["-D", str(data), "-U", _ACCOUNT, "-E", "UTF8", "--locale=C", "--no-sync"]
     done = subprocess.run(
         _as_account([_program("initdb"), *arguments, "-A", "scram-sha-256", f"--pwfile={secret}"]),
@@ -111,6 +113,14 @@ def _program(name: str) -> str:
     if directory is None:
         raise PostgresFailed("PostgreSQL is not installed on this machine.")
     return str(directory / name)
+
+
+def _secret_file(path: Path, content: bytes) -> Path:
+    """A file that the server alone can read."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    _give_to_account(path)
+    return path
 
 
 def _give_to_account(path: Path) -> None:

@@ -6,13 +6,14 @@ what may be given. An empty value counts as not given. Nothing wrong is ever rep
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from ipaddress import ip_address
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -189,6 +190,18 @@ def check_amqp_urls(given: str) -> None:
             raise ValueError(f"{where}it does not begin with amqp:// or amqps://")
         if not url.hostname:
             raise ValueError(f"{where}it names no host")
+        for cafile in parse_qs(url.query).get("cafile", ()):
+            _check_cafile(cafile, url.scheme, where)
+
+
+def _check_cafile(cafile: str, scheme: str, where: str) -> None:
+    if scheme != "amqps":
+        raise ValueError(f"{where}it has a cafile, and no TLS: that is amqps://")
+    try:
+        ssl.create_default_context(cafile=cafile)
+    except OSError as cause:
+        problem = "it holds no certificate" if isinstance(cause, ssl.SSLError) else cause.strerror
+        raise ValueError(f"{where}its cafile {cafile} cannot be used: {problem}") from cause
 
 
 def _check_address(given: str) -> None:
@@ -199,7 +212,8 @@ AmqpUrls = Annotated[
     str,
     checked(
         check_amqp_urls,
-        "amqp://user:password@host:5672/vhost, or several such URLs with a comma between",
+        "amqp://user:password@host:5672/vhost (with TLS amqps://...:5671/vhost?cafile=/ca.pem), or "
+        "several such URLs with a comma between",
     ),
 ]
 Port = Annotated[int, whole(0, 65_535, ", 0 for no port")]
