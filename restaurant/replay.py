@@ -1,21 +1,48 @@
-"""Recorded orders from a file of JSON Lines, checked line by line before any of them is placed."""
+"""Recorded orders from a file of JSON Lines, all of it checked before any order is placed.
+
+A bad line is one that cannot be read, whose time does not belong to the recording, or that is out
+of order. Memory is bounded, so the file is read once for its days, once for the check, and once
+more while its orders are placed.
+"""
 
 from __future__ import annotations
 
-import json
+import errno
+import os
+import re
+import stat
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
+import msgspec
+
+from kitchen_worker.contract.messages import EARLIEST, utc_now
 from restaurant.menu import BY_NAME
 from restaurant.orders import check
 from restaurant.pricing import Line, OrderRequest, item_name
 
 #: Longest line that is read, in bytes.
 MAX_LINE = 256 * 1024
+#: Most bytes that are read from a pipe: they are kept on disk, to be read again.
+MAX_PIPE = 1 << 30
+#: A longer pause in a recording is a wrong year.
+MAX_PAUSE = timedelta(days=31)
+#: How far another machine's clock may be ahead.
+_AHEAD = timedelta(days=1)
+#: Reasons that are kept of the lines that are skipped.
+_REASONS = 5
+_CHUNK = 1 << 20
+
+#: Money as the contract writes it.
+_MONEY = re.compile(rb'\d{1,9}(\.\d{1,6})?|"\d{1,9}(\.\d{1,6})?"', re.ASCII)
+#: Where the file of a pipe is.
+_STDIN = Path("/dev/stdin")
 
 
 class BadLine(ValueError):
@@ -27,35 +54,115 @@ class BadLine(ValueError):
         self.reason = reason
 
 
-class _Wrong(ValueError):
-    """Raised when a part of a line is not what it must be."""
-
-
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An order, and when it was placed the first time."""
+    """An order, when it was placed the first time, and its line."""
 
     placed_at: datetime
     request: OrderRequest
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The days of a recording."""
+
+    first: date
+    last: date
+
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a file holds, found by reading it once."""
+    """What a file holds: good and bad lines, and the first reasons for the bad ones."""
 
     orders: int
     bad: int
+    reasons: tuple[str, ...]
+    period: Period | None
+
+
+class _Item(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    quantity: int
+    unit_price: msgspec.Raw = msgspec.Raw(b"null")
+    preparation_time: int | None = None
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    placed_at: datetime
+    items: list[_Item]
+    note: str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+@contextmanager
+def rereadable(path: Path) -> Iterator[Path]:
+    """A file that can be read again: the given one, or a copy of what a pipe gives ("-": stdin)."""
+    path = _STDIN if str(path) == "-" else path
+    with path.open("rb") as source:
+        if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+            yield path
+            return
+        with tempfile.NamedTemporaryFile() as copy:
+            while chunk := source.read(_CHUNK):
+                if copy.tell() + len(chunk) > MAX_PIPE:
+                    raise OSError(errno.EFBIG, f"more than {MAX_PIPE >> 20} MiB from a pipe")
+                copy.write(chunk)
+            copy.flush()
+            yield Path(copy.name)
 
 
 def survey(path: Path, *, skip_bad: bool = False) -> Survey:
     """Read the whole file; raises BadLine at the first bad line unless they are to be skipped."""
-    bad: list[BadLine] = []
-    count = sum(1 for _ in recorded(path, on_bad=bad.append if skip_bad else _raise))
-    return Survey(orders=count, bad=len(bad))
+    days = Counter(one.placed_at.date() for one in _readable(path, _ignore))
+    period = _longest(days)
+    reasons: list[str] = []
+    bad = 0
+
+    def on_bad(cause: BadLine) -> None:
+        nonlocal bad
+        bad += 1
+        if not skip_bad:
+            raise cause
+        if len(reasons) < _REASONS:
+            reasons.append(str(cause))
+
+    count = sum(1 for _ in recorded(path, period, on_bad=on_bad))
+    return Survey(orders=count, bad=bad, reasons=tuple(reasons), period=period)
 
 
-def recorded(path: Path, *, on_bad: Callable[[BadLine], object]) -> Iterator[Recorded]:
-    """The orders of a file, one after another; blank lines are passed over."""
+def recorded(
+    path: Path, period: Period | None, *, on_bad: Callable[[BadLine], object]
+) -> Iterator[Recorded]:
+    """The orders of a file, each at or after the one before it.
+
+    Of two lines that are out of order the one is bad without which the lines so far are in order.
+    """
+    before: Recorded | None = None
+    held: Recorded | None = None
+    for one in _readable(path, on_bad):
+        if period is None or one.placed_at.date() not in period:
+            on_bad(_outside(one, period))
+        elif held is None or held.placed_at <= one.placed_at:
+            if held is not None:
+                yield held
+            before, held = held, one
+        elif before is None or before.placed_at <= one.placed_at:
+            on_bad(_out_of_order(held, "after", one))
+            held = one
+        else:
+            on_bad(_out_of_order(one, "before", held))
+    if held is not None:
+        yield held
+
+
+def _readable(path: Path, on_bad: Callable[[BadLine], object]) -> Iterator[Recorded]:
+    """The lines that are orders; blank ones are passed over."""
     with path.open("rb") as file:
         number = 0
         while raw := file.readline(MAX_LINE + 1):
@@ -75,79 +182,82 @@ def read_line(raw: bytes, number: int) -> Recorded:
     if len(raw) > MAX_LINE:
         raise BadLine(number, f"longer than {MAX_LINE} bytes")
     try:
-        given = json.loads(raw.decode("utf-8-sig"), parse_float=Decimal)
-        order = Recorded(
-            placed_at=_instant(_member(given, "placed_at", str)),
-            request=OrderRequest(_lines(_member(given, "items", list)), _note(given)),
-        )
-        check(order.request)
+        given = _DECODER.decode(raw.removeprefix(b"\xef\xbb\xbf"))
+        placed_at = _instant(given.placed_at)
+        if not given.items:
+            raise ValueError("items is empty")
+        request = OrderRequest(tuple(map(_line, given.items)), given.note or "")
+        check(request)
     except (ValueError, RecursionError) as cause:
         raise BadLine(number, str(cause) or type(cause).__name__) from cause
-    return order
+    return Recorded(placed_at, request, number)
 
 
-def _lines(items: list[Any]) -> tuple[Line, ...]:
-    if not items:
-        raise _Wrong("items is empty")
-    return tuple(_line(item) for item in items)
-
-
-def _line(item: Any) -> Line:
+def _line(item: _Item) -> Line:
     """One line: on the menu, or with its own price and minutes."""
-    name = _member(item, "name", str)
-    known = BY_NAME.get(item_name(name))
-    price, minutes = item.get("unit_price"), item.get("preparation_time")
+    known = BY_NAME.get(item_name(item.name))
+    price, minutes = _price(bytes(item.unit_price)), item.preparation_time
     if known is not None:
         price = known.price if price is None else price
         minutes = known.preparation_time if minutes is None else minutes
     if price is None or minutes is None:
-        raise _Wrong(f"{name[:100]!r} is not on the menu: give unit_price, preparation_time")
-    if type(minutes) is not int:
-        raise _Wrong("preparation_time must be a whole number of minutes")
+        raise ValueError(
+            f"{item.name[:100]!r} is not on the menu: give unit_price, preparation_time"
+        )
     return Line(
-        name=known.name if known else name,
-        title=known.title if known else name,
-        quantity=_member(item, "quantity", int),
-        unit_price=_price(price),
+        name=known.name if known else item.name,
+        title=known.title if known else item.name,
+        quantity=item.quantity,
+        unit_price=price,
         preparation_time=minutes,
     )
 
 
-def _price(given: Any) -> Decimal:
-    if type(given) not in (str, int, Decimal):
-        raise _Wrong("unit_price must be a number, or text that is one")
-    try:
-        return Decimal(given)
-    except InvalidOperation:
-        raise _Wrong(f"unit_price: {given[:100]!r} is no number") from None
+def _price(raw: bytes) -> Decimal | None:
+    if raw == b"null":
+        return None
+    if not _MONEY.fullmatch(raw):
+        shown = raw[:100].decode(errors="replace")
+        raise ValueError(f'unit_price: {shown} is no price, as in 3.50 or "3.50"')
+    return Decimal(raw.strip(b'"').decode())
 
 
-def _note(given: Any) -> str:
-    note = given.get("note")
-    if not isinstance(note, str | None):
-        raise _Wrong("note must be text")
-    return note or ""
+def _instant(given: datetime) -> datetime:
+    """A time of day without a zone is UTC."""
+    instant = given if given.tzinfo else given.replace(tzinfo=UTC)
+    if not EARLIEST <= instant <= utc_now() + _AHEAD:
+        raise ValueError(f"placed_at: {given.isoformat()} is not from {EARLIEST.year} to now")
+    return instant.astimezone(UTC)
 
 
-def _member(given: Any, name: str, kind: type[Any]) -> Any:
-    """A member of a JSON object that must be there and of one type."""
-    if not isinstance(given, dict):
-        raise _Wrong(f"a JSON object with {name} is needed")
-    if type(value := given.get(name)) is not kind:
-        raise _Wrong(f"{name} must be there and be a JSON {_KINDS[kind]}")
-    return value
+def _longest(days: Counter[date]) -> Period | None:
+    """The period with the most orders, of those that a long pause parts."""
+    periods: list[tuple[int, Period]] = []
+    for day in sorted(days):
+        if periods and day - periods[-1][1].last <= MAX_PAUSE:
+            count, period = periods.pop()
+            periods.append((count + days[day], Period(period.first, day)))
+        else:
+            periods.append((days[day], Period(day, day)))
+    return max(periods, key=lambda one: one[0])[1] if periods else None
 
 
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise _Wrong(f"placed_at: {text[:100]!r} is no RFC 3339 time") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+def _outside(one: Recorded, period: Period | None) -> BadLine:
+    recording = f"{period.first} to {period.last}" if period else "no day"
+    return BadLine(
+        one.number,
+        f"placed_at: {one.placed_at.isoformat()} is more than {MAX_PAUSE.days} days from the rest"
+        f" of the recording ({recording})",
+    )
 
 
-def _raise(cause: BadLine) -> None:
-    raise cause
+def _out_of_order(one: Recorded, side: str, other: Recorded) -> BadLine:
+    return BadLine(
+        one.number,
+        f"out of order: placed at {one.placed_at.isoformat()}, {side} line {other.number}"
+        f" ({other.placed_at.isoformat()})",
+    )
 
 
-_KINDS: dict[type[Any], str] = {str: "string", list: "list", int: "whole number"}
+def _ignore(cause: BadLine) -> None:
+    """Passed over: the check that follows says it."""

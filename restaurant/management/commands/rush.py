@@ -6,7 +6,7 @@ import argparse
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from restaurant.pacing import (
     place,
     wait_for_answers,
 )
-from restaurant.replay import BadLine, recorded, survey
+from restaurant.replay import BadLine, recorded, rereadable, survey
 from restaurant.rush import rush
 
 _DEFAULT_ORDERS = 200
@@ -41,22 +41,29 @@ class Command(BaseCommand):
         parser.add_argument("--orders", type=_count, help=f"how many ({_DEFAULT_ORDERS})")
         parser.add_argument("--rate", type=_positive, help=f"orders a second ({_DEFAULT_RATE:g})")
         parser.add_argument("--seed", type=int, help="the same seed gives the same orders (0)")
-        parser.add_argument("--replay", type=Path, metavar="FILE", help="JSON Lines to place")
+        parser.add_argument("--replay", type=Path, metavar="FILE", help="JSON Lines, - for stdin")
         parser.add_argument("--speed", type=_positive, help="times the recorded rhythm (1)")
-        parser.add_argument("--skip-bad", action="store_true", help="count bad lines, go on")
+        parser.add_argument("--skip-bad", action="store_true", help="leave bad lines out")
         parser.add_argument(
             "--wait", type=float, default=10.0, metavar="SECONDS", help="for answers, at most (10)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Place, wait, and sum up."""
-        due, total = _replayed(self, options) if options["replay"] else _generated(options)
+        with ExitStack() as opened:
+            if options["replay"]:
+                due, total = _replayed(self, options, opened)
+            else:
+                due, total = _generated(options)
+            self._place(due, total, wait=options["wait"])
+
+    def _place(self, due: Iterator[Due], total: int, *, wait: float) -> None:
         placed = Placed()
         with _stop_on_signals() as stop:
             try:
                 with tqdm(total=total, unit=" orders", disable=None) as bar:
                     place(due, placed=placed, stop=stop, on_placed=bar.update)
-                wait_for_answers(placed, seconds=options["wait"], stop=stop)
+                wait_for_answers(placed, seconds=wait, stop=stop)
             except OperationalError as cause:
                 raise CommandError(f"no database after {placed.orders} orders: {cause}") from cause
             self.stdout.write(_summary(placed))
@@ -70,19 +77,26 @@ def _generated(options: dict[str, Any]) -> tuple[Iterator[Due], int]:
     return at_rate(rush(options["seed"] or 0), rate=rate, orders=orders), orders
 
 
-def _replayed(command: BaseCommand, options: dict[str, Any]) -> tuple[Iterator[Due], int]:
-    """The file's orders, after the whole of it was read once and found good."""
+def _replayed(
+    command: BaseCommand, options: dict[str, Any], opened: ExitStack
+) -> tuple[Iterator[Due], int]:
+    """The file's orders, after the whole of it was read and found good."""
     for name in ("orders", "rate", "seed"):
         if options[name] is not None:
             raise CommandError(f"--{name} does not go with --replay")
     path, skip_bad = options["replay"], options["skip_bad"]
     try:
-        found = survey(path, skip_bad=skip_bad)
+        file = opened.enter_context(rereadable(path))
+        found = survey(file, skip_bad=skip_bad)
     except (BadLine, OSError) as cause:
         raise CommandError(f"{path}: {cause}; nothing was placed") from cause
-    if skip_bad:
-        command.stdout.write(f"{path}: {found.orders} orders, {found.bad} bad lines skipped")
-    again = recorded(path, on_bad=lambda cause: None)
+    if found.bad:
+        reasons = "".join(f"\n  {reason}" for reason in found.reasons)
+        said = f"{path}: {found.orders} orders, {found.bad} bad lines skipped, the first:{reasons}"
+        if found.bad > found.orders:
+            raise CommandError(f"{said}\nMore lines are bad than good; nothing was placed")
+        command.stdout.write(said)
+    again = recorded(file, found.period, on_bad=lambda cause: None)
     return at_recorded_rhythm(again, speed=options["speed"] or 1.0), found.orders
 
 
