@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from dashboard.domain.comparing.comparison import compare
-from dashboard.domain.comparing.globs import Glob
-from dashboard.domain.comparing.lists import UNORDERED, Lists
+from dashboard.domain.comparing.rules import Rule, Rules, Treatment
 from dashboard.pages.side_by_side import MAX_LINES, Line, Mark, Standing, lay_side_by_side
 
 
@@ -18,8 +17,8 @@ def laid(*results: Any) -> list[tuple[str, tuple[str | None, ...]]]:
     ]
 
 
-def marked(control: Any, version: Any, lists: Lists | None = None) -> list[Line]:
-    found = compare(control, version, lists or Lists()).differences
+def marked(control: Any, version: Any, rules: Rules | None = None) -> list[Line]:
+    found = compare(control, version, rules).differences
     marks = [Mark(difference=one, standing=Standing.OPEN) for one in found]
     return lay_side_by_side([control, version], {1: marks})
 
@@ -141,7 +140,7 @@ def test_a_difference_beyond_the_last_line_is_marked_on_what_it_is_in() -> None:
 
 
 def test_members_of_a_keyed_list_are_marked_where_the_control_has_them() -> None:
-    keyed = Lists([(Glob.parse("lines"), "name")])
+    keyed = Rules([Rule(id=1, path="lines", treatment=Treatment.KEYED, key="name")])
     control = {"lines": [{"name": "soda", "n": 1}, {"name": "fries", "n": 2}]}
     version = {"lines": [{"name": "fries", "n": 3}, {"name": "soda", "n": 1}]}
 
@@ -153,7 +152,7 @@ def test_members_of_a_keyed_list_are_marked_where_the_control_has_them() -> None
 
 
 def test_a_member_that_only_the_version_has_is_marked_where_it_stands() -> None:
-    keyed = Lists([(Glob.parse("lines"), "name")])
+    keyed = Rules([Rule(id=1, path="lines", treatment=Treatment.KEYED, key="name")])
     version = {"lines": [{"name": "fries"}, {"name": "soda"}]}
 
     assert places(marked({"lines": [{"name": "fries"}]}, version, keyed)) == [
@@ -162,7 +161,7 @@ def test_a_member_that_only_the_version_has_is_marked_where_it_stands() -> None:
 
 
 def test_what_is_compared_elsewhere_is_said_beside_the_mark() -> None:
-    unordered = Lists([(Glob.parse("a"), UNORDERED)])
+    unordered = Rules([Rule(id=1, path="a", treatment=Treatment.UNORDERED)])
 
     lines = marked({"a": [1, 2, 3]}, {"a": [3, 9, 1]}, unordered)
 

@@ -1,19 +1,20 @@
 """Compares two JSON documents: every difference, with its kind and its path.
 
 Objects are compared by key, lists by position; numbers by value, and true is no number. Two lists
-with the same members in another order are one difference. Other lists, by the caller's choice:
+with the same members in another order are one difference. Other lists, by a rule:
 
-* *unordered*: the members in common are taken out, what is left is compared by position;
-* *keyed* by a field: members with the same value there are compared; if the field does not tell
-  all of them apart, that list is compared by position.
+* *unordered*: members that agree are taken out, what is left is compared by position;
+* *keyed* by a field: members with the same value there are compared; those that share it, or have
+  none, as in an unordered list.
 
-In both, members that both lists have in another order are a difference beside the others. The index
-in a path is the control's, and the version's for what only the version has. Members are the same
-only when all they hold is the same: what is unordered within them is not forgiven.
+Whether members agree, and are the same, goes by what the rules leave of them. In lists with such a
+rule, members that both have in another order are a difference beside the others. The index in a
+path is the control's, and the version's for what only the version has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -22,20 +23,18 @@ import msgspec
 from dashboard.domain.comparing.canonical import Tokens
 from dashboard.domain.comparing.lists import (
     ABSENT,
+    MAX_DEPTH,
     UNORDERED,
-    Lists,
+    Matching,
     Pairs,
-    by_content,
-    by_field,
-    permuted,
-    reordered,
+    Place,
+    is_permuted,
+    is_reordered,
 )
 from dashboard.domain.comparing.paths import NOTHING, Member, Path, Step, grouped, shown
 
 #: Differences of one pair that are told apart.
 MAX_DIFFERENCES = 200
-#: Steps to a value at most; what lies deeper is compared as a whole.
-MAX_DEPTH = 64
 
 
 class Kind(StrEnum):
@@ -90,14 +89,17 @@ class Difference(msgspec.Struct, frozen=True):
         return Difference(kind, self.path, self.version, self.control)
 
 
-class Ignoring(Protocol):
-    """Says what is ignored: not None."""
+class Ruling(Protocol):
+    """Rules: how lists are matched, and which differences are ignored."""
+
+    def at(self, path: Iterable[Step]) -> Place | None:
+        """What they say of what is at a path and below it, or None: nothing."""
 
     def covering(self, path: Path) -> int | None:
-        """Whether all is that there can be at a path and below."""
+        """The rule that ignores all there can be at a path and below, or None."""
 
     def ignoring(self, difference: Difference) -> int | None:
-        """Whether a difference is."""
+        """The rule that ignores a difference, or None."""
 
 
 class Found(NamedTuple):
@@ -107,22 +109,20 @@ class Found(NamedTuple):
     more: bool
 
 
-_BY_POSITION = Lists()
-
-
 def compare(
     control: Any,
     version: Any,
-    lists: Lists = _BY_POSITION,
+    rules: Ruling | None = None,
     at_most: int = MAX_DIFFERENCES,
     *,
-    passed_over: Ignoring | None = None,
+    only_counting: bool = False,
 ) -> Found:
     """The differences of two documents, which are what a JSON decoder makes.
 
-    Those that are to be ``passed_over`` are left out, and take no room.
+    The members of lists are matched by what the rules leave of them. What the rules ignore is among
+    the differences, unless ``only_counting``: then it takes no room.
     """
-    comparing = _Comparing(lists, at_most, passed_over)
+    comparing = _Comparing(rules or None, at_most, only_counting=only_counting)
     comparing.values(control, version)
     return Found(comparing.found, comparing.more)
 
@@ -131,18 +131,21 @@ class _Comparing:
     """One comparison on its way through two documents."""
 
     __slots__ = (
-        "_at_most", "_lists", "_passed", "_passed_over", "_steps", "_tokens", "found", "more"
+        "_at_most", "_left_out", "_matching_made", "_passed", "_rules", "_steps", "_tokens",
+        "found", "more",
     )  # fmt: skip
 
-    def __init__(self, lists: Lists, at_most: int, passed_over: Ignoring | None) -> None:
+    def __init__(self, rules: Ruling | None, at_most: int, *, only_counting: bool) -> None:
         self.found: list[Difference] = []
         self.more = False
         self._passed = 0
-        self._passed_over = passed_over
+        self._rules = rules
+        #: By which differences are left out.
+        self._left_out = rules if only_counting else None
         self._at_most = at_most
-        self._lists = lists
         self._steps: list[Step] = []
         self._tokens = Tokens()
+        self._matching_made: Matching | None = None
 
     def values(self, control: Any, version: Any) -> None:
         """Compare what stands at the present steps."""
@@ -151,7 +154,7 @@ class _Comparing:
             self._add(Kind.MISSING, control, version)
         elif kind is not type(version) and _TYPES[kind] != _TYPES[type(version)]:
             self._add(Kind.TYPE, control, version)
-        elif (known := self._passed_over) is not None and known.covering(
+        elif (known := self._left_out) is not None and known.covering(
             tuple(self._steps)
         ) is not None:
             self._passed += 1
@@ -164,7 +167,7 @@ class _Comparing:
 
     def _add(self, kind: Kind, control: Any, version: Any) -> None:
         difference = Difference(kind, tuple(self._steps), control, version)
-        if self._passed_over is not None and self._passed_over.ignoring(difference) is not None:
+        if self._left_out is not None and self._left_out.ignoring(difference) is not None:
             self._passed += 1
         elif len(self.found) < self._at_most:
             self.found.append(difference)
@@ -201,42 +204,49 @@ class _Comparing:
                         return
 
     def _arrays(self, control: list[Any], version: list[Any]) -> None:
-        field = self._lists.at(tuple(self._steps)) if self._lists else None
-        if field is None:
-            self._by_position(control, version)
-        elif field == UNORDERED:
-            self._in_pairs(by_content(control, version, self._tokens), control, version)
-        elif (pairs := by_field(control, version, field, self._tokens)) is None:
-            self._by_position(control, version)
+        place = self._rules.at(self._steps) if self._rules is not None else None
+        depth = len(self._steps)
+        if place is None or place.list_by is None:
+            self._by_position(control, version, place)
+        elif place.list_by == UNORDERED:
+            self._in_pairs(
+                [], self._matching.unordered(control, version, place, depth), control, version
+            )
         else:
-            self._in_pairs(pairs, control, version, field)
+            named, others = self._matching.keyed(control, version, place, depth)
+            self._in_pairs(named, others, control, version, place.list_by)
 
-    def _by_position(self, control: list[Any], version: list[Any]) -> None:
+    @property
+    def _matching(self) -> Matching:
+        # Most pairs need none.
+        if self._matching_made is None:
+            self._matching_made = Matching(self._tokens)
+        return self._matching_made
+
+    def _by_position(self, control: list[Any], version: list[Any], place: Place | None) -> None:
         before, passed = len(self.found), self._passed
         self._positions(control, version)
-        # What is not among those that were found cannot say which places differ.
-        is_partial = self.more or self._passed > passed
-        if len(control) == len(version) and self._is_order(control, version, before, is_partial):
-            del self.found[before:]
-            self.more = False
-            self._add(Kind.ORDER, control, version)
-
-    def _is_order(
-        self, control: list[Any], version: list[Any], before: int, is_partial: bool
-    ) -> bool:
-        """Whether what was found since is nothing but another order of two lists of one length."""
-        if is_partial:
-            return self._tokens.of(control) != self._tokens.of(version) and permuted(
-                control, version, self._tokens
-            )
+        if len(control) != len(version):
+            return
         depth = len(self._steps)
-        # Where they do not differ they have the same member: it does not matter to the order.
-        places = {difference.path[depth] for difference in self.found[before:]}
-        return len(places) > 1 and permuted(
-            [control[place] for place in places if isinstance(place, int)],
-            [version[place] for place in places if isinstance(place, int)],
-            self._tokens,
-        )
+        if self.more or self._passed > passed:
+            # What is not among those that were found cannot say which places differ.
+            places: Collection[Any] = range(len(control))
+        else:
+            # Where they do not differ they have the same member: it does not matter to the order.
+            places = {difference.path[depth] for difference in self.found[before:]}
+            if len(places) < 2:
+                return
+        pairs: Pairs | None = []
+        if place is not None:
+            pairs = self._matching.reordered(control, version, sorted(places), place, depth)
+        if pairs is None or not (pairs or is_permuted(control, version, places, self._tokens)):
+            return
+        del self.found[before:]
+        self.more = False
+        self._add(Kind.ORDER, control, version)
+        # Members that agree by the rules may differ in what is ignored.
+        self._pairs(pairs, control, version)
 
     def _positions(self, control: list[Any], version: list[Any]) -> None:
         for index, (ours, theirs) in enumerate(zip(control, version, strict=False)):
@@ -258,15 +268,25 @@ class _Comparing:
                 return
 
     def _in_pairs(
+        self,
+        named: Pairs,
+        others: Pairs,
+        control: list[Any],
+        version: list[Any],
+        field: str | None = None,
+    ) -> None:
+        if is_reordered(named + others):
+            self._add(Kind.ORDER, control, version)
+        self._pairs(named, control, version, field)
+        self._pairs(others, control, version)
+
+    def _pairs(
         self, pairs: Pairs, control: list[Any], version: list[Any], field: str | None = None
     ) -> None:
-        if reordered(pairs):
-            self._add(Kind.ORDER, control, version)
         for first, second in pairs:
             if self.more:
                 return
             ours: Any = NOTHING if first == ABSENT else control[first]
             theirs: Any = NOTHING if second == ABSENT else version[second]
             index, member = (second, theirs) if first == ABSENT else (first, ours)
-            step = index if field is None else Member(field, member[field])
-            self._at(step, ours, theirs)
+            self._at(index if field is None else Member(field, member[field]), ours, theirs)

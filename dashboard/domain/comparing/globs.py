@@ -24,6 +24,8 @@ class _Wild(Enum):
 
 #: A key's text between its stars, or what matches more than keys.
 _Pattern = tuple[str, ...] | _Wild
+#: How much of a glob the beginning of a path may have used up: indexes of its patterns.
+Reached = frozenset[int]
 
 _QUOTED_KEY = re.compile(r'\["(?:[^"\\]|\\.)*"\]')
 _NAME = re.compile(r"[\w*-]+")
@@ -59,22 +61,19 @@ class Glob:
 
     def _ways(self, path: Path) -> list[bool]:
         """For each beginning of the path, the empty one first, whether the glob matches it."""
-        reached = self._passed({0})
-        end = len(self._patterns)
-        ways = [end in reached]
+        reached = self.start()
+        ways = [self.ends(reached)]
         for step in path:
-            reached = self._passed(self._after(reached, step))
-            ways.append(end in reached)
+            reached = self.after(reached, step)
+            ways.append(self.ends(reached))
         return ways
 
-    def _passed(self, reached: set[int]) -> set[int]:
-        """What is reached without a step: ``**`` may stand for none."""
-        for at in range(len(self._patterns)):
-            if at in reached and self._patterns[at] is _Wild.ANY_STEPS:
-                reached.add(at + 1)
-        return reached
+    def start(self) -> Reached:
+        """What is reached before the first step of a path."""
+        return self._passed({0})
 
-    def _after(self, reached: set[int], step: Step) -> set[int]:
+    def after(self, reached: Reached, step: Step) -> Reached:
+        """What is reached one step further; nothing when no path below can match."""
         after = set()
         for at in reached:
             if at == len(self._patterns):
@@ -84,7 +83,18 @@ class Glob:
                 after.add(at)
             elif _fits(pattern, step):
                 after.add(at + 1)
-        return after
+        return self._passed(after)
+
+    def ends(self, reached: Reached) -> bool:
+        """Whether the path so far is one that the glob stands for."""
+        return len(self._patterns) in reached
+
+    def _passed(self, reached: set[int]) -> Reached:
+        """What is reached without a step: ``**`` may stand for none."""
+        for at in range(len(self._patterns)):
+            if at in reached and self._patterns[at] is _Wild.ANY_STEPS:
+                reached.add(at + 1)
+        return frozenset(reached)
 
 
 def _fits(pattern: _Pattern, step: Step) -> bool:

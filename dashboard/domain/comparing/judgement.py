@@ -119,11 +119,11 @@ def _differences(
 ) -> tuple[list[tuple[Difference, int | None]], bool]:
     """The differences with their rules, and whether more of them count than these."""
     ours, theirs = _document(control), _document(version)
-    found, more = compare(ours, theirs, rules.lists)
+    found, more = compare(ours, theirs, rules)
     ruled = [(difference, rules.ignoring(difference)) for difference in found]
     if more and rules:
         # What is ignored must not use up the room of what counts.
-        counting, more = compare(ours, theirs, rules.lists, passed_over=rules)
+        counting, more = compare(ours, theirs, rules, only_counting=True)
         ignored = [pair for pair in ruled if pair[1] is not None]
         ruled = [(difference, None) for difference in counting]
         ruled += ignored[: MAX_DIFFERENCES - len(ruled)]

@@ -6,22 +6,26 @@ A rule speaks after the comparison: it never hides a difference, it says that on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from dashboard.domain.comparing.comparison import Difference, Kind
-from dashboard.domain.comparing.globs import Glob, PathError
-from dashboard.domain.comparing.lists import UNORDERED, Lists
+from dashboard.domain.comparing.globs import Glob, PathError, Reached
+from dashboard.domain.comparing.lists import UNORDERED
 from dashboard.domain.comparing.numbers import decimal_in, number, within
-from dashboard.domain.comparing.paths import Path
+from dashboard.domain.comparing.paths import Path, Step
 from dashboard.domain.comparing.rewriting import Rewriting, RewritingError
 
 #: Longest name of the field of a keyed list, in characters.
 MAX_KEY = 100
-#: Paths whose rules are kept; keys may come from data and never end.
-_REMEMBERED = 1024
+#: Paths whose rules are kept, and steps between them; keys may come from data and never end.
+_REMEMBERED = 4096
+
+#: How far each rule has come along a path; None for one that ignores all from here on.
+_States = tuple[Reached | None, ...]
 
 
 class Treatment(StrEnum):
@@ -39,6 +43,10 @@ class Treatment(StrEnum):
     KEYED = "keyed"
     #: Texts that are the same after a pattern was replaced in both are.
     REPLACE = "replace"
+
+
+#: To these, the order of a list means nothing.
+_ORDERS = (Treatment.UNORDERED, Treatment.KEYED)
 
 
 class RuleError(ValueError):
@@ -98,78 +106,139 @@ class Rule:
             raise RuleError("absolute", "say how far apart the numbers may be")
 
 
+class Place:
+    """What the rules say of the values at one path, and of those below it."""
+
+    def __init__(self, rules: Rules, reached: _States) -> None:
+        self._rules = rules
+        self.reached = reached
+        #: The rule that ignores all there can be here and below, or None.
+        self.covering: int | None = None
+        #: The other rules for exactly this path.
+        self.matching: list[Rule] = []
+        for (rule, glob), at in zip(rules.globs, reached, strict=True):
+            if at is None:
+                self.covering = rule.id if self.covering is None else self.covering
+            elif glob.ends(at):
+                self.matching.append(rule)
+        treatments = [rule.treatment for rule in self.matching]
+        #: The field that tells a list's members apart, UNORDERED, or None for by position.
+        self.list_by = next(map(_list_by, self._ordering()), None)
+        #: Whether a number need only be near.
+        self.tolerates = Treatment.TOLERANCE in treatments
+        #: Whether a number need only be near, or may be spelled in several ways.
+        self.reads_numbers = self.tolerates or Treatment.DECIMAL in treatments
+
+    def below(self, step: str | int) -> Place | None:
+        """The place one step further, or None: no rule says anything there or below."""
+        return self._rules.below(self, step)
+
+    def rewritten(self, scalar: Any) -> Any:
+        """A text with the patterns in it replaced; all else as it is."""
+        if isinstance(scalar, str):
+            for rule in self.matching:
+                if rule.treatment is Treatment.REPLACE:
+                    scalar = self._rules.rewritings[rule.id](scalar)
+        return scalar
+
+    def near(self, control: object, version: object) -> int | None:
+        """The rule by which two rewritten scalars are as good as equal, or None."""
+        return next((rule.id for rule in self.matching if _measured(rule, control, version)), None)
+
+    def ignoring(self, difference: Difference) -> int | None:
+        """The id of the rule that disregards a difference here, or None: it counts."""
+        if self.covering is not None:
+            return self.covering
+        if difference.kind is Kind.ORDER:
+            return next((rule.id for rule in self._ordering()), None)
+        if not self.matching or difference.kind in (Kind.MISSING, Kind.EXTRA):
+            return None
+        return self._equalling(difference.control, difference.version)
+
+    def _ordering(self) -> Iterator[Rule]:
+        return (rule for rule in self.matching if rule.treatment in _ORDERS)
+
+    def _equalling(self, control: object, version: object) -> int | None:
+        """The rule by which the two values are as good as equal: rewritten first, then measured."""
+        for rule in self.matching:
+            if rule.treatment is Treatment.REPLACE:
+                rewrite = self._rules.rewritings[rule.id]
+                control = rewrite(control) if isinstance(control, str) else control
+                version = rewrite(version) if isinstance(version, str) else version
+                if isinstance(control, str) and control == version:
+                    return rule.id
+        return self.near(control, version)
+
+
 class Rules:
     """The rules that concern one version, ready to be asked."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._globs = [(rule, rule.glob()) for rule in rules]
-        self._rewritings = {
+        self.globs = tuple((rule, rule.glob()) for rule in rules)
+        self.rewritings = {
             rule.id: rule.rewriting()
-            for rule, _ in self._globs
+            for rule, _ in self.globs
             if rule.treatment is Treatment.REPLACE
         }
-        #: How ``compare`` is to take the lists.
-        self.lists = Lists(
-            (glob, rule.key if rule.treatment is Treatment.KEYED else UNORDERED)
-            for rule, glob in self._globs
-            if rule.treatment in (Treatment.KEYED, Treatment.UNORDERED)
+        self._place = lru_cache(_REMEMBERED)(self._make_place)
+        self._step = lru_cache(_REMEMBERED)(self._make_step)
+        self._root = self._place(
+            tuple(_state(rule, glob, glob.start()) for rule, glob in self.globs)
         )
-        self._at = lru_cache(_REMEMBERED)(self._find)
 
     def __bool__(self) -> bool:
-        return bool(self._globs)
+        return bool(self.globs)
 
     @classmethod
     def of(cls, rules: Iterable[Rule], version: str) -> Rules:
         """Those of the rules that concern a version; the first that fits a difference counts."""
         return cls(rule for rule in rules if rule.version in ("", version))
 
+    def at(self, path: Iterable[Step]) -> Place | None:
+        """What the rules say of what is at a path and below it, or None: nothing."""
+        place: Place | None = self._root
+        for step in path:
+            if place is None:
+                break
+            place = place.below(step if isinstance(step, str) else 0)
+        return place
+
     def ignoring(self, difference: Difference) -> int | None:
         """The id of the rule that disregards a difference, or None: it counts."""
-        if not self._globs:
-            return None
-        covering, matching = self._at(_plain(difference.path))
-        if covering is not None:
-            return covering
-        if difference.kind is Kind.ORDER:
-            orders = (Treatment.UNORDERED, Treatment.KEYED)
-            return next((rule.id for rule in matching if rule.treatment in orders), None)
-        if not matching or difference.kind in (Kind.MISSING, Kind.EXTRA):
-            return None
-        return self._equalling(difference, matching)
+        place = self.at(difference.path)
+        return None if place is None else place.ignoring(difference)
 
     def covering(self, path: Path) -> int | None:
         """The id of the rule that ignores all there can be at a path and below, or None."""
-        return self._at(_plain(path))[0]
+        place = self.at(path)
+        return None if place is None else place.covering
 
-    def _find(self, path: Path) -> tuple[int | None, tuple[Rule, ...]]:
-        """The rule that ignores what is at a path, and the others that are for exactly this one."""
-        covering = None
-        matching = []
-        for rule, glob in self._globs:
-            if rule.treatment is not Treatment.IGNORE:
-                if glob.matches(path):
-                    matching.append(rule)
-            elif covering is None and glob.covers(path):
-                covering = rule.id
-        return covering, tuple(matching)
+    def below(self, place: Place, step: str | int) -> Place | None:
+        """What they say one step further."""
+        # Which element of a list it is matters to no rule.
+        return self._step(place, step if isinstance(step, str) else 0)
 
-    def _equalling(self, difference: Difference, matching: tuple[Rule, ...]) -> int | None:
-        """The rule by which the two values are as good as equal: rewritten first, then measured."""
-        control, version = difference.control, difference.version
-        if isinstance(control, str) and isinstance(version, str):
-            for rule in matching:
-                if rule.treatment is Treatment.REPLACE:
-                    rewrite = self._rewritings[rule.id]
-                    control, version = rewrite(control), rewrite(version)
-                    if control == version:
-                        return rule.id
-        return next((rule.id for rule in matching if _measured(rule, control, version)), None)
+    def _make_step(self, place: Place, step: str | int) -> Place | None:
+        return self._place(
+            tuple(
+                None if at is None else _state(rule, glob, glob.after(at, step))
+                for (rule, glob), at in zip(self.globs, place.reached, strict=True)
+            )
+        )
+
+    def _make_place(self, reached: _States) -> Place | None:
+        """None when no rule says anything there or below."""
+        return Place(self, reached) if any(at is None or at for at in reached) else None
 
 
-def _plain(path: Path) -> Path:
-    """A path without what tells the elements of a list apart, which matters to no rule."""
-    return tuple(step if isinstance(step, str) else 0 for step in path)
+def _state(rule: Rule, glob: Glob, reached: Reached) -> Reached | None:
+    """How far a rule has come; None when it ignores all there can be from here on."""
+    is_covering = rule.treatment is Treatment.IGNORE and glob.ends(reached)
+    return None if is_covering else reached
+
+
+def _list_by(rule: Rule) -> str:
+    return rule.key if rule.treatment is Treatment.KEYED else UNORDERED
 
 
 def _measured(rule: Rule, control: object, version: object) -> bool:

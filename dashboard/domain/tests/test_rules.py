@@ -23,7 +23,7 @@ def rules(*made: Rule, version: str = "vnext") -> Rules:
 def told(control: Any, version: Any, *made: Rule) -> list[tuple[str, int | None]]:
     """Each difference of two documents, with the rule that disregards it."""
     them = rules(*made)
-    found = compare(control, version, them.lists).differences
+    found = compare(control, version, them).differences
     return [(f"{one.kind} {one.shown}", them.ignoring(one)) for one in found]
 
 
@@ -206,6 +206,14 @@ def test_patterns_are_replaced_one_after_another_and_numbers_are_measured_after(
     assert told({"a": "EUR 3,50"}, {"a": "3.50"}, *made) == [("value a", 3)]
     assert told({"a": "EUR 3,50"}, {"a": "3.52"}, *made) == [("value a", 2)]
     assert told({"a": "EUR 3,50"}, {"a": "3.60"}, *made) == [("value a", None)]
+
+
+def test_each_text_has_its_patterns_replaced_whatever_the_other_value_is() -> None:
+    currency = Rule(id=1, path="a", treatment=T.REPLACE, pattern="^EUR ")
+    spelled = Rule(id=2, path="a", treatment=T.DECIMAL)
+    assert told({"a": "EUR 3.50"}, {"a": 3.5}, currency, spelled) == [("type a", 2)]
+    assert told({"a": 3.5}, {"a": "EUR 3.50"}, currency, spelled) == [("type a", 2)]
+    assert told({"a": "EUR 3.50"}, {"a": 3.6}, currency, spelled) == [("type a", None)]
 
 
 def replace(pattern: str, replacement: str = "") -> dict[str, Any]:
