@@ -16,7 +16,7 @@ import msgspec
 
 from bench.backlog import placed_orders, told
 from kitchen_worker.contract.broker import connect
-from kitchen_worker.contract.topology import Limits, observer
+from kitchen_worker.contract.topology import QueueTypes, live, observer
 from kitchen_worker.contract.wire import Delivery, Outgoing, publish_all
 from local.stack import Stack
 
@@ -62,7 +62,7 @@ def publish_all_now(url: str, messages: Sequence[Outgoing]) -> None:
 
 async def _publish(url: str, messages: Sequence[Outgoing]) -> None:
     async with connect(url, "bench") as broker:
-        await broker.declare(observer(Limits()))
+        await broker.declare(live("vlatest", QueueTypes()) + observer(QueueTypes()))
         await publish_all(broker, messages)
 
 
@@ -83,7 +83,7 @@ async def _trickle(
     url: str, messages: Sequence[Outgoing], seconds: float, stop: threading.Event
 ) -> None:
     async with connect(url, "bench") as broker:
-        await broker.declare(observer(Limits()))
+        await broker.declare(live("vlatest", QueueTypes()) + observer(QueueTypes()))
         began, sent = time.monotonic(), 0
         while sent < len(messages) and not stop.is_set():
             due = min(len(messages), round((time.monotonic() - began) / seconds * len(messages)))

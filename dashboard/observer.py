@@ -61,7 +61,7 @@ CAUGHT_UP_S = 2.0
 class Observer:
     """Records what every version says it did, until shutdown."""
 
-    limits: topology.Limits
+    types: topology.QueueTypes
     deadline: timedelta
     shutdown: Shutdown
     health: Health
@@ -75,7 +75,8 @@ class Observer:
 
     async def session(self, broker: Broker) -> None:
         """Observe on a connected broker until shutdown; raises BrokerLost."""
-        await broker.declare(topology.observer(self.limits))
+        for kept in await broker.declare_or_keep(topology.observer(self.types)):
+            logger.warning("%s. It is used as it is.", kept, extra={"action": "queue_refused"})
         events = await broker.consume(topology.OBSERVER_QUEUE, prefetch=PREFETCH)
         dead = await broker.consume(topology.DEAD_LETTERS_QUEUE, prefetch=BATCH)
         chores = Chores(

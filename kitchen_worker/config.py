@@ -9,7 +9,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kitchen_worker.contract.limits import limits_from_environ
 from kitchen_worker.contract.messages import VERSION_PATTERN, Role
 from kitchen_worker.contract.settings import (
     Address,
@@ -22,7 +21,6 @@ from kitchen_worker.contract.settings import (
     settings_of,
     whole,
 )
-from kitchen_worker.contract.topology import Limits
 from kitchen_worker.kitchens.known import COOKS, known_name, shipped_build
 from kitchen_worker.kitchens.vnext import Fault
 
@@ -81,7 +79,6 @@ class WorkerConfig:
     health_port: Annotated[Port, Meta(title="port of /live and /ready; 0 for none")] = 0
     health_host: Annotated[Address, Meta(title="interface of /live and /ready")] = "127.0.0.1"
     log_level: Annotated[LogLevel, Meta(title="how much is logged")] = "INFO"
-    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def read(cls, argv: Sequence[str], environ: Mapping[str, str]) -> WorkerConfig:
@@ -95,7 +92,6 @@ class WorkerConfig:
         given = {**environ, **options}
         try:
             config = read_settings(cls, given, shown_as=names)
-            config = replace(config, limits=limits_from_environ(environ))
         except (WrongSettings, ValueError) as wrong:
             raise ConfigError(str(wrong)) from wrong
         config = replace(config, build=config.build[:_MAX_BUILD])
@@ -120,8 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m kitchen_worker",
         description="A kitchen: takes a version's orders from the broker, cooks each, and says "
         "what it made of it. Every option can be given as an environment variable too.",
-        epilog="Queue limits come from the environment alone: QUEUE_TYPE, DARK_QUEUE_LENGTH, "
-        "DARK_QUEUE_TTL_SECONDS, OBSERVER_QUEUE_LENGTH, DEAD_QUEUE_LENGTH. SIGTERM and SIGINT "
+        epilog="SIGTERM and SIGINT "
         "stop it: it takes no more, finishes what it holds within 10 s, and exits 0. It exits 1 "
         "when no launch has its version as the control and it was told to be one, and 2 on wrong "
         "options.",

@@ -33,10 +33,13 @@ WAIT_S = 0.5
 #: Orders of one statement.
 _CHUNK = 500
 
-_BEGIN = "UPDATE restaurant_order SET state = 'in_kitchen' WHERE uuid = %s AND state = 'placed'"
+_BEGIN = """
+    UPDATE restaurant_order SET state = 'in_kitchen'
+    WHERE uuid = %s AND control = %s AND state = 'placed'
+"""
 _END = """
     UPDATE restaurant_order SET state = %s, answer = %s, answered_at = %s
-    WHERE uuid = %s AND state IN ('placed', 'in_kitchen')
+    WHERE uuid = %s AND control = %s AND state IN ('placed', 'in_kitchen')
 """
 
 
@@ -66,26 +69,45 @@ async def step(
 
 
 def record(events: Iterable[Event]) -> int:
-    """Bring orders up to what the control says of them, in one transaction; how many changed.
+    """Bring orders up to what their control says of them, in one transaction; how many changed.
 
-    The first end of an order stands; repeats and late ``received`` change nothing.
+    The first end of an order counts; repeats and late ``received`` change nothing, and neither does
+    what another version than the order's own control says.
     """
-    ends: dict[str, Event] = {}
-    received: set[str] = set()
+    ends: dict[tuple[str, str], Event] = {}
+    received: set[tuple[str, str]] = set()
     for event in events:
+        told = (event.order_id, event.version)
         if event.kind is EventKind.RECEIVED:
-            received.add(event.order_id)
+            received.add(told)
         else:
-            ends.setdefault(event.order_id, event)
+            ends.setdefault(told, event)
     with transaction.atomic():
-        changed = _end(ends)
-        return changed + _begin(sorted(received - ends.keys()))
+        return _end(ends) + _begin(sorted(received - ends.keys()))
+
+
+def misdirected(heard: Sequence[Heard]) -> list[Refused]:
+    """The answers to orders that nobody placed, or that another version is to answer."""
+    ends = [one for one in heard if one.event.kind is not EventKind.RECEIVED]
+    controls: dict[str, str] = {}
+    for chunk in _chunks(sorted({one.event.order_id for one in ends})):
+        found = Order.objects.filter(uuid__in=chunk).values_list("uuid", "control")
+        controls.update((str(uuid), control) for uuid, control in found)
+    refused = []
+    for one in ends:
+        order, control = one.event.order_id, controls.get(one.event.order_id)
+        if control is None:
+            refused.append(one.refused(f"nobody placed the order {order}"))
+        elif control != one.event.version:
+            reason = f"{control} is to answer the order {order}, not {one.event.version}"
+            refused.append(one.refused(reason))
+    return refused
 
 
 def _record_batch(heard: Sequence[Heard]) -> list[Refused]:
     """Record a batch at once, or, when the database refuses it, by halving; what it refuses."""
     try:
-        record(one.event for one in heard)
+        changed = record(one.event for one in heard)
     except (OperationalError, InterfaceError):
         raise
     except (Error, ValueError, OverflowError, RecursionError) as cause:
@@ -93,22 +115,24 @@ def _record_batch(heard: Sequence[Heard]) -> list[Refused]:
             return [heard[0].refused(f"cannot be stored: {cause}")]
         middle = len(heard) // 2
         return _record_batch(heard[:middle]) + _record_batch(heard[middle:])
-    return []
+    told = len({(one.event.order_id, one.event.version) for one in heard})
+    return misdirected(heard) if changed < told else []
 
 
-def _begin(orders: Sequence[str]) -> int:
-    return run_for_each(_BEGIN, [(_stored(order),) for order in orders])
+def _begin(told: Sequence[tuple[str, str]]) -> int:
+    return run_for_each(_BEGIN, [(_stored(order), version) for order, version in told])
 
 
-def _end(ends: Mapping[str, Event]) -> int:
+def _end(ends: Mapping[tuple[str, str], Event]) -> int:
     """Save many answers; in one order, so that two relays never wait for each other in a circle."""
     now = connection.ops.adapt_datetimefield_value(utc_now())
-    changed = run_for_each(
-        _END, [(*_answer(ends[order]), now, _stored(order)) for order in sorted(ends)]
+    return run_for_each(
+        _END,
+        [
+            (*_answer(ends[order, version]), now, _stored(order), version)
+            for order, version in sorted(ends)
+        ],
     )
-    if changed < len(ends):
-        _say_unknown(ends)
-    return changed
 
 
 def _stored(order: str) -> str:
@@ -130,20 +154,6 @@ def _as_json(answer: Any) -> str:
     if b"\\u0000" in encoded:
         encoded = encoded.replace(b"\\u0000", b"\\ufffd")
     return encoded.decode()
-
-
-def _say_unknown(ends: Mapping[str, Event]) -> None:
-    """Log the orders that nobody placed; the others that changed nothing were answered before."""
-    known: set[str] = set()
-    for chunk in _chunks(list(ends)):
-        found = Order.objects.filter(uuid__in=chunk).values_list("uuid", flat=True)
-        known.update(str(uuid) for uuid in found)
-    for order in ends.keys() - known:
-        logger.warning(
-            "the control answered an order that nobody placed: %s",
-            order,
-            extra={"action": "unknown_order", "order_id": order},
-        )
 
 
 def _chunks(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:

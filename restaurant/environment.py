@@ -6,7 +6,7 @@ A process that is given a wrong one does not start: ``settings.py`` stops it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -14,20 +14,17 @@ from urllib.parse import urlsplit
 import dj_database_url
 from msgspec import Meta
 
-from kitchen_worker.contract.limits import limits_from_environ
 from kitchen_worker.contract.settings import (
     Address,
     AmqpUrls,
     Flag,
     LogLevel,
     Port,
-    Problem,
-    WrongSettings,
     checked,
     number,
     read_settings,
 )
-from kitchen_worker.contract.topology import Limits
+from kitchen_worker.contract.topology import QueueType, QueueTypes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -121,7 +118,11 @@ class Environment:
     block_s: _Seconds = 10.0
     #: How long after a version's first answer its orders are not weighed yet.
     warm_up_s: _Seconds = 60.0
-    limits: Limits = field(default_factory=Limits)
+    #: Of the queues that customers wait for, and of all others.
+    queue_type: QueueType = QueueType.CLASSIC
+    dark_queue_type: QueueType = QueueType.CLASSIC
+    #: How long an order may stay unanswered before it is sent to the control again.
+    resend_s: _Seconds = 60.0
     #: Port of a process's health check; 0 for none.
     health_port: Port = 0
     #: The interface on which it listens.
@@ -133,22 +134,12 @@ class Environment:
     def from_environ(cls, environ: Mapping[str, str]) -> Environment:
         """Read every setting; raises WrongSettings that names all that are wrong."""
         is_debug = environ.get("DEBUG", "").strip().lower() in ("1", "true")
-        problems: tuple[Problem, ...] = ()
-        limits = Limits()
-        try:
-            limits = limits_from_environ(environ)
-        except ValueError as cause:
-            name, _, what = str(cause).partition(": ")
-            problems = (Problem(name, what, "another value"),)
-        try:
-            read = read_settings(
-                cls, environ, defaults={"SECRET_KEY": _DEBUG_KEY} if is_debug else {}
-            )
-        except WrongSettings as wrong:
-            raise WrongSettings((*wrong.problems, *problems)) from None
-        if problems:
-            raise WrongSettings(problems)
-        return replace(read, limits=limits)
+        return read_settings(cls, environ, defaults={"SECRET_KEY": _DEBUG_KEY} if is_debug else {})
+
+    @property
+    def queue_types(self) -> QueueTypes:
+        """How the broker keeps the queues."""
+        return QueueTypes(live=self.queue_type, dark=self.dark_queue_type)
 
     @property
     def database(self) -> dict[str, Any]:

@@ -11,15 +11,16 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
+from django.db.models import QuerySet
 
 from kitchen_worker.contract.messages import Role, utc_now
-from restaurant.models import DarkVersion, Launch
+from restaurant.models import WAITING, DarkVersion, Launch, Order
 
 #: The control's version until a launch names another.
 FIRST_CONTROL = "vlatest"
 
 _ROUTING = """
-    SELECT launch.id, dark.version, dark.percent
+    SELECT launch.id, launch.control, dark.version, dark.percent
     FROM restaurant_launch launch
     LEFT JOIN restaurant_darkversion dark ON dark.launch_id = launch.id
     WHERE launch.ended_at IS NULL
@@ -56,10 +57,11 @@ class Share(NamedTuple):
 
 
 class Routing(NamedTuple):
-    """Where orders go at this moment: the open launch, if there is one, and its shares."""
+    """Where orders go at this moment: the control, the open launch if there is one, its shares."""
 
-    launch: UUID | None
-    shares: tuple[Share, ...]
+    control: str
+    launch: UUID | None = None
+    shares: tuple[Share, ...] = ()
 
 
 def sample_point(order_id: UUID) -> int:
@@ -75,12 +77,15 @@ def sample(order_id: UUID, shares: Iterable[DarkShare]) -> list[str]:
 
 
 def routing() -> Routing:
-    """Where orders go now, in one query: to be asked inside the transaction that places them."""
+    """Where orders go now: to be asked inside the transaction that places them."""
     with connection.cursor() as cursor:
         cursor.execute(_ROUTING)
         rows = cursor.fetchall()
-    shares = tuple(Share(version, Decimal(str(share))) for _, version, share in rows if version)
-    return Routing(UUID(str(rows[0][0])) if rows else None, shares)
+    if not rows:
+        return Routing(current_control())
+    launch, control = rows[0][:2]
+    shares = tuple(Share(version, Decimal(str(share))) for *_, version, share in rows if version)
+    return Routing(control, UUID(str(launch)), shares)
 
 
 def open_launch() -> Launch | None:
@@ -94,6 +99,18 @@ def current_control() -> str:
     running = newest.filter(ended_at__isnull=True).first()
     row = running or newest.first()
     return row[1] if row else FIRST_CONTROL
+
+
+def former_controls() -> dict[str, bool]:
+    """The controls of former launches, and whether orders still wait for their answers."""
+    former = Launch.objects.exclude(control=current_control()).order_by("control")
+    names = former.values_list("control", flat=True).distinct()
+    return {name: unanswered(name).exists() for name in names}
+
+
+def unanswered(control: str) -> QuerySet[Order]:
+    """The orders that a control is to answer and has not yet answered."""
+    return Order.objects.filter(control=control, state__in=WAITING)
 
 
 def dark_versions() -> list[str]:

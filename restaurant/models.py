@@ -85,6 +85,10 @@ class OrderState(models.TextChoices):
     FAILED = "failed", "failed"
 
 
+#: States of an order that the control has not answered yet.
+WAITING = (OrderState.PLACED.value, OrderState.IN_KITCHEN.value)
+
+
 class Order(models.Model):
     """What a customer ordered, and the live kitchen's answer. ``id`` is the order's number."""
 
@@ -98,6 +102,8 @@ class Order(models.Model):
         related_name="orders",
         db_index=False,  # orders_of_a_launch begins with it
     )
+    #: The version whose answer counts: the control of the order's launch.
+    control = models.CharField(max_length=40, default="", db_default="")
     placed_at = models.DateTimeField()
     note = models.CharField(max_length=500, blank=True)
     total_price = models.DecimalField(max_digits=12, decimal_places=2)
@@ -118,7 +124,14 @@ class Order(models.Model):
                 condition=Q(idempotency_key__isnull=False),  # most orders have none
             )
         ]
-        indexes: ClassVar = [models.Index(fields=["launch", "-id"], name="orders_of_a_launch")]
+        indexes: ClassVar = [
+            models.Index(fields=["launch", "-id"], name="orders_of_a_launch"),
+            models.Index(
+                fields=["control", "id"],
+                name="unanswered_orders",
+                condition=Q(state__in=WAITING),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.pk}"
@@ -151,6 +164,14 @@ class OrderLine(models.Model):
         return f"{self.quantity} {self.title}"
 
 
+class Again(models.TextChoices):
+    """Why an order was sent to the control again."""
+
+    UNANSWERED = "unanswered", "no answer in time"
+    UNROUTED = "unrouted", "the control's queue was missing"
+    HANDED_OVER = "handed over", "its own control was retired"
+
+
 class Letter(models.Model):
     """The message of one order, ready to be posted: written with the order, sent by the relay."""
 
@@ -166,12 +187,34 @@ class Letter(models.Model):
     #: The dark versions that are to handle the order, decided when it was placed.
     sample = models.JSONField(default=list)
     sent_at = models.DateTimeField(null=True, blank=True)
+    #: How often it was sent to the control again, when last, and why.
+    times_again = models.PositiveSmallIntegerField(default=0, db_default=0)
+    again_at = models.DateTimeField(null=True, blank=True)
+    again_reason = models.CharField(
+        max_length=12, choices=Again.choices, blank=True, default="", db_default=""
+    )
 
     class Meta:
         indexes: ClassVar = [
+            models.Index(
+                fields=["launch", "again_reason"],
+                name="sent_again",
+                condition=Q(times_again__gt=0),
+            ),
             models.Index(fields=["id"], name="unsent_letters", condition=Q(sent_at__isnull=True)),
             models.Index(fields=["launch", "sent_at"], name="letters_by_sending"),
         ]
 
     def __str__(self) -> str:
         return f"letter of order {self.order_id}"
+
+
+class BrokerProblem(models.Model):
+    """What the relay found wrong with a queue, and could not put right by itself."""
+
+    queue = models.CharField(max_length=255, unique=True)
+    reason = models.TextField()
+    since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.queue}: {self.reason}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
+from typing import Any
 
 from kitchen_worker.contract import messages
 from restaurant import launches
@@ -17,6 +17,7 @@ from restaurant.rows import insert
 _ORDER = (
     "uuid",
     "launch_id",
+    "control",
     "placed_at",
     "note",
     "total_price",
@@ -32,9 +33,12 @@ def write(
     requests: Sequence[OrderRequest], *, idempotency_key: str | None = None, digest: str = ""
 ) -> list[Order]:
     """Write orders, lines and letters; to be called inside a transaction."""
-    launch, shares = launches.routing()
+    control, launch, shares = launches.routing()
     now = messages.utc_now()
-    orders = [_order(request, launch, now, idempotency_key, digest) for request in requests]
+    under = {"idempotency_key": idempotency_key, "request_digest": digest}
+    orders = [
+        _order(request, now, launch_id=launch, control=control, **under) for request in requests
+    ]
     ids = insert(Order, _ORDER, [[getattr(order, name) for name in _ORDER] for order in orders])
     for order, number in zip(orders, ids, strict=True):
         order.pk = number
@@ -58,18 +62,14 @@ def write(
     return orders
 
 
-def _order(
-    request: OrderRequest, launch: UUID | None, now: datetime, key: str | None, digest: str
-) -> Order:
+def _order(request: OrderRequest, now: datetime, **more: Any) -> Order:
     total = quote(request.lines)
     return Order(
-        launch_id=launch,
         placed_at=now,
         note=request.note,
         total_price=total.total_price,
         total_prep_time=total.total_prep_time,
-        idempotency_key=key,
-        request_digest=digest,
+        **more,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -15,10 +15,10 @@ from django.db import connection
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import ORDER_PLACED, utc_now
-from kitchen_worker.contract.wire import Broker, Outgoing, PublishFailed
-from restaurant import launches
+from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
 from restaurant.models import Letter
 from restaurant.patience import in_database
+from restaurant.queues import Queues
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +29,14 @@ BUSY_S, IDLE_S = 0.02, 0.05
 #: After how long letters that the broker did not take are tried again.
 RETRY_S = 1.0
 
+#: Batches in a row of which the broker takes nothing before the session is given up: after the loss
+#: of a node a channel may refuse everything, and go on doing so.
+REFUSED_IN_A_ROW = 3
+
 _UNSENT = """
-    SELECT letter.id, placed.uuid, letter.launch_id, launch.control, letter.sample, letter.body
+    SELECT letter.id, placed.uuid, letter.launch_id, placed.control, letter.sample, letter.body
     FROM restaurant_letter letter
     JOIN restaurant_order placed ON placed.id = letter.order_id
-    LEFT JOIN restaurant_launch launch ON launch.id = letter.launch_id
     WHERE letter.sent_at IS NULL AND letter.id > %s
     ORDER BY letter.id
     LIMIT %s
@@ -46,7 +49,7 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     order: str
     launch: str | None
-    control: str | None
+    control: str
     sample: tuple[str, ...]
     body: bytes
 
@@ -57,6 +60,7 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
             headers[topology.LAUNCH_HEADER] = self.launch
         return Outgoing(
             exchange=topology.ORDERS,
+            routing_key=self.control,
             body=self.body,
             type=ORDER_PLACED,
             message_id=self.order,
@@ -68,29 +72,28 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
 class Outbox:
     """Posts letters over one session with the broker: call ``step`` for ever."""
 
-    limits: topology.Limits
+    queues: Queues
     on_attempt: Callable[[], None] = lambda: None
     #: Letters up to here were tried and not taken; the ones behind do not wait for them.
     _after: int = 0
     _retry_at: float = 0.0
-    #: Versions whose queues this session has declared.
-    _controls: set[str] = field(default_factory=set)
-    _dark: set[str] = field(default_factory=set)
-
-    async def prepare(self, broker: Broker) -> None:
-        """Make sure that the open launch's versions have their queues."""
-        control, dark = await self._database(_current_versions)
-        await self._stand(broker, [control], dark)
+    _refused_in_a_row: int = 0
 
     async def step(self, broker: Broker) -> float:
-        """Post one batch; gives the seconds after which to look again."""
+        """Post one batch; gives the seconds after which to look again.
+
+        Raises BrokerLost also when the broker has refused several batches one after the other.
+        """
         if self._after and monotonic() >= self._retry_at:
             self._after = 0
         letters = await self._database(partial(unsent, after=self._after, at_most=BATCH))
         if not letters:
             return IDLE_S
-        controls = {letter.control for letter in letters if letter.control is not None}
-        await self._stand(broker, controls, {name for one in letters for name in one.sample})
+        await self.queues.ensure(
+            broker,
+            {letter.control for letter in letters},
+            {name for letter in letters for name in letter.sample},
+        )
         outcomes = await broker.publish([letter.message() for letter in letters])
         taken = [one.id for one, failure in zip(letters, outcomes, strict=True) if not failure]
         if taken:
@@ -98,19 +101,12 @@ class Outbox:
         if len(taken) < len(letters):
             self._put_off(letters, outcomes)
         if not taken:
+            self._refused_in_a_row += 1
+            if self._refused_in_a_row >= REFUSED_IN_A_ROW:
+                raise BrokerLost(f"it refuses every order: {outcomes[0]}")
             return IDLE_S
+        self._refused_in_a_row = 0
         return 0.0 if len(letters) == BATCH else BUSY_S
-
-    async def _stand(self, broker: Broker, controls: Iterable[str], dark: Iterable[str]) -> None:
-        """Declare the queues of versions that this session has not declared yet."""
-        new_dark = set(dark) - self._dark
-        new = set(controls) - self._controls
-        if not new and (new_dark or not self._controls):
-            new = {await self._database(launches.current_control)}
-        for control in sorted(new):
-            await broker.declare(topology.relay(control, sorted(new_dark), self.limits))
-        self._controls |= new
-        self._dark |= new_dark
 
     def _put_off(self, letters: Sequence[Unsent], outcomes: Sequence[PublishFailed | None]) -> None:
         """Leave what was not taken for later, and declare anew before the next batch."""
@@ -125,8 +121,7 @@ class Outbox:
         if not self._after:
             self._retry_at = monotonic() + RETRY_S
         self._after = letters[-1].id
-        self._controls.clear()
-        self._dark.clear()
+        self.queues.forget()
 
     async def _database(self, call: Callable[[], Any]) -> Any:
         return await in_database(call, on_attempt=self.on_attempt)
@@ -153,10 +148,6 @@ def unsent(*, after: int = 0, at_most: int = BATCH) -> list[Unsent]:
 def mark_sent(letters: Sequence[int]) -> None:
     """Mark letters as posted."""
     Letter.objects.filter(id__in=letters).update(sent_at=utc_now())
-
-
-def _current_versions() -> tuple[str, list[str]]:
-    return launches.current_control(), launches.dark_versions()
 
 
 def _id(stored: UUID | str) -> str:

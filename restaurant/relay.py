@@ -1,58 +1,104 @@
-"""The relay: one process that posts letters and takes the control's answers, until told to stop."""
+"""The relay: one process that posts letters, takes the control's answers, and looks after both."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.health import Health, serve_health
 from kitchen_worker.contract.shutdown import Shutdown, shutdown_on_signals
-from kitchen_worker.contract.topology import ANSWERS_QUEUE, Limits
-from kitchen_worker.contract.wire import Broker
+from kitchen_worker.contract.topology import (
+    ANSWERS_QUEUE,
+    DEAD_ORDERS_QUEUE,
+    UNROUTED_QUEUE,
+    QueueTypes,
+)
+from kitchen_worker.contract.wire import Broker, Deliveries
 from restaurant import answers
 from restaurant.outbox import Outbox
+from restaurant.queues import Queues
+from restaurant.resend import BATCH, Resending
 
 logger = logging.getLogger(__name__)
 
 
+#: How often the queues are checked, and orders without an answer looked for.
+CHECK_EVERY_S = 5.0
+
+
 async def run(
-    *, amqp_url: str, limits: Limits, health_port: int = 0, health_host: str = "127.0.0.1"
+    *,
+    amqp_url: str,
+    types: QueueTypes,
+    resend_after: timedelta,
+    health_port: int = 0,
+    health_host: str = "127.0.0.1",
 ) -> None:
     """Relay until SIGTERM or SIGINT."""
     health = Health()
     probes = serve_health(health_port, health, host=health_host)
     async with shutdown_on_signals() as shutdown, probes:
+        relay = Relay(types=types, resend_after=resend_after, shutdown=shutdown, health=health)
         await keep_connected(
             url=amqp_url,
             name="relay",
             shutdown=shutdown,
-            session=partial(session, limits=limits, shutdown=shutdown, health=health),
+            session=relay.session,
             on_state=health.set_connected,
         )
     logger.info("the relay has stopped", extra={"action": "stopped"})
 
 
-async def session(broker: Broker, *, limits: Limits, shutdown: Shutdown, health: Health) -> None:
-    """Post and take over one session, side by side; what fails in one ends both."""
-    outbox = Outbox(limits, on_attempt=health.beat)
-    await outbox.prepare(broker)
-    async with asyncio.TaskGroup() as loops:
-        loops.create_task(_post(broker, outbox, shutdown))
-        loops.create_task(_take(broker, shutdown, health))
+@dataclass(frozen=True, kw_only=True)
+class Relay:
+    """What the relay does in each session with the broker."""
 
+    types: QueueTypes
+    resend_after: timedelta
+    shutdown: Shutdown
+    health: Health
 
-async def _post(broker: Broker, outbox: Outbox, shutdown: Shutdown) -> None:
-    while not shutdown.requested:
-        if pause_s := await outbox.step(broker):
-            await shutdown.wait(pause_s)
+    async def session(self, broker: Broker) -> None:
+        """Do all of it side by side, until shutdown; what fails in one part ends them all."""
+        beat = self.health.beat
+        queues = Queues(self.types, on_attempt=beat)
+        await queues.check(broker)
+        resending = Resending(queues, self.resend_after, on_attempt=beat)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._post(broker, Outbox(queues, on_attempt=beat)))
+            tasks.create_task(
+                self._take(broker, ANSWERS_QUEUE, partial(answers.step, broker, on_attempt=beat))
+            )
+            tasks.create_task(
+                self._take(broker, UNROUTED_QUEUE, partial(resending.unrouted, broker))
+            )
+            tasks.create_task(self._take(broker, DEAD_ORDERS_QUEUE, resending.dead))
+            tasks.create_task(self._check(broker, queues, resending))
 
+    async def _post(self, broker: Broker, outbox: Outbox) -> None:
+        while not self.shutdown.requested:
+            if pause_s := await outbox.step(broker):
+                await self.shutdown.wait(pause_s)
 
-async def _take(broker: Broker, shutdown: Shutdown, health: Health) -> None:
-    deliveries = await broker.consume(ANSWERS_QUEUE, prefetch=answers.PREFETCH)
-    while not shutdown.requested:
-        await answers.step(broker, deliveries, on_attempt=health.beat)
-    await deliveries.cancel()
-    while await answers.step(broker, deliveries, wait_s=0, on_attempt=health.beat):
-        pass
+    async def _take(
+        self, broker: Broker, queue: str, step: Callable[[Deliveries], Awaitable[bool]]
+    ) -> None:
+        """Take what a queue brings; at shutdown, what was already delivered, too."""
+        deliveries = await broker.consume(queue, prefetch=answers.PREFETCH)
+        while not self.shutdown.requested:
+            await step(deliveries)
+        await deliveries.cancel()
+        while await step(deliveries):
+            pass
+
+    async def _check(self, broker: Broker, queues: Queues, resending: Resending) -> None:
+        """Look after the queues, and after orders without an answer."""
+        while not await self.shutdown.wait(CHECK_EVERY_S):
+            await queues.check(broker)
+            while await resending.unanswered(broker) >= BATCH:
+                pass

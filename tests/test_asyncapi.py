@@ -24,7 +24,7 @@ from kitchen_worker.contract.tests.test_messages import (
     events,
     orders,
 )
-from kitchen_worker.contract.topology import Limits, Topology, kitchen_queue
+from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "docs" / "asyncapi.yaml").read_text()
@@ -33,8 +33,9 @@ CHANNELS: dict[str, Any] = DOCUMENT["channels"]
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 MESSAGES: dict[str, Any] = DOCUMENT["components"]["messages"]
 WHOLE = (
-    topology.relay("vlatest", ["vnext"], Limits())
-    + topology.observer(Limits())
+    topology.live("vlatest", QueueTypes())
+    + topology.dark("vnext", QueueTypes())
+    + topology.observer(QueueTypes())
     + topology.announcements()
 )
 
@@ -101,7 +102,9 @@ def _channel(channel: dict[str, Any]) -> Topology:
     if is_queue:
         queue = topology.Queue(name=described["name"], arguments=_arguments(channel))
         return Topology(queues=(queue,), bindings=bindings)
-    exchange = topology.Exchange(name=described["name"], type=described["type"])
+    exchange = topology.Exchange(
+        name=described["name"], type=described["type"], arguments=_arguments(channel)
+    )
     return Topology(exchanges=(exchange,), bindings=bindings)
 
 

@@ -19,12 +19,12 @@ from kitchen_worker.contract.tests.making import (
     decode_events,
     posted,
     posted_bytes,
+    topology_of,
 )
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken, until
 from kitchen_worker.contract.topology import (
     OBSERVER_QUEUE,
     REASON_HEADER,
-    Limits,
     dark_header,
     dead_queue,
     kitchen_queue,
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.broker
 
 SCRIPT = Path(__file__).parents[1] / "docs" / "examples" / "kitchen.sh"
 #: What stands once vshell is a version of the launch: the relay declares its queue.
-WHOLE = topology.relay("vlatest", ["vshell"], Limits()) + topology.observer(Limits())
+WHOLE = topology_of("vshell")
 
 
 @contextmanager

@@ -10,13 +10,13 @@ import pytest
 from dashboard.pages import again
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import decode_order, encode_order
-from kitchen_worker.contract.tests.making import LAUNCH, an_order
+from kitchen_worker.contract.tests.making import LAUNCH, an_order, topology_of
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
-from kitchen_worker.contract.topology import Limits, kitchen_queue
+from kitchen_worker.contract.topology import kitchen_queue
 
 pytestmark = pytest.mark.broker
 
-WHOLE = topology.relay("vlatest", ["vnext", "vlatest-b"], Limits())
+WHOLE = topology_of("vnext", "vlatest-b")
 
 
 async def test_the_copied_command_reaches_the_queue_of_its_version_and_no_other(

@@ -30,9 +30,10 @@ from kitchen_worker.contract.topology import (
     KITCHEN_EVENTS,
     OBSERVER_QUEUE,
     Binding,
-    Limits,
     Queue,
+    QueueTypes,
     Topology,
+    live,
     observer,
 )
 from kitchen_worker.contract.wire import Outgoing, publish_all
@@ -49,9 +50,13 @@ _WARM_UP = 100
 _ENDED = "select coalesce(sum(handled + failed), 0) from dashboard_tally"
 _COUNTED = "bench.counted"
 _COUNTER = "bench.floors.count_messages"
-_TOPOLOGY = observer(Limits()) + Topology(
-    queues=(Queue(name=_COUNTED),),
-    bindings=(Binding(source=KITCHEN_EVENTS, destination=_COUNTED, routing_key="#"),),
+_TOPOLOGY = (
+    live("vlatest", QueueTypes())
+    + observer(QueueTypes())
+    + Topology(
+        queues=(Queue(name=_COUNTED),),
+        bindings=(Binding(source=KITCHEN_EVENTS, destination=_COUNTED, routing_key="#"),),
+    )
 )
 _POLL_S, _PATIENCE_S = 0.01, 60.0
 

@@ -23,6 +23,7 @@ from dashboard.reviewing.proof import missing_proof
 from dashboard.reviewing.replay_answers import ended, ending_of
 from dashboard.reviewing.replays import MAX_REPLAYED, Summary, refusal_of, summary
 from kitchen_worker.contract.messages import Role
+from kitchen_worker.contract.topology import DARK_TTL_MS
 from restaurant.launches import open_launch
 from restaurant.models import DarkVersion, Launch, Order
 
@@ -128,7 +129,7 @@ def poll_s(replay: Replay, now: datetime) -> int | None:
     if replay.finished_at is None:
         return _SOON_S
     lives = timedelta(
-        milliseconds=settings.ENVIRONMENT.limits.dark_queue_ttl_ms,
+        milliseconds=DARK_TTL_MS,
         seconds=settings.ENVIRONMENT.deadline_s,
     )
     unanswered = replay.replayed_orders.filter(state=ReplayState.MISSING, sent_at__gt=now - lives)

@@ -18,7 +18,7 @@ from dashboard.observer import Observer
 from dashboard.reviewing import rejudging
 from dashboard.reviewing.replay_answers import record_answers
 from dashboard.tests.factories import START, a_launch, an_event
-from dashboard.tests.test_observer import LIMITS, observed, placed, said, until, until_stored
+from dashboard.tests.test_observer import TYPES, observed, placed, said, until, until_stored
 from dashboard.tests.test_replays import RIGHT, asked, disagreed, told
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.memory import MemoryBroker
@@ -41,7 +41,7 @@ def about(launch: Launch) -> Discrepancy:
 async def a_broker() -> MemoryBroker:
     """A broker on which vnext has its queue."""
     broker = MemoryBroker()
-    await broker.declare(topology.relay("vlatest", ["vnext"], LIMITS))
+    await broker.declare(topology.live("vlatest", TYPES) + topology.dark("vnext", TYPES))
     return broker
 
 

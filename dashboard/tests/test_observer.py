@@ -28,7 +28,7 @@ from restaurant.models import DarkVersion, Launch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LIMITS = topology.Limits()
+TYPES = topology.QueueTypes()
 
 
 def said(*events: Event, key: str = "") -> Outgoing:
@@ -43,7 +43,8 @@ async def observed(
 ) -> AsyncIterator[Observer]:
     """An observer at work, stopped in good order at the end."""
     shutdown = Shutdown()
-    observer = Observer(limits=LIMITS, deadline=deadline, shutdown=shutdown, health=Health())
+    await broker.declare(topology.live("vlatest", TYPES))
+    observer = Observer(types=TYPES, deadline=deadline, shutdown=shutdown, health=Health())
     running = asyncio.ensure_future(observer.session(broker))
     await until(lambda: topology.DEAD_LETTERS_QUEUE in broker.queues)
     try:
@@ -290,7 +291,7 @@ async def test_silence_counts_only_once_all_is_heard_that_was_said(
     monkeypatch.setattr(observing, "CAUGHT_UP_S", 0.2)
     monkeypatch.setattr(observing, "STALL_S", 60.0)
     monkeypatch.setattr(observing, "BATCH", 1)
-    await broker.declare(topology.observer(LIMITS))
+    await broker.declare(topology.live("vlatest", TYPES) + topology.observer(TYPES))
     events = [an_event(launch, order, version) for version in ("vlatest", "vnext")]
     await broker.publish([said(event) for event in events])
     async with observed(broker, deadline=timedelta(0)):

@@ -38,6 +38,7 @@ from kitchen_worker.contract import messages, topology
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, decode_order
 from kitchen_worker.contract.shutdown import Shutdown
+from kitchen_worker.contract.tests.making import topology_of
 from restaurant.launches import end_launch
 from restaurant.models import Launch, Letter
 
@@ -45,7 +46,7 @@ pytestmark = pytest.mark.django_db
 
 NOW = START + timedelta(minutes=1)
 DEADLINE = timedelta(seconds=30)
-LIMITS = topology.Limits()
+TYPES = topology.QueueTypes()
 RIGHT: dict[str, Any] = {"total_price": "7.00", "minutes": 10}
 WRONG: dict[str, Any] = {"total_price": "6.99", "minutes": 10}
 Said = dict[str, Any] | Failure
@@ -417,9 +418,7 @@ class Sending:
 async def test_orders_reach_the_queue_of_their_version_and_no_other() -> None:
     replay = await _asked_for()
     sending = Sending()
-    await sending.broker.declare(
-        topology.relay("vlatest", ["vnext", "vlatest-b"], LIMITS) + topology.observer(LIMITS)
-    )
+    await sending.broker.declare(topology_of("vnext", "vlatest-b"))
     assert await sending.step()
     queues = {name: len(queue.waiting) for name, queue in sending.broker.queues.items()}
     assert {name: number for name, number in queues.items() if number} == {"kitchen.vnext": 3}
@@ -434,11 +433,11 @@ async def test_without_a_queue_they_wait_with_the_reason_and_go_out_when_there_i
     monkeypatch.setattr("dashboard.chores.RETRY_S", 0.0)
     replay = await _asked_for()
     sending = Sending()
-    await sending.broker.declare(topology.observer(LIMITS))
+    await sending.broker.declare(topology_of())
     assert await sending.step()
     waiting = replay.replayed_orders.filter(state=ReplayState.WAITING)
     assert await waiting.filter(error_message__contains="no route").acount() == 3
-    await sending.broker.declare(topology.relay("vlatest", ["vnext"], LIMITS))
+    await sending.broker.declare(topology_of("vnext"))
     assert await sending.step()
     assert await waiting.acount() == 0
     assert await replay.replayed_orders.filter(error_message="").acount() == 3
@@ -448,7 +447,7 @@ async def test_without_a_queue_they_wait_with_the_reason_and_go_out_when_there_i
 async def test_what_was_sent_and_not_noted_is_sent_again_and_answered_once() -> None:
     replay = await _asked_for()
     sending = Sending()
-    await sending.broker.declare(topology.relay("vlatest", ["vnext"], LIMITS))
+    await sending.broker.declare(topology_of("vnext"))
     assert await sending.step()
     await replay.replayed_orders.aupdate(state=ReplayState.WAITING, sent_at=None)  # it died here
     assert await sending.step()

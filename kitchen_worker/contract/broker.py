@@ -8,18 +8,27 @@ whatever ends a connection, a channel or a consumer ends the session with Broker
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import math
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
+from aiormq import spec
 from aiormq.abc import AbstractChannel as Channel
-from aiormq.exceptions import ChannelInvalidStateError, ChannelNotFoundEntity
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    ChannelLockedResource,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
 from yarl import URL
 
 from kitchen_worker.contract.consuming import RabbitDeliveries
@@ -27,8 +36,15 @@ from kitchen_worker.contract.line import Line, LineOpener
 from kitchen_worker.contract.losses import LOST, loss_as_broker_lost
 from kitchen_worker.contract.publishing import Publisher
 from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.topology import Exchange, Queue, Topology
-from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
+from kitchen_worker.contract.topology import Binding, Topology
+from kitchen_worker.contract.wire import (
+    Broker,
+    BrokerLost,
+    DeclareRefused,
+    Outgoing,
+    PublishFailed,
+    declare_or_keep,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -57,22 +73,70 @@ class RabbitBroker:
 
     async def declare(self, topology: Topology) -> None:
         """See Broker.declare."""
-        with loss_as_broker_lost():
-            async with asyncio.timeout(DECLARE_TIMEOUT_S):
-                channel = await self._consuming.bare_channel()
-                for exchange in topology.exchanges:
-                    await _declare_exchange(channel, exchange)
-                for queue in topology.queues:
-                    await _declare_queue(channel, queue)
-                for binding in topology.bindings:
-                    bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
-                    await bind(
+        async with self._brief_channel() as channel:
+            for exchange in topology.exchanges:
+                await _declare(
+                    channel.exchange_declare,
+                    exchange.name,
+                    exchange_type=exchange.type,
+                    durable=True,
+                    arguments=dict(exchange.arguments),
+                )
+            for name in topology.needed:
+                await _declare(channel.exchange_declare, name, passive=True)
+            for queue in topology.queues:
+                await _declare(
+                    channel.queue_declare,
+                    queue.name,
+                    durable=not queue.exclusive,
+                    exclusive=queue.exclusive,
+                    arguments=dict(queue.arguments),
+                )
+            for binding in topology.bindings:
+                bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
+                await _declare(
+                    bind,
+                    binding.destination,
+                    binding.source,
+                    binding.routing_key,
+                    arguments=dict(binding.arguments),
+                )
+
+    async def declare_or_keep(self, topology: Topology) -> list[DeclareRefused]:
+        """See Broker.declare_or_keep."""
+        return await declare_or_keep(self, topology)
+
+    async def unbind(self, bindings: Sequence[Binding]) -> None:
+        """See Broker.unbind."""
+        for binding in bindings:
+            with suppress(DeclareRefused):  # its queue or exchange does not exist
+                async with self._brief_channel() as channel:
+                    to_exchange = binding.to_exchange
+                    unbind = channel.exchange_unbind if to_exchange else channel.queue_unbind
+                    await _declare(
+                        unbind,
                         binding.destination,
                         binding.source,
                         binding.routing_key,
                         arguments=dict(binding.arguments),
                     )
-                await channel.close()
+
+    async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
+        """See Broker.delete_queue."""
+        try:
+            async with self._brief_channel() as channel:
+                await _declare(channel.queue_delete, name, if_empty=only_if_empty)
+        except DeclareRefused:
+            return False
+        return True
+
+    async def has_queue(self, name: str) -> bool:
+        """See Broker.has_queue."""
+        try:
+            await self._counts(name)
+        except DeclareRefused:
+            return False
+        return True
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         """See Broker.publish."""
@@ -97,26 +161,29 @@ class RabbitBroker:
                 await deliveries.start(prefetch)
             return deliveries
 
-    async def has_queue(self, name: str) -> bool:
-        """See Broker.has_queue. The broker closes the channel of a question whose answer is no."""
-        with loss_as_broker_lost():
-            async with asyncio.timeout(DECLARE_TIMEOUT_S):
-                channel = await self._consuming.bare_channel()
-                try:
-                    await channel.queue_declare(name, passive=True)
-                except ChannelNotFoundEntity:
-                    return False
-                await channel.close()
-                return True
-
     async def depth(self, queue: str) -> int:
         """See Broker.depth."""
+        return (await self._counts(queue)).message_count or 0
+
+    async def consumers(self, queue: str) -> int:
+        """See Broker.consumers."""
+        return (await self._counts(queue)).consumer_count or 0
+
+    async def _counts(self, queue: str) -> spec.Queue.DeclareOk:
+        async with self._brief_channel() as channel:
+            counts: spec.Queue.DeclareOk = await _declare(
+                channel.queue_declare, queue, passive=True
+            )
+        return counts
+
+    @asynccontextmanager
+    async def _brief_channel(self) -> AsyncIterator[Channel]:
+        """A channel for one purpose, which a refusal closes, and nothing else with it."""
         with loss_as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 channel = await self._consuming.bare_channel()
-                declared = await channel.queue_declare(queue, passive=True)
+                yield channel
                 await channel.close()
-                return declared.message_count or 0
 
     def _on_closed(self, _sender: Any, cause: BaseException | None) -> None:
         if not self.lost.done():
@@ -124,13 +191,34 @@ class RabbitBroker:
 
 
 @asynccontextmanager
-async def connect(url: str, name: str) -> AsyncIterator[RabbitBroker]:
-    """A session with the broker at ``url``, under a name that the broker shows; or BrokerLost."""
-    async with (
-        _connection(url, f"{name} publishes") as publishing,
-        _connection(url, f"{name} consumes") as consuming,
-    ):
-        yield RabbitBroker(publishing, consuming)
+async def connect(urls: str, name: str, *, first: int = 0) -> AsyncIterator[RabbitBroker]:
+    """A session with a broker, under a name that the broker shows; or BrokerLost.
+
+    ``urls``: one URL, or the nodes of a cluster with a comma between; they are tried in turn,
+    beginning with number ``first``.
+    """
+    hosts = hosts_of(urls)
+    for number in range(first, first + len(hosts)):
+        url = hosts[number % len(hosts)]
+        async with AsyncExitStack() as connections:
+            try:
+                publishing = await connections.enter_async_context(
+                    _connection(url, f"{name} publishes")
+                )
+                consuming = await connections.enter_async_context(
+                    _connection(url, f"{name} consumes")
+                )
+            except BrokerLost:
+                if number < first + len(hosts) - 1:
+                    continue
+                raise
+            yield RabbitBroker(publishing, consuming)
+            return
+
+
+def hosts_of(urls: str) -> list[str]:
+    """The URLs of a list with commas between; a comma inside a URL is no border."""
+    return [url.strip() for url in re.split(r",\s*(?=amqps?://)", urls)]
 
 
 async def keep_connected(
@@ -143,13 +231,16 @@ async def keep_connected(
 ) -> None:
     """Run ``session`` on a connected broker, anew whenever the broker is lost, until shutdown.
 
-    ``on_state`` hears whether the broker is there, at every change.
+    ``on_state`` hears whether the broker is there, at every change. Of several nodes the next one
+    has its turn: one that takes connections may still refuse everything else.
     """
     patience_s = RECONNECT_S[0]
-    while not shutdown.requested:
+    for attempt in itertools.count():
+        if shutdown.requested:
+            return
         steady_at = math.inf
         try:
-            async with connect(url, name) as broker:
+            async with connect(url, name, first=attempt) as broker:
                 logger.info("connected to the broker", extra={"action": "connected"})
                 on_state(True)
                 steady_at = time.monotonic() + STEADY_S
@@ -241,14 +332,18 @@ async def _connection(url: str, name: str) -> AsyncIterator[_Connection]:
             logger.debug("the connection was gone before it could be closed")
 
 
-async def _declare_exchange(channel: Channel, exchange: Exchange) -> None:
-    await channel.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True)
+#: The broker's reasons to refuse a declaration, each of which closes the channel alone.
+_REFUSALS = (
+    ChannelAccessRefused,
+    ChannelLockedResource,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+)
 
 
-async def _declare_queue(channel: Channel, queue: Queue) -> None:
-    await channel.queue_declare(
-        queue.name,
-        durable=not queue.exclusive,
-        exclusive=queue.exclusive,
-        arguments=dict(queue.arguments),
-    )
+async def _declare(call: Callable[..., Awaitable[Any]], name: str, *rest: Any, **more: Any) -> Any:
+    """One declaration, with what the broker has against it as DeclareRefused."""
+    try:
+        return await call(name, *rest, **more)
+    except _REFUSALS as cause:
+        raise DeclareRefused(name, f"{name}: {cause}") from cause

@@ -24,9 +24,11 @@ from kitchen_worker.contract.topology import (
 )
 from kitchen_worker.contract.wire import (
     BrokerLost,
+    DeclareRefused,
     Delivery,
     Outgoing,
     PublishFailed,
+    declare_or_keep,
 )
 
 
@@ -79,12 +81,38 @@ class MemoryBroker:
         self._check()
         for exchange in topology.exchanges:
             if self._exchanges.setdefault(exchange.name, exchange) != exchange:
-                self._refuse(f"exchange {exchange.name} stands with another type")
+                raise DeclareRefused(exchange.name, f"{exchange.name} exists with another type")
+        for name in topology.needed:
+            if name not in self._exchanges:
+                raise DeclareRefused(name, f"no exchange {name}")
         for queue in topology.queues:
-            standing = self.queues.setdefault(queue.name, MemoryQueue(queue)).declared
-            if standing != queue:
-                self._refuse(f"queue {queue.name} stands with other arguments")
+            if self.queues.setdefault(queue.name, MemoryQueue(queue)).declared != queue:
+                raise DeclareRefused(queue.name, f"{queue.name} exists with other arguments")
         self._bindings += [one for one in topology.bindings if one not in self._bindings]
+
+    async def declare_or_keep(self, topology: Topology) -> list[DeclareRefused]:
+        """See Broker.declare_or_keep."""
+        return await declare_or_keep(self, topology)
+
+    async def unbind(self, bindings: Sequence[Binding]) -> None:
+        """See Broker.unbind."""
+        self._check()
+        self._bindings = [one for one in self._bindings if one not in bindings]
+
+    async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
+        """See Broker.delete_queue."""
+        self._check()
+        queue = self.queues.get(name)
+        if queue is None:
+            return True
+        if only_if_empty and queue.waiting:
+            return False
+        del self.queues[name]
+        self._bindings = [one for one in self._bindings if one.destination != name]
+        for consumer in [one for one in self._consumers if one.queue == name]:
+            self._consumers.remove(consumer)
+            consumer.end(f"the queue {name} went away")
+        return True
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         """See Broker.publish."""
@@ -95,7 +123,7 @@ class MemoryBroker:
         """See Broker.consume."""
         self._check()
         if queue not in self.queues:
-            self._refuse(f"no queue {queue}")
+            raise DeclareRefused(queue, f"no queue {queue}")
         consumer = MemoryDeliveries(self, self.queues[queue], prefetch)
         self._consumers.append(consumer)
         return consumer
@@ -109,8 +137,13 @@ class MemoryBroker:
         """See Broker.depth."""
         self._check()
         if queue not in self.queues:
-            self._refuse(f"no queue {queue}")
+            raise DeclareRefused(queue, f"no queue {queue}")
         return len(self.queues[queue].waiting)
+
+    async def consumers(self, queue: str) -> int:
+        """See Broker.consumers."""
+        await self.depth(queue)
+        return sum(one.queue == queue for one in self._consumers)
 
     def _publish(self, message: Outgoing) -> PublishFailed | None:
         if self._lost is not None:
@@ -125,14 +158,22 @@ class MemoryBroker:
             self._enqueue(self.queues[name], message)
         return None
 
-    def _routed(self, exchange: str, message: Outgoing) -> Iterator[str]:
-        kind = self._exchanges[exchange].type
-        for binding in self._bindings:
-            if binding.source == exchange and _matches(kind, binding, message):
-                if binding.to_exchange:
-                    yield from self._routed(binding.destination, message)
-                else:
-                    yield binding.destination
+    def _routed(self, name: str, message: Outgoing) -> Iterator[str]:
+        """The queues that a message comes to; what an exchange cannot route, its alternate may."""
+        exchange = self._exchanges[name]
+        found = [
+            one
+            for one in self._bindings
+            if one.source == name and _matches(exchange.type, one, message)
+        ]
+        for binding in found:
+            if binding.to_exchange:
+                yield from self._routed(binding.destination, message)
+            else:
+                yield binding.destination
+        alternate = exchange.arguments.get("alternate-exchange")
+        if not found and alternate in self._exchanges:
+            yield from self._routed(alternate, message)
 
     def _enqueue(self, queue: MemoryQueue, message: Outgoing) -> None:
         self._tags += 1
@@ -169,10 +210,6 @@ class MemoryBroker:
         if self._lost is not None:
             raise BrokerLost(self._lost)
 
-    def _refuse(self, reason: str) -> None:
-        self.lose(reason)
-        raise BrokerLost(reason)
-
 
 class MemoryDeliveries:
     """The deliveries of one queue of a MemoryBroker."""
@@ -184,6 +221,11 @@ class MemoryDeliveries:
         self._held: dict[int, Delivery] = {}
         self._ended: str | None = None
         self._cancelled = False
+
+    @property
+    def queue(self) -> str:
+        """The queue's name."""
+        return self._queue.declared.name
 
     @property
     def held(self) -> int:

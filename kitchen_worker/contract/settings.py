@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields
 from enum import Enum
 from ipaddress import ip_address
 from types import NoneType, UnionType
@@ -23,6 +23,15 @@ _Record = TypeVar("_Record")
 #: Settings of earlier releases, and what there is instead: to ignore one would change what runs.
 GONE = {
     "SECURE_COOKIES": "HTTPS=1 (or HTTPS=0) in its place",
+    **dict.fromkeys(
+        (
+            "DARK_QUEUE_LENGTH",
+            "DARK_QUEUE_TTL_SECONDS",
+            "OBSERVER_QUEUE_LENGTH",
+            "DEAD_QUEUE_LENGTH",
+        ),
+        "a RabbitMQ policy: queues are bounded, and a policy lowers a bound",
+    ),
 }
 
 
@@ -149,9 +158,7 @@ class Setting:
 def settings_of(record: type[Any]) -> list[Setting]:
     """The settings of a record, in the order of its fields."""
     types = get_type_hints(record, include_extras=True)
-    settings = [Setting(field, _without_none(types[field.name])) for field in fields(record)]
-    # Limits are read by themselves.
-    return [setting for setting in settings if not is_dataclass(setting.kind)]
+    return [Setting(field, _without_none(types[field.name])) for field in fields(record)]
 
 
 def _without_none(kind: Any) -> Any:

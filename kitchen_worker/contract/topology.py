@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -12,12 +12,20 @@ from kitchen_worker.contract.messages import Role
 _Part = TypeVar("_Part")
 
 ORDERS = "orders"
+#: Fed from ``orders``: the control's copy, by the routing key of the order.
+ORDERS_LIVE = "orders.live"
+#: Takes what ``orders.live`` could route to no control's queue.
+ORDERS_UNROUTED = "orders.unrouted"
 ORDERS_DARK = "orders.dark"
 KITCHEN_EVENTS = "kitchen.events"
 ORDERS_DEAD = "orders.dead"
 ANNOUNCEMENTS = "dashboard.announcements"
 
 ANSWERS_QUEUE = "restaurant.answers"
+#: Orders that found no control's queue: the relay sends them again.
+UNROUTED_QUEUE = "restaurant.unrouted"
+#: Orders that the control's queue dead-lettered: their customers are told.
+DEAD_ORDERS_QUEUE = "restaurant.dead"
 OBSERVER_QUEUE = "dashboard.observer"
 DEAD_LETTERS_QUEUE = "dashboard.dead"
 
@@ -28,6 +36,19 @@ REPLAY_HEADER = "replay"
 #: Header of a dead letter: why nobody could read or handle it.
 REASON_HEADER = "x-reason"
 
+# Bounds of the queues that production does not need, fixed in their arguments: a queue's arguments
+# cannot be changed. An operator lowers them with RabbitMQ policies; the lower of the two holds.
+_MB = 1024 * 1024
+DARK_BOUND = {"x-max-length": 100_000, "x-max-length-bytes": 128 * _MB}
+#: How long an order waits for a dark kitchen at most.
+DARK_TTL_MS = 600_000
+OBSERVER_BOUND = {"x-max-length": 1_000_000, "x-max-length-bytes": 1024 * _MB}
+DEAD_BOUND = {"x-max-length": 10_000, "x-max-length-bytes": 64 * _MB}
+#: How often a live quorum queue delivers an order before it dead-letters it: RabbitMQ 3 has no
+#: limit of its own, RabbitMQ 4 has 20. A kitchen takes redelivered orders one at a time, so that
+#: only an order that ends the process itself comes this far.
+LIVE_DELIVERY_LIMIT = 10
+
 
 class QueueType(StrEnum):
     """How the broker keeps a durable queue: ``classic`` on one node, ``quorum`` in a cluster."""
@@ -37,18 +58,15 @@ class QueueType(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How queues are kept, and how far the ones that may overflow can grow."""
+class QueueTypes:
+    """How the broker keeps the queues of production, and all others.
 
-    queue_type: QueueType = QueueType.CLASSIC
-    #: Orders that wait for a dark kitchen at most; the oldest are dropped.
-    dark_queue_length: int = 10_000
-    #: How long an order waits for a dark kitchen at most.
-    dark_queue_ttl_ms: int = 600_000
-    #: Event messages that wait for the observer at most; the oldest are dropped.
-    observer_queue_length: int = 1_000_000
-    #: Dead letters kept per queue; the oldest are dropped.
-    dead_queue_length: int = 10_000
+    A publish is confirmed when every queue has accepted it. A quorum queue without its majority
+    accepts nothing, so that a dark one would hold up live orders: classic ones cannot.
+    """
+
+    live: QueueType = QueueType.CLASSIC
+    dark: QueueType = QueueType.CLASSIC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +75,7 @@ class Exchange:
 
     name: str
     type: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +105,15 @@ class Topology:
     exchanges: tuple[Exchange, ...] = ()
     queues: tuple[Queue, ...] = ()
     bindings: tuple[Binding, ...] = ()
+    #: Exchanges that another process declares, and that must be there.
+    needed: tuple[str, ...] = ()
 
     def __add__(self, other: Topology) -> Topology:
         return Topology(
             exchanges=_distinct(self.exchanges, other.exchanges),
             queues=_distinct(self.queues, other.queues),
             bindings=_distinct(self.bindings, other.bindings),
+            needed=_distinct(self.needed, other.needed),
         )
 
 
@@ -118,59 +140,97 @@ def events_key(role: Role, version: str) -> str:
 _EXCHANGES = Topology(
     exchanges=(
         Exchange(name=ORDERS, type="fanout"),
+        Exchange(name=ORDERS_UNROUTED, type="fanout"),
+        Exchange(
+            name=ORDERS_LIVE, type="direct", arguments={"alternate-exchange": ORDERS_UNROUTED}
+        ),
         Exchange(name=ORDERS_DARK, type="headers"),
         Exchange(name=KITCHEN_EVENTS, type="topic"),
         Exchange(name=ORDERS_DEAD, type="topic"),
     ),
-    bindings=(Binding(source=ORDERS, destination=ORDERS_DARK, to_exchange=True),),
+    bindings=(
+        Binding(source=ORDERS, destination=ORDERS_LIVE, to_exchange=True),
+        Binding(source=ORDERS, destination=ORDERS_DARK, to_exchange=True),
+    ),
 )
 
 
-def answers(limits: Limits) -> Topology:
-    """The site's own queue: answers of the control, and of nobody else by construction."""
-    return _EXCHANGES + _kept_queue(
-        ANSWERS_QUEUE, source=KITCHEN_EVENTS, key=f"{Role.CONTROL}.*", limits=limits
+def live(control: str, types: QueueTypes) -> Topology:
+    """All that production needs, for one control: declared by the relay, and by nobody else.
+
+    Of the orders only those of the control's own launch come to its queue, by their routing key;
+    one that finds no queue goes to ``restaurant.unrouted``. Its answers come to the site, and so
+    do the orders that its queue dead-letters.
+    """
+    return _EXCHANGES + live_queues(types) + control_queue(control, types)
+
+
+def live_queues(types: QueueTypes) -> Topology:
+    """The site's own queues, which every control shares."""
+    whole = Topology()
+    for name in (ANSWERS_QUEUE, UNROUTED_QUEUE, DEAD_ORDERS_QUEUE):
+        whole += _dead_letters_of(name, types) + _queue(name, _type(types.live), _dead_to(name))
+    return whole + Topology(bindings=(Binding(source=ORDERS_UNROUTED, destination=UNROUTED_QUEUE),))
+
+
+def control_queue(control: str, types: QueueTypes) -> Topology:
+    """A control's queue and what is bound for it; a control that retires is unbound again."""
+    name = kitchen_queue(control)
+    limit = {"x-delivery-limit": LIVE_DELIVERY_LIMIT} if types.live is QueueType.QUORUM else {}
+    queue = _queue(name, _type(types.live), _dead_to(name), limit)
+    return _dead_letters_of(name, types) + queue + Topology(bindings=control_bindings(control))
+
+
+def control_bindings(control: str) -> tuple[Binding, ...]:
+    """What leads orders to a control, and its answers and dead letters back to the site."""
+    name, key = kitchen_queue(control), events_key(Role.CONTROL, control)
+    return (
+        Binding(source=ORDERS_LIVE, destination=name, routing_key=control),
+        Binding(source=KITCHEN_EVENTS, destination=ANSWERS_QUEUE, routing_key=key),
+        Binding(source=ORDERS_DEAD, destination=DEAD_ORDERS_QUEUE, routing_key=name),
     )
 
 
-def observer(limits: Limits) -> Topology:
+def former_bindings(control: str) -> tuple[Binding, ...]:
+    """What earlier releases bound: with it the control would get each order twice."""
+    return (
+        Binding(source=ORDERS, destination=kitchen_queue(control)),
+        Binding(source=KITCHEN_EVENTS, destination=ANSWERS_QUEUE, routing_key=f"{Role.CONTROL}.*"),
+    )
+
+
+def dark(version: str, types: QueueTypes) -> Topology:
+    """A dark version's queue: bounded, so that a slow or dead candidate cannot fill the broker."""
+    name = kitchen_queue(version)
+    bound = {**DARK_BOUND, **_DROP_OLDEST, "x-message-ttl": DARK_TTL_MS}
+    queue = _queue(name, _type(types.dark), _dead_to(name), bound)
+    return _dead_letters_of(name, types) + queue + Topology(bindings=(dark_binding(version),))
+
+
+def dark_binding(version: str) -> Binding:
+    """What leads the orders of its sample to a dark version."""
+    header = {"x-match": "all", dark_header(version): "1"}
+    return Binding(source=ORDERS_DARK, destination=kitchen_queue(version), arguments=header)
+
+
+def observer(types: QueueTypes) -> Topology:
     """What the observer reads: every event, and a copy of every dead letter.
 
     Bounded, so that an observer that is away for days cannot fill the broker: an event that is
     dropped shows as a missing observation, never as a stopped restaurant.
     """
-    bound = {"x-max-length": limits.observer_queue_length, "x-overflow": "drop-head"}
-    copies = Topology(
-        queues=(
-            Queue(
-                name=DEAD_LETTERS_QUEUE,
-                arguments={**_kept(limits), **_bounded(limits.dead_queue_length)},
-            ),
+    events = _queue(
+        OBSERVER_QUEUE, _type(types.dark), _dead_to(OBSERVER_QUEUE), OBSERVER_BOUND, _DROP_OLDEST
+    )
+    copies = _queue(DEAD_LETTERS_QUEUE, _type(types.dark), DEAD_BOUND, _DROP_OLDEST)
+    bindings = Topology(
+        bindings=(
+            Binding(source=KITCHEN_EVENTS, destination=OBSERVER_QUEUE, routing_key="#"),
+            Binding(source=ORDERS_DEAD, destination=DEAD_LETTERS_QUEUE, routing_key="#"),
         ),
-        bindings=(Binding(source=ORDERS_DEAD, destination=DEAD_LETTERS_QUEUE, routing_key="#"),),
+        needed=(KITCHEN_EVENTS, ORDERS_DEAD),
     )
-    events = _kept_queue(
-        OBSERVER_QUEUE, source=KITCHEN_EVENTS, key="#", limits=limits, arguments=bound
-    )
-    return _EXCHANGES + events + copies + announcements()
-
-
-def kitchen(version: str, role: Role, limits: Limits) -> Topology:
-    """What a kitchen needs: its own queue, and the queue that hears it, so that no event is lost.
-
-    The control's is the site's: production stands without the dashboard.
-    """
-    if role is Role.CONTROL:
-        return _control_queue(version, limits) + answers(limits)
-    return _dark_queue(version, limits) + observer(limits)
-
-
-def relay(control: str, dark: Iterable[str], limits: Limits) -> Topology:
-    """What must stand before an order is posted: a queue for every version that is to have it."""
-    whole = _control_queue(control, limits) + answers(limits)
-    for version in dark:
-        whole += _dark_queue(version, limits)
-    return whole
+    return _dead_letters_of(OBSERVER_QUEUE, types) + events + copies + bindings + announcements()
 
 
 def announcements() -> Topology:
@@ -180,76 +240,34 @@ def announcements() -> Topology:
 
 def board(queue: str) -> Topology:
     """One web process's own ear for announcements: lives as long as its connection."""
+    own = Queue(name=queue, arguments={"x-max-length": 1, **_DROP_OLDEST}, exclusive=True)
     return announcements() + Topology(
-        queues=(
-            Queue(
-                name=queue,
-                arguments=_bounded(1),
-                exclusive=True,
-            ),
-        ),
-        bindings=(Binding(source=ANNOUNCEMENTS, destination=queue),),
+        queues=(own,), bindings=(Binding(source=ANNOUNCEMENTS, destination=queue),)
     )
 
 
-def _control_queue(version: str, limits: Limits) -> Topology:
-    return _EXCHANGES + _kept_queue(kitchen_queue(version), source=ORDERS, key="", limits=limits)
+_DROP_OLDEST = {"x-overflow": "drop-head"}
 
 
-def _dark_queue(version: str, limits: Limits) -> Topology:
-    name = kitchen_queue(version)
-    arguments = {
-        **_kept(limits),
-        **_dead_lettered(name),
-        **_bounded(limits.dark_queue_length),
-        "x-message-ttl": limits.dark_queue_ttl_ms,
-    }
-    header = {"x-match": "all", dark_header(version): "1"}
-    return (
-        _EXCHANGES
-        + _dead(name, limits)
-        + Topology(
-            queues=(Queue(name=name, arguments=arguments),),
-            bindings=(Binding(source=ORDERS_DARK, destination=name, arguments=header),),
-        )
-    )
+def _queue(name: str, *arguments: Mapping[str, Any]) -> Topology:
+    whole = {key: value for some in arguments for key, value in some.items()}
+    return Topology(queues=(Queue(name=name, arguments=whole),))
 
 
-def _kept_queue(
-    name: str,
-    *,
-    source: str,
-    key: str,
-    limits: Limits,
-    arguments: Mapping[str, Any] | None = None,
-) -> Topology:
-    whole = {**_kept(limits), **_dead_lettered(name), **(arguments or {})}
-    return _dead(name, limits) + Topology(
-        queues=(Queue(name=name, arguments=whole),),
-        bindings=(Binding(source=source, destination=name, routing_key=key),),
-    )
-
-
-def _dead(queue: str, limits: Limits) -> Topology:
+def _dead_letters_of(queue: str, types: QueueTypes) -> Topology:
+    """The queue that keeps the dead letters of ``queue`` for a person."""
     name = dead_queue(queue)
-    arguments = {**_kept(limits), **_bounded(limits.dead_queue_length)}
-    return Topology(
-        exchanges=(Exchange(name=ORDERS_DEAD, type="topic"),),
-        queues=(Queue(name=name, arguments=arguments),),
-        bindings=(Binding(source=ORDERS_DEAD, destination=name, routing_key=queue),),
+    return _queue(name, _type(types.dark), DEAD_BOUND, _DROP_OLDEST) + Topology(
+        bindings=(Binding(source=ORDERS_DEAD, destination=name, routing_key=queue),)
     )
 
 
-def _kept(limits: Limits) -> dict[str, Any]:
-    return {"x-queue-type": limits.queue_type.value}
+def _type(queue_type: QueueType) -> dict[str, Any]:
+    return {"x-queue-type": queue_type.value}
 
 
-def _dead_lettered(queue: str) -> dict[str, Any]:
+def _dead_to(queue: str) -> dict[str, Any]:
     return {"x-dead-letter-exchange": ORDERS_DEAD, "x-dead-letter-routing-key": queue}
-
-
-def _bounded(length: int) -> dict[str, Any]:
-    return {"x-max-length": length, "x-overflow": "drop-head"}
 
 
 def _distinct(first: tuple[_Part, ...], second: tuple[_Part, ...]) -> tuple[_Part, ...]:

@@ -4,17 +4,19 @@ Errors::
 
     BrokerError
       BrokerLost      Raised when the connection, a channel or a consumer ended; connect anew.
+        DeclareRefused  Raised when the broker refuses a declaration; the session goes on.
       PublishFailed   Raised when the broker did not take a message: no route, refused, no answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
 
-from kitchen_worker.contract.topology import Topology
+from kitchen_worker.contract.topology import Binding, Topology
 
 
 class BrokerError(Exception):
@@ -23,6 +25,18 @@ class BrokerError(Exception):
 
 class BrokerLost(BrokerError):
     """Raised when the connection, a channel or a consumer ended; connect anew."""
+
+
+class DeclareRefused(BrokerLost):
+    """Raised when the broker refuses a declaration; the session goes on, if it is caught.
+
+    ``name`` is the exchange or queue that it concerns.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(reason)
+        self.name = name
+        self.reason = reason
 
 
 class PublishFailed(BrokerError):
@@ -77,7 +91,26 @@ class Broker(Protocol):
     """A connected broker."""
 
     async def declare(self, topology: Topology) -> None:
-        """Make all of a topology exist; raises BrokerLost, also when it stands otherwise."""
+        """Make all of a topology exist.
+
+        Raises DeclareRefused at the first part that the broker refuses, most often because it
+        exists with other arguments; raises BrokerLost.
+        """
+        ...
+
+    async def declare_or_keep(self, topology: Topology) -> list[DeclareRefused]:
+        """The same, but keep queues that exist with other arguments: bind them as they are.
+
+        Gives the refusals of the queues that were kept; raises what ``declare`` raises else.
+        """
+        ...
+
+    async def unbind(self, bindings: Sequence[Binding]) -> None:
+        """Take bindings away; one that does not exist is no error. Raises BrokerLost."""
+        ...
+
+    async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
+        """Delete a queue; says whether it is gone now. Raises BrokerLost."""
         ...
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
@@ -96,9 +129,30 @@ class Broker(Protocol):
         """How many messages wait in a queue now; raises BrokerLost."""
         ...
 
+    async def consumers(self, queue: str) -> int:
+        """How many consumers a queue has now; raises BrokerLost."""
+        ...
+
 
 async def publish_all(broker: Broker, messages: Sequence[Outgoing]) -> None:
     """Publish all; raises the first PublishFailed there is."""
     for failure in await broker.publish(messages):
         if failure is not None:
             raise failure
+
+
+async def declare_or_keep(broker: Broker, topology: Topology) -> list[DeclareRefused]:
+    """Declare what can be declared, and keep the queues that exist with other arguments."""
+    kept: list[DeclareRefused] = []
+    while True:
+        names = {refusal.name for refusal in kept}
+        queues = tuple(queue for queue in topology.queues if queue.name not in names)
+        try:
+            await broker.declare(replace(topology, queues=queues))
+        except DeclareRefused as refusal:
+            is_queue = any(queue.name == refusal.name for queue in queues)
+            if not is_queue or not await broker.has_queue(refusal.name):
+                raise
+            kept.append(refusal)
+        else:
+            return kept

@@ -59,7 +59,6 @@ def test_the_environment_says_as_much_as_the_options() -> None:
         "AMQP_URL": "amqps://broker",
         "HEALTH_PORT": "8081",
         "LOG_LEVEL": "debug",
-        "DARK_QUEUE_LENGTH": "5",
     }
     config = WorkerConfig.read([], environ)
     assert (config.version, config.role, config.kitchen) == (
@@ -71,7 +70,7 @@ def test_the_environment_says_as_much_as_the_options() -> None:
     assert (config.minute_ms, config.seed) == (0.5, 9)
     assert config.mend == {Fault.LOST_NOTE, Fault.CROWDED}
     assert (config.amqp_url, config.health_port) == ("amqps://broker", 8081)
-    assert (config.log_level, config.limits.dark_queue_length) == ("DEBUG", 5)
+    assert config.log_level == "DEBUG"
 
 
 def test_an_option_wins_over_its_variable() -> None:
@@ -95,7 +94,6 @@ def test_an_option_wins_over_its_variable() -> None:
         ([*LEAST, "--mend", "all"], {}, "--mend: 'all'"),
         (LEAST, {"HEALTH_PORT": "70000"}, "HEALTH_PORT: '70000'"),
         (LEAST, {"LOG_LEVEL": "LOUD"}, "LOG_LEVEL: 'LOUD'"),
-        (LEAST, {"QUEUE_TYPE": "stream"}, "QUEUE_TYPE: 'stream'"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_option_or_variable(

@@ -13,22 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import RabbitBroker, connect
-from kitchen_worker.contract.messages import Event, EventKind, Order, Role
+from kitchen_worker.contract.messages import Event, EventKind, Order
 from kitchen_worker.contract.tests.making import (
     an_item,
     an_order,
     decode_events,
     posted,
     posted_bytes,
+    topology_of,
 )
 from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
 from kitchen_worker.contract.topology import (
     OBSERVER_QUEUE,
     REASON_HEADER,
-    Limits,
     QueueType,
+    QueueTypes,
     dark_header,
     dead_queue,
     kitchen_queue,
@@ -38,11 +38,7 @@ from local.broker_node import BrokerNode
 pytestmark = pytest.mark.broker
 
 ROOT = Path(__file__).resolve().parents[2]
-WHOLE = (
-    topology.kitchen("vnext", Role.CANDIDATE, Limits())
-    + topology.kitchen("vlatest", Role.CONTROL, Limits())
-    + topology.observer(Limits())
-)
+WHOLE = topology_of("vnext")
 QUEUE = kitchen_queue("vnext")
 ENDS = (EventKind.HANDLED, EventKind.FAILED)
 
@@ -180,12 +176,8 @@ async def test_headers_that_are_no_text_stop_nobody(amqp_url: str) -> None:
         assert handled.order_id == order.id
 
 
-async def test_a_quorum_queue_counts_the_deliveries(
-    amqp_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("QUEUE_TYPE", "quorum")
-    limits = Limits(queue_type=QueueType.QUORUM)
-    whole = topology.kitchen("vnext", Role.CANDIDATE, limits)
+async def test_a_quorum_queue_counts_the_deliveries(amqp_url: str) -> None:
+    whole = topology_of("vnext", types=QueueTypes(dark=QueueType.QUORUM))
     async with fresh_rabbit(amqp_url, WHOLE, whole) as broker:
         await broker.declare(whole)
         [order] = await sent(broker, 1)

@@ -35,6 +35,7 @@ from kitchen_worker.contract.tests.making import (
     decode_events,
     posted,
     posted_bytes,
+    topology_of,
 )
 from kitchen_worker.contract.tests.waiting import DEADLINE_S, until
 from kitchen_worker.contract.topology import (
@@ -42,7 +43,6 @@ from kitchen_worker.contract.topology import (
     ORDERS_DEAD,
     REASON_HEADER,
     dark_header,
-    kitchen,
     kitchen_queue,
 )
 from kitchen_worker.contract.wire import BrokerError, Outgoing, PublishFailed
@@ -50,6 +50,7 @@ from kitchen_worker.cooking import kitchen_of
 
 CONFIG = WorkerConfig(version="vnext", role=Role.CANDIDATE, minute_ms=0, build="git:1a2b3c")
 QUEUE = kitchen_queue("vnext")
+WHOLE = topology_of("vnext")
 Work = Callable[[Order], Any]
 
 
@@ -111,7 +112,7 @@ async def working(
 async def opened() -> MemoryBroker:
     """A broker on which vnext's queue stands already."""
     broker = MemoryBroker()
-    await broker.declare(kitchen(CONFIG.version, CONFIG.role, CONFIG.limits))
+    await broker.declare(WHOLE)
     return broker
 
 
@@ -484,7 +485,7 @@ class _Deaf(MemoryBroker):
 
 async def test_an_order_whose_event_is_not_confirmed_is_not_acknowledged() -> None:
     broker = _Deaf()
-    await broker.declare(kitchen(CONFIG.version, CONFIG.role, CONFIG.limits))
+    await broker.declare(WHOLE)
     await broker.publish([posted(an_order(), "vnext")])
     with pytest.raises(PublishFailed, match="no such exchange"):
         await asyncio.wait_for(begun(broker, CONFIG, Shutdown()), DEADLINE_S)
@@ -497,7 +498,7 @@ async def test_a_dark_kitchen_declares_nothing_and_waits_for_both_queues(
 ) -> None:
     monkeypatch.setattr(worker, "_ASK_EVERY_S", 0.01)
     broker, health = MemoryBroker(), Health()
-    whole = kitchen(CONFIG.version, CONFIG.role, CONFIG.limits)
+    whole = WHOLE
     own = tuple(queue for queue in whole.queues if queue.name == QUEUE)
     async with working(broker, health=health):
         await until(lambda: "no queue kitchen.vnext" in caplog.text, "it says what is missing")

@@ -25,7 +25,7 @@ from kitchen_worker.contract.topology import (
     KITCHEN_EVENTS,
     REASON_HEADER,
     Binding,
-    Limits,
+    QueueTypes,
     Topology,
     dead_queue,
 )
@@ -37,8 +37,8 @@ from restaurant.tests.making import an_event, run, said, said_bytes, some_orders
 
 pytestmark = pytest.mark.django_db
 
-LIMITS = Limits()
-TOPOLOGY = topology.answers(LIMITS)
+TYPES = QueueTypes()
+TOPOLOGY = topology.live("vlatest", TYPES)
 
 
 def _state(order: Order) -> str:
@@ -121,12 +121,28 @@ def test_a_message_of_several_events_is_taken_whole() -> None:
     assert all(_state(order) == OrderState.READY for order in orders)
 
 
-def test_an_answer_to_an_order_that_nobody_placed_is_logged_and_gone(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    broker = _hear(said(an_event(uuid4())))
-    assert broker.dead_letters == []
-    assert "nobody placed" in caplog.text
+def test_an_answer_to_an_order_that_nobody_placed_is_dead_lettered() -> None:
+    stranger = uuid4()
+    broker = _hear(said(an_event(stranger)))
+    [letter] = broker.dead_letters
+    assert letter.headers[REASON_HEADER] == f"nobody placed the order {stranger}"
+
+
+def test_an_answer_counts_only_if_it_comes_from_the_control_of_the_orders_launch() -> None:
+    [order] = some_orders()
+    stranger = [
+        an_event(order.uuid, EventKind.RECEIVED, version="vstranger"),
+        an_event(order.uuid, EventKind.FAILED, version="vstranger"),
+    ]
+    whole = TOPOLOGY + topology.live("vstranger", TYPES)
+    broker = _hear(*[said(event) for event in stranger], standing=whole)
+    assert _state(order) == OrderState.PLACED
+    [letter] = broker.dead_letters
+    assert letter.headers[REASON_HEADER] == (
+        f"vlatest is to answer the order {order.uuid}, not vstranger"
+    )
+    _hear(said(stranger[1]), said(an_event(order.uuid)), standing=whole)
+    assert _state(order) == OrderState.READY
 
 
 def test_an_unreadable_answer_is_put_aside_and_the_others_go_on() -> None:
@@ -143,7 +159,9 @@ def test_an_unreadable_answer_is_put_aside_and_the_others_go_on() -> None:
 def test_a_dark_version_that_speaks_as_the_control_is_refused(role: Role) -> None:
     [order] = some_orders()
     event = an_event(order.uuid, role=role, version="vnext")
-    broker = _hear(said(event, key="control.vnext"))
+    wrong = Binding(source=KITCHEN_EVENTS, destination=ANSWERS_QUEUE, routing_key="control.vnext")
+    standing = TOPOLOGY + Topology(bindings=(wrong,))
+    broker = _hear(said(event, key="control.vnext"), standing=standing)
     assert _state(order) == OrderState.PLACED
     assert "does not speak under the routing key" in broker.dead_letters[0].headers[REASON_HEADER]
 
@@ -247,7 +265,7 @@ def test_answers_come_over_a_real_broker_and_dark_ones_never_do(amqp_url: str) -
     first, second = some_orders(2)
 
     async def play() -> None:
-        everything = TOPOLOGY + topology.observer(LIMITS)
+        everything = TOPOLOGY + topology.observer(TYPES)
         async with fresh_rabbit(amqp_url, everything) as broker:
             await broker.declare(everything)
             dark = an_event(second.uuid, role=Role.CANDIDATE, version="vnext")

@@ -11,19 +11,21 @@ import pytest
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import ORDER_PLACED
+from kitchen_worker.contract.tests.making import topology_of
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
-from kitchen_worker.contract.topology import Limits, kitchen_queue
+from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
 from restaurant import outbox
 from restaurant.launches import end_launch, start_launch
 from restaurant.models import Letter, Order
 from restaurant.outbox import BATCH, BUSY_S, IDLE_S, Outbox
+from restaurant.queues import Queues
 from restaurant.tests.making import a_launch, run, some_orders
 
 pytestmark = pytest.mark.django_db
 
-LIMITS = Limits()
-WHOLE = topology.relay("vlatest", ["vnext", "vlatest-b"], LIMITS)
+TYPES = QueueTypes()
+WHOLE = topology_of("vnext", "vlatest-b")
 Opening = Callable[[], AbstractAsyncContextManager[Broker]]
 
 
@@ -53,7 +55,7 @@ def opened(request: pytest.FixtureRequest) -> Opening:
 
     @asynccontextmanager
     async def fresh() -> Any:
-        async with fresh_rabbit(url, WHOLE, topology.observer(LIMITS)) as broker:
+        async with fresh_rabbit(url, WHOLE, topology.observer(TYPES)) as broker:
             yield broker
 
     return fresh
@@ -71,8 +73,8 @@ def test_every_letter_reaches_the_control_and_the_sampled_ones_the_dark_versions
 
     async def play() -> None:
         async with opened() as broker:
-            box = Outbox(LIMITS)
-            await box.prepare(broker)
+            box = Outbox(Queues(TYPES))
+            await box.queues.check(broker)
             assert await box.step(broker) == BUSY_S
             for version in ("vlatest", "vnext"):
                 got = await taken(broker, kitchen_queue(version), 5)
@@ -90,9 +92,9 @@ def test_a_message_is_what_the_contract_says() -> None:
     a_launch(candidate="100", baseline="0")
     [order] = some_orders(note="no onions")
     broker = MemoryBroker()
-    run(lambda: Outbox(LIMITS).step(broker))
+    run(lambda: Outbox(Queues(TYPES)).step(broker))
     [message] = broker.published
-    assert (message.exchange, message.routing_key) == ("orders", "")
+    assert (message.exchange, message.routing_key) == ("orders", "vlatest")
     assert (message.type, message.message_id) == (ORDER_PLACED, str(order.uuid))
     assert message.mandatory
     assert message.persistent
@@ -102,7 +104,7 @@ def test_a_message_is_what_the_contract_says() -> None:
 def test_an_order_without_a_launch_goes_to_the_control_with_no_headers() -> None:
     some_orders()
     broker = MemoryBroker()
-    run(lambda: Outbox(LIMITS).step(broker))
+    run(lambda: Outbox(Queues(TYPES)).step(broker))
     [message] = broker.published
     assert message.headers == {}
     assert len(broker.bodies(kitchen_queue("vlatest"))) == 1
@@ -111,7 +113,7 @@ def test_an_order_without_a_launch_goes_to_the_control_with_no_headers() -> None
 def test_a_backlog_is_posted_oldest_first_in_bounded_batches() -> None:
     orders = some_orders(BATCH + 3)
     broker = MemoryBroker()
-    box = Outbox(LIMITS)
+    box = Outbox(Queues(TYPES))
     assert run(lambda: box.step(broker)) == 0
     assert len(broker.published) == BATCH
     assert run(lambda: box.step(broker)) == BUSY_S
@@ -122,15 +124,15 @@ def test_a_backlog_is_posted_oldest_first_in_bounded_batches() -> None:
 def test_letters_wait_while_the_broker_is_away() -> None:
     some_orders(3)
     broker = MemoryBroker()
-    box = Outbox(LIMITS)
-    run(lambda: box.prepare(broker))
+    box = Outbox(Queues(TYPES))
+    run(lambda: box.queues.check(broker))
     broker.lose()
     with pytest.raises(BrokerLost):
-        run(lambda: Outbox(LIMITS).step(broker))
+        run(lambda: Outbox(Queues(TYPES)).step(broker))
     assert run(lambda: box.step(broker)) == IDLE_S
     assert _unsent() == 3
     broker.restore()
-    run(lambda: Outbox(LIMITS).step(broker))
+    run(lambda: Outbox(Queues(TYPES)).step(broker))
     assert _unsent() == 0
 
 
@@ -142,7 +144,7 @@ def test_a_letter_that_is_refused_stays_and_the_ones_behind_it_go(
     refused = some_orders(BATCH)
     behind = some_orders(2)
     broker = Picky(refused)
-    box = Outbox(LIMITS)
+    box = Outbox(Queues(TYPES))
     run(lambda: box.step(broker))
     assert _unsent() == BATCH + 2
     run(lambda: box.step(broker))
@@ -159,7 +161,7 @@ def test_a_letter_that_is_refused_stays_and_the_ones_behind_it_go(
 def test_letters_are_not_posted_twice_once_marked() -> None:
     some_orders(2)
     broker = MemoryBroker()
-    box = Outbox(LIMITS)
+    box = Outbox(Queues(TYPES))
     for _ in range(3):
         run(lambda: box.step(broker))
     assert len(broker.published) == 2
@@ -168,8 +170,8 @@ def test_letters_are_not_posted_twice_once_marked() -> None:
 def test_a_version_that_joins_gets_its_queue_before_its_first_order() -> None:
     end_launch(a_launch())
     broker = MemoryBroker()
-    box = Outbox(LIMITS)
-    run(lambda: box.prepare(broker))
+    box = Outbox(Queues(TYPES))
+    run(lambda: box.queues.check(broker))
     assert kitchen_queue("vnext") not in broker.queues
     launch = start_launch("second", "vlatest", [])
     launch.dark_versions.create(version="vother", role="candidate", percent=100)
@@ -181,8 +183,8 @@ def test_a_version_that_joins_gets_its_queue_before_its_first_order() -> None:
 def test_a_queue_that_was_deleted_is_declared_again() -> None:
     some_orders()
     broker = MemoryBroker()
-    box = Outbox(LIMITS)
-    run(lambda: box.prepare(broker))
+    box = Outbox(Queues(TYPES))
+    run(lambda: box.queues.check(broker))
     broker.queues.clear()
     broker._bindings.clear()
     run(lambda: box.step(broker))
@@ -196,6 +198,20 @@ def test_a_queue_that_was_deleted_is_declared_again() -> None:
 def test_a_session_prepares_the_queues_of_the_open_launch() -> None:
     a_launch(candidate="0", baseline="0")
     broker = MemoryBroker()
-    run(lambda: Outbox(LIMITS).prepare(broker))
+    run(lambda: Queues(TYPES).check(broker))
     wanted = {kitchen_queue(name) for name in ("vlatest", "vnext", "vlatest-b")}
     assert wanted < set(broker.queues)
+
+
+def test_a_session_whose_broker_refuses_several_batches_in_a_row_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(outbox, "monotonic", lambda: now)
+    broker = Picky(some_orders(2))
+    box = Outbox(Queues(TYPES))
+    for _ in range(outbox.REFUSED_IN_A_ROW - 1):
+        assert run(lambda: box.step(broker)) == IDLE_S
+        now += outbox.RETRY_S
+    with pytest.raises(BrokerLost, match="refuses every order"):
+        run(lambda: box.step(broker))

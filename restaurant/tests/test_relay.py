@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,15 +20,16 @@ from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import EventKind
 from kitchen_worker.contract.shutdown import Shutdown
+from kitchen_worker.contract.tests.making import topology_of
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
-from kitchen_worker.contract.topology import Limits, kitchen_queue
+from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from kitchen_worker.contract.wire import Broker, BrokerLost
 from local.settings import ROOT
-from restaurant import relay
 from restaurant.models import Letter, Order, OrderState
+from restaurant.relay import Relay
 from restaurant.tests.making import DEADLINE_S, a_launch, an_event, run, said, some_orders, until
 
-LIMITS = Limits()
+TYPES = QueueTypes()
 
 
 async def _all_sent() -> bool:
@@ -39,7 +41,8 @@ async def _all_ready() -> bool:
 
 
 def _session(broker: Broker, shutdown: Shutdown, health: Health) -> Coroutine[Any, Any, None]:
-    return relay.session(broker, limits=LIMITS, shutdown=shutdown, health=health)
+    relay = Relay(types=TYPES, resend_after=timedelta(seconds=60), shutdown=shutdown, health=health)
+    return relay.session(broker)
 
 
 @pytest.mark.django_db
@@ -70,7 +73,7 @@ def test_what_was_delivered_before_shutdown_is_recorded() -> None:
     broker = MemoryBroker()
 
     async def play() -> None:
-        await broker.declare(topology.answers(LIMITS))
+        await broker.declare(topology.live("vlatest", TYPES))
         await broker.publish([said(an_event(order.uuid, EventKind.HANDLED)) for order in orders])
         shutdown = Shutdown()
         session = asyncio.ensure_future(_session(broker, shutdown, Health()))
@@ -113,7 +116,7 @@ def test_a_lost_broker_ends_the_session_and_the_next_one_goes_on() -> None:
 def test_the_command_relays_over_a_real_broker_and_stops_on_sigterm(amqp_url: str) -> None:
     a_launch(candidate="100", baseline="0")
     orders = some_orders(5)
-    everything = topology.relay("vlatest", ["vnext", "vlatest-b"], LIMITS)
+    everything = topology_of("vnext", "vlatest-b")
 
     async def play() -> None:
         async with fresh_rabbit(amqp_url, everything) as broker:

@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 from pytest_django.fixtures import Settings
 
 from kitchen_worker.contract.settings import WrongSettings, settings_of
-from kitchen_worker.contract.topology import QueueType
+from kitchen_worker.contract.topology import QueueType, QueueTypes
 from local.settings import ROOT
 from restaurant.checks import IDS, cannot_start, warn_of_a_public_board
 from restaurant.environment import Environment
@@ -80,7 +80,7 @@ def test_right_settings_are_read() -> None:
     assert environment.database["OPTIONS"]["sslmode"] == "verify-full"
     assert (environment.board_public, environment.https) == (True, True)
     assert environment.deadline_s == 2.5
-    assert environment.limits.queue_type is QueueType.QUORUM
+    assert environment.queue_types == QueueTypes(live=QueueType.QUORUM)
     assert (environment.health_host, environment.health_port) == ("192.0.2.7", 8081)
     assert environment.log_level == "DEBUG"
 
@@ -113,10 +113,9 @@ def test_right_settings_are_read() -> None:
         ("DEADLINE_SECONDS", "nan"),
         ("DEADLINE_SECONDS", "soon"),
         ("QUEUE_TYPE", "stream"),
-        ("DARK_QUEUE_LENGTH", "-1"),
-        ("DARK_QUEUE_TTL_SECONDS", "1.5"),
-        ("OBSERVER_QUEUE_LENGTH", "0"),
-        ("DEAD_QUEUE_LENGTH", "many"),
+        ("DARK_QUEUE_TYPE", "lazy"),
+        ("DARK_QUEUE_LENGTH", "500"),
+        ("RESEND_SECONDS", "0"),
         ("HEALTH_PORT", "70000"),
         ("LOG_LEVEL", "LOUD"),
         ("HEALTH_HOST", "everywhere"),
@@ -138,8 +137,8 @@ def test_a_wrong_setting_is_named_with_the_way_out_and_without_a_password(
 def test_all_that_is_wrong_is_named_at_once() -> None:
     assert _wrong(DEBUG="perhaps", HEALTH_PORT="-1", QUEUE_TYPE="x") == [
         "DEBUG",
-        "HEALTH_PORT",
         "QUEUE_TYPE",
+        "HEALTH_PORT",
     ]
 
 

@@ -38,7 +38,7 @@ async def _observe() -> None:
     probes = serve_health(environment.health_port, health, host=environment.health_host)
     async with shutdown_on_signals() as shutdown, probes:
         observer = Observer(
-            limits=environment.limits,
+            types=environment.queue_types,
             deadline=timedelta(seconds=environment.deadline_s),
             shutdown=shutdown,
             health=health,

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import (
     ORDER_PLACED,
     Event,
@@ -18,11 +19,25 @@ from kitchen_worker.contract.messages import (
     encode_order,
     split_events,
 )
-from kitchen_worker.contract.topology import LAUNCH_HEADER, ORDERS, dark_header
+from kitchen_worker.contract.topology import (
+    LAUNCH_HEADER,
+    ORDERS,
+    QueueTypes,
+    Topology,
+    dark_header,
+)
 from kitchen_worker.contract.wire import Outgoing
 
 A_MOMENT = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
+CONTROL = "vlatest"
 LAUNCH = "0e1b8f3a-6f0c-4c7e-9b1d-0c5f6f1f2a3b"
+
+
+def topology_of(*dark: str, types: QueueTypes | None = None) -> Topology:
+    """All that relay and observer declare for vlatest and these dark versions."""
+    types = types or QueueTypes()
+    whole = topology.live(CONTROL, types) + topology.observer(types)
+    return sum((topology.dark(version, types) for version in dark), whole)
 
 
 def an_item(name: str = "burger", quantity: int = 1, **changes: Any) -> OrderItem:
@@ -80,6 +95,7 @@ def posted_bytes(
     """Any bytes where an order is expected."""
     return Outgoing(
         exchange=ORDERS,
+        routing_key=CONTROL,
         body=body,
         type=ORDER_PLACED,
         message_id=message_id,

@@ -13,15 +13,20 @@ from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.dead_letters import dead_letter
 from kitchen_worker.contract.memory import MemoryBroker
-from kitchen_worker.contract.messages import Role
-from kitchen_worker.contract.tests.making import an_order, posted, posted_bytes
+from kitchen_worker.contract.tests.making import an_order, posted, posted_bytes, topology_of
 from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken
-from kitchen_worker.contract.topology import Limits, Topology, dead_queue, kitchen_queue
-from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
+from kitchen_worker.contract.topology import Queue, QueueTypes, Topology, dead_queue, kitchen_queue
+from kitchen_worker.contract.wire import (
+    Broker,
+    BrokerLost,
+    DeclareRefused,
+    Outgoing,
+    PublishFailed,
+)
 
-LIMITS = Limits(dark_queue_length=3)
-CONTROL = topology.kitchen("vlatest", Role.CONTROL, LIMITS)
-CANDIDATE = topology.kitchen("vnext", Role.CANDIDATE, LIMITS)
+TYPES = QueueTypes()
+CONTROL = topology.live("vlatest", TYPES)
+CANDIDATE = topology_of("vnext")
 Opening = Callable[..., AbstractAsyncContextManager[Broker]]
 
 
@@ -80,10 +85,12 @@ async def test_the_sample_decides_who_gets_an_order(opened: Opening) -> None:
 
 
 async def test_a_full_dark_queue_drops_its_oldest_and_the_control_keeps_all(
-    opened: Opening,
+    opened: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(CONTROL, CANDIDATE) as broker:
-        await broker.declare(CONTROL + CANDIDATE)
+    monkeypatch.setitem(topology.DARK_BOUND, "x-max-length", 3)
+    whole = topology_of("vnext")
+    async with opened(whole) as broker:
+        await broker.declare(whole)
         orders = [an_order(number=number) for number in range(5)]
         await broker.publish([posted(order, "vnext") for order in orders])
         kept = await taken(broker, kitchen_queue("vnext"), 3)
@@ -146,14 +153,64 @@ async def test_after_a_cancel_nothing_comes_and_what_is_held_can_be_acked(
         assert await broker.depth(kitchen_queue("vlatest")) == 1
 
 
-async def test_a_queue_that_stands_with_other_arguments_is_a_lost_broker(
+async def test_a_queue_that_exists_with_other_arguments_is_refused_and_nothing_else_is(
     opened: Opening,
 ) -> None:
+    queue = kitchen_queue("vnext")
+    foreign = Topology(queues=(Queue(name=queue),))
+    async with opened(CANDIDATE) as broker:
+        await broker.declare(foreign)
+        with pytest.raises(DeclareRefused) as refused:
+            await broker.declare(CANDIDATE)
+        assert refused.value.name == queue
+        [kept] = await broker.declare_or_keep(CANDIDATE)
+        assert kept.name == queue
+        order = an_order()
+        assert await broker.publish([posted(order, "vnext")]) == [None]
+        [got] = await taken(broker, queue, 1)
+        assert got.message_id == order.id
+
+
+async def test_an_exchange_that_somebody_else_is_to_declare_is_only_looked_for(
+    opened: Opening,
+) -> None:
+    observer = topology.observer(TYPES)
+    async with opened(CONTROL, observer) as broker:
+        with pytest.raises(DeclareRefused, match=topology.KITCHEN_EVENTS):
+            await broker.declare(observer)
+        await broker.declare(CONTROL)
+        await broker.declare(observer)
+        assert await broker.depth(topology.OBSERVER_QUEUE) == 0
+
+
+async def test_a_queue_is_unbound_and_deleted_and_what_does_not_exist_is_no_error(
+    opened: Opening,
+) -> None:
+    queue = kitchen_queue("vnext")
+    binding = topology.dark_binding("vnext")
+    async with opened(CANDIDATE) as broker:
+        await broker.unbind([binding])
+        assert await broker.delete_queue(queue, only_if_empty=False)
+        await broker.declare(CANDIDATE)
+        await broker.publish([posted(an_order(), "vnext")])
+        await broker.unbind([binding, binding])
+        await broker.publish([posted(an_order(), "vnext")])
+        assert await broker.depth(queue) == 1
+        assert not await broker.delete_queue(queue, only_if_empty=True)
+        assert await broker.has_queue(queue)
+        assert await broker.delete_queue(queue, only_if_empty=False)
+        assert not await broker.has_queue(queue)
+
+
+async def test_an_order_that_finds_no_queue_of_its_control_is_kept(opened: Opening) -> None:
     async with opened(CANDIDATE) as broker:
         await broker.declare(CANDIDATE)
-        other = topology.kitchen("vnext", Role.CANDIDATE, Limits(dark_queue_length=4))
-        with pytest.raises(BrokerLost):
-            await broker.declare(other)
+        await broker.delete_queue(kitchen_queue("vlatest"), only_if_empty=False)
+        order = an_order()
+        assert await broker.publish([posted(order, "vnext")]) == [None]
+        [kept] = await taken(broker, topology.UNROUTED_QUEUE, 1)
+        assert (kept.message_id, kept.routing_key) == (order.id, "vlatest")
+        assert await broker.depth(kitchen_queue("vnext")) == 1
 
 
 async def test_a_queue_that_does_not_stand_is_a_lost_broker(opened: Opening) -> None:

@@ -9,14 +9,13 @@ import pytest
 
 from kitchen_worker.contract import publishing, topology
 from kitchen_worker.contract.broker import RabbitBroker
-from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.publishing import WINDOW, WINDOW_BYTES, _windows
 from kitchen_worker.contract.tests.making import posted_bytes
 from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken
-from kitchen_worker.contract.topology import Limits, kitchen_queue
+from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from kitchen_worker.contract.wire import Outgoing, PublishFailed
 
-CONTROL = topology.kitchen("vlatest", Role.CONTROL, Limits())
+CONTROL = topology.live("vlatest", QueueTypes())
 QUEUE = kitchen_queue("vlatest")
 
 

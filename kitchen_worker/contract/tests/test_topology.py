@@ -12,39 +12,54 @@ from kitchen_worker.contract import topology
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.tests.making import an_order, posted
-from kitchen_worker.contract.topology import Limits, QueueType, Topology, kitchen_queue
+from kitchen_worker.contract.topology import QueueType, QueueTypes, Topology, kitchen_queue
 from kitchen_worker.contract.wire import Outgoing
 
 ROOT = Path(__file__).resolve().parents[3]
-LIMITS = Limits(queue_type=QueueType.QUORUM)
+TYPES = QueueTypes(live=QueueType.QUORUM)
 ALL: dict[str, Topology] = {
-    "control": topology.kitchen("vlatest", Role.CONTROL, LIMITS),
-    "candidate": topology.kitchen("vnext", Role.CANDIDATE, LIMITS),
-    "baseline": topology.kitchen("vlatest-b", Role.BASELINE, LIMITS),
-    "relay": topology.relay("vlatest", ["vnext", "vlatest-b"], LIMITS),
-    "answers": topology.answers(LIMITS),
-    "observer": topology.observer(LIMITS),
+    "control": topology.live("vlatest", TYPES),
+    "candidate": topology.dark("vnext", TYPES),
+    "baseline": topology.dark("vlatest-b", TYPES),
+    "observer": topology.observer(TYPES),
     "board": topology.board("dashboard.board.frame.1"),
 }
 QUEUES = [(process, queue) for process, whole in ALL.items() for queue in whole.queues]
+PRODUCTION = {
+    kitchen_queue("vlatest"),
+    topology.ANSWERS_QUEUE,
+    topology.UNROUTED_QUEUE,
+    topology.DEAD_ORDERS_QUEUE,
+}
 
 
 @pytest.mark.parametrize(("process", "queue"), QUEUES, ids=lambda one: getattr(one, "name", one))
-def test_every_queue_is_durable_or_exclusive_and_says_its_type(
+def test_every_queue_is_durable_or_exclusive_and_only_production_has_quorum_queues(
     process: str, queue: topology.Queue
 ) -> None:
     # RabbitBroker declares durable what is not exclusive; only those can be quorum queues.
     assert queue.exclusive == (process == "board")
-    assert queue.exclusive or queue.arguments["x-queue-type"] == "quorum"
+    wanted = "quorum" if queue.name in PRODUCTION else "classic"
+    assert queue.exclusive or queue.arguments["x-queue-type"] == wanted
 
 
 @pytest.mark.parametrize(("process", "queue"), QUEUES, ids=lambda one: getattr(one, "name", one))
-def test_every_queue_but_those_of_production_is_bounded(
+def test_every_queue_but_those_of_production_is_bounded_in_count_and_in_bytes(
     process: str, queue: topology.Queue
 ) -> None:
-    production = {kitchen_queue("vlatest"), topology.ANSWERS_QUEUE}
-    assert ("x-max-length" in queue.arguments) == (queue.name not in production)
-    assert ("x-max-length" in queue.arguments) == (queue.arguments.get("x-overflow") == "drop-head")
+    bounds = {"x-max-length", "x-max-length-bytes"} & queue.arguments.keys()
+    if queue.name in PRODUCTION:
+        assert bounds == set()
+    else:
+        assert bounds == {"x-max-length"} if queue.exclusive else len(bounds) == 2
+        assert queue.arguments["x-overflow"] == "drop-head"
+
+
+def test_a_live_quorum_queue_has_a_delivery_limit_of_ours_and_no_classic_one_has() -> None:
+    [quorum] = [one for one in ALL["control"].queues if one.name == kitchen_queue("vlatest")]
+    assert quorum.arguments["x-delivery-limit"] == topology.LIVE_DELIVERY_LIMIT
+    classic = topology.live("vlatest", QueueTypes())
+    assert all("x-delivery-limit" not in queue.arguments for queue in classic.queues)
 
 
 def test_processes_agree_on_every_queue_that_they_share() -> None:
@@ -58,10 +73,11 @@ async def _standing() -> MemoryBroker:
     for name, whole in ALL.items():
         if name != "board":
             await broker.declare(whole)
+    await broker.declare(topology.live("vformer", TYPES))
     return broker
 
 
-async def test_an_order_reaches_the_control_and_the_sampled_versions_alone() -> None:
+async def test_an_order_reaches_its_own_control_and_the_sampled_versions_alone() -> None:
     broker = await _standing()
     order = an_order()
     assert await broker.publish([posted(order, "vlatest-b")]) == [None]
@@ -72,16 +88,32 @@ async def test_an_order_reaches_the_control_and_the_sampled_versions_alone() -> 
     }
 
 
-@pytest.mark.parametrize("role", Role)
-async def test_only_the_controls_events_reach_the_restaurant(role: Role) -> None:
+async def test_an_order_that_finds_no_queue_of_its_control_is_kept_for_the_relay() -> None:
     broker = await _standing()
-    key = topology.events_key(role, "vnext")
+    await broker.delete_queue(kitchen_queue("vlatest"), only_if_empty=False)
+    assert await broker.publish([posted(an_order(), "vnext")]) == [None]
+    assert len(broker.bodies(topology.UNROUTED_QUEUE)) == 1
+    assert len(broker.bodies(kitchen_queue("vnext"))) == 1
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("version", ["vlatest", "vnext", "vstranger"])
+async def test_only_the_events_of_a_control_in_use_reach_the_restaurant(
+    role: Role, version: str
+) -> None:
+    broker = await _standing()
+    key = topology.events_key(role, version)
     await broker.publish([Outgoing(exchange=topology.KITCHEN_EVENTS, routing_key=key, body=b"{}")])
-    assert len(broker.bodies(topology.ANSWERS_QUEUE)) == (role is Role.CONTROL)
+    is_control = (role, version) == (Role.CONTROL, "vlatest")
+    assert len(broker.bodies(topology.ANSWERS_QUEUE)) == is_control
     assert len(broker.bodies(topology.OBSERVER_QUEUE)) == 1
 
 
 NAMES = {
+    topology.ORDERS_LIVE,
+    topology.ORDERS_UNROUTED,
+    topology.UNROUTED_QUEUE,
+    topology.DEAD_ORDERS_QUEUE,
     topology.ORDERS_DARK,
     topology.KITCHEN_EVENTS,
     topology.ORDERS_DEAD,

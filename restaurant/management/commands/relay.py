@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +25,8 @@ class Command(BaseCommand):
         asyncio.run(
             run(
                 amqp_url=environment.amqp_url,
-                limits=environment.limits,
+                types=environment.queue_types,
+                resend_after=timedelta(seconds=environment.resend_s),
                 health_port=environment.health_port,
                 health_host=environment.health_host,
             )

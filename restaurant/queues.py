@@ -1,0 +1,113 @@
+"""The relay's queues: production's first and by themselves, then each dark version's by itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.messages import utc_now
+from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
+from kitchen_worker.contract.wire import Broker, DeclareRefused
+from restaurant import launches
+from restaurant.models import BrokerProblem
+from restaurant.patience import in_database
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Queues:
+    """What one session with the broker has declared."""
+
+    types: QueueTypes
+    on_attempt: Callable[[], None] = lambda: None
+    _controls: set[str] = field(default_factory=set)
+    _dark: set[str] = field(default_factory=set)
+    _retired: set[str] = field(default_factory=set)
+
+    async def check(self, broker: Broker) -> None:
+        """Make sure that the queues of all who take part exist, whatever was declared before."""
+        self.forget()
+        control = await self._database(launches.current_control)
+        former = await self._database(launches.former_controls)
+        await self.ensure(broker, [control, *(name for name in former if former[name])], [])
+        for name, is_waited_for in former.items():
+            if not is_waited_for and name not in self._retired:
+                await self._retire(broker, name)
+        await self.ensure(broker, [], await self._database(launches.dark_versions))
+
+    async def ensure(self, broker: Broker, controls: Iterable[str], dark: Iterable[str]) -> None:
+        """Declare the queues of these versions, unless this session has declared them."""
+        for control in sorted(set(controls) - self._controls):
+            kept = await broker.declare_or_keep(topology.live(control, self.types))
+            await broker.unbind(topology.former_bindings(control))
+            self._controls.add(control)
+            self._retired.discard(control)
+            await self._note(kitchen_queue(control), _kept(kept))
+        for version in sorted(set(dark) - self._dark):
+            await self._note(kitchen_queue(version), await self._ensure_dark(broker, version))
+            self._dark.add(version)
+
+    def forget(self) -> None:
+        """Declare again before the next orders go out."""
+        self._controls.clear()
+        self._dark.clear()
+
+    async def _ensure_dark(self, broker: Broker, version: str) -> str:
+        """Declare a dark version's queue; gives what is wrong with it.
+
+        One that exists with other arguments gets no more orders, and is replaced once it is empty.
+        """
+        queue, whole = kitchen_queue(version), topology.dark(version, self.types)
+        try:
+            kept = await broker.declare_or_keep(whole)
+            if queue in {one.name for one in kept}:
+                await broker.unbind([topology.dark_binding(version)])
+                if not await broker.delete_queue(queue, only_if_empty=True):
+                    reason = next(one.reason for one in kept if one.name == queue)
+                    return f"{reason}. It gets no orders until it is empty and replaced."
+                kept = await broker.declare_or_keep(whole)
+        except DeclareRefused as refusal:
+            return refusal.reason
+        return _kept(kept)
+
+    async def _retire(self, broker: Broker, control: str) -> None:
+        """Take away what led orders to a former control: all that it was sent is answered."""
+        await broker.unbind(
+            [*topology.control_bindings(control), *topology.former_bindings(control)]
+        )
+        await broker.delete_queue(kitchen_queue(control), only_if_empty=False)
+        self._retired.add(control)
+        await self._note(kitchen_queue(control), "")
+        logger.info("%s is no control any more", control, extra={"action": "retired"})
+
+    async def _note(self, queue: str, problem: str) -> None:
+        await self._database(partial(_note, queue, problem))
+
+    async def _database(self, call: Callable[[], Any]) -> Any:
+        return await in_database(call, on_attempt=self.on_attempt)
+
+
+def _kept(refusals: list[DeclareRefused]) -> str:
+    """That queues are used although they exist with other arguments than ours."""
+    reasons = [f"{one.reason}. It is used as it is." for one in refusals]
+    return " ".join(reasons)
+
+
+def _note(queue: str, problem: str) -> None:
+    """Keep what is wrong with a queue for the board, and log it once."""
+    known = BrokerProblem.objects.filter(queue=queue).first()
+    if problem == (known.reason if known else ""):
+        return
+    if problem:
+        logger.warning("%s", problem, extra={"action": "queue_refused"})
+        BrokerProblem.objects.update_or_create(
+            queue=queue, defaults={"reason": problem, "since": utc_now()}
+        )
+    elif known is not None:
+        logger.info("%s is as it should be again", queue, extra={"action": "queue_declared"})
+        known.delete()

@@ -1,0 +1,178 @@
+"""The relay's queues: production's first, each dark one by itself, former ones taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.tests.making import an_order, posted, topology_of
+from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
+from kitchen_worker.contract.topology import (
+    ANSWERS_QUEUE,
+    ORDERS,
+    Exchange,
+    Queue,
+    QueueTypes,
+    Topology,
+    kitchen_queue,
+)
+from kitchen_worker.contract.wire import Broker, DeclareRefused
+from restaurant.launches import end_launch, start_launch
+from restaurant.models import BrokerProblem, Order, OrderState
+from restaurant.outbox import Outbox
+from restaurant.queues import Queues
+from restaurant.tests.making import a_launch, an_event, run, said, some_orders
+
+pytestmark = pytest.mark.django_db
+
+TYPES = QueueTypes()
+VLATEST, VNEXT = kitchen_queue("vlatest"), kitchen_queue("vnext")
+#: Declared by somebody else, and not as ours.
+FOREIGN = Topology(queues=(Queue(name=VNEXT, arguments={"x-max-length": 5}),))
+Opening = Callable[[], AbstractAsyncContextManager[Broker]]
+
+
+@pytest.fixture(params=["memory", pytest.param("rabbit", marks=pytest.mark.broker)])
+def opened(request: pytest.FixtureRequest) -> Opening:
+    if request.param == "memory":
+        return lambda: nullcontext(MemoryBroker())
+    url = request.getfixturevalue("amqp_url")
+
+    @asynccontextmanager
+    async def fresh() -> Any:
+        whole = topology_of("vnext", "vlatest-b") + topology.live("vnew", TYPES)
+        async with fresh_rabbit(url, whole) as broker:
+            yield broker
+
+    return fresh
+
+
+def test_a_dark_queue_that_somebody_else_declared_costs_its_version_alone(
+    opened: Opening,
+) -> None:
+    a_launch(candidate="100", baseline="100")
+
+    async def play() -> None:
+        async with opened() as broker:
+            await broker.declare(topology.live("vlatest", TYPES))
+            await broker.declare(FOREIGN)
+            await broker.declare(Topology(bindings=(topology.dark_binding("vnext"),)))
+            await broker.publish([posted(an_order(), "vnext")])
+            queues = Queues(TYPES)
+            await queues.check(broker)
+            await Outbox(queues).step(broker)
+            assert await broker.depth(VLATEST) == 4
+            assert await broker.depth(kitchen_queue("vlatest-b")) == 3
+            assert await broker.depth(VNEXT) == 1
+            await taken(broker, VNEXT, 1)
+            await queues.check(broker)
+
+    some_orders(3)
+    run(play)
+    assert not BrokerProblem.objects.exists()
+
+
+def test_a_refused_dark_queue_is_kept_for_the_board_until_it_is_replaced() -> None:
+    a_launch(candidate="100", baseline="0")
+    broker = MemoryBroker()
+
+    async def play() -> None:
+        await broker.declare(topology.live("vlatest", TYPES))
+        await broker.declare(FOREIGN)
+        await broker.declare(Topology(bindings=(topology.dark_binding("vnext"),)))
+        await broker.publish([posted(an_order(), "vnext")])
+        await Queues(TYPES).check(broker)
+
+    run(play)
+    problem = BrokerProblem.objects.get()
+    assert problem.queue == VNEXT
+    assert "no orders until it is empty" in problem.reason
+    run(lambda: Queues(TYPES).check(broker))
+    assert BrokerProblem.objects.get().since == problem.since
+    broker.queues[VNEXT].waiting.clear()
+    run(lambda: Queues(TYPES).check(broker))
+    assert not BrokerProblem.objects.exists()
+    assert "x-message-ttl" in broker.queues[VNEXT].declared.arguments
+
+
+def test_a_live_queue_that_exists_with_other_arguments_is_used_as_it_is(opened: Opening) -> None:
+    other = Queue(name=VLATEST, arguments={"x-max-priority": 3})
+
+    async def play() -> None:
+        async with opened() as broker:
+            await broker.declare(Topology(queues=(other,)))
+            queues = Queues(TYPES)
+            await queues.check(broker)
+            await Outbox(queues).step(broker)
+            assert await broker.depth(VLATEST) == 2
+
+    some_orders(2)
+    run(play)
+    assert "It is used as it is" in BrokerProblem.objects.get(queue=VLATEST).reason
+
+
+def test_an_exchange_of_production_with_another_type_is_refused() -> None:
+    broker = MemoryBroker()
+    wrong = Topology(exchanges=(Exchange(name=ORDERS, type="topic"),))
+    run(lambda: broker.declare(wrong))
+    with pytest.raises(DeclareRefused, match=ORDERS):
+        run(lambda: Queues(TYPES).check(broker))
+
+
+def test_what_earlier_releases_bound_is_unbound_so_that_no_order_comes_twice(
+    opened: Opening,
+) -> None:
+    former = Topology(bindings=topology.former_bindings("vlatest"))
+
+    async def play() -> None:
+        async with opened() as broker:
+            await broker.declare(topology.live("vlatest", TYPES))
+            await broker.declare(former)
+            queues = Queues(TYPES)
+            await queues.check(broker)
+            await Outbox(queues).step(broker)
+            assert await broker.depth(VLATEST) == 1
+            await broker.declare(topology.observer(TYPES))
+            await broker.publish([said(an_event(uuid4(), version="vstranger"))])
+            assert await broker.depth(ANSWERS_QUEUE) == 0
+
+    some_orders()
+    run(play)
+
+
+def test_a_former_control_answers_its_own_orders_and_is_then_taken_away(opened: Opening) -> None:
+    end_launch(a_launch())
+    [own] = some_orders()
+    start_launch("second", "vnew", [])
+    [new] = some_orders()
+    assert (own.control, new.control) == ("vlatest", "vnew")
+
+    async def play() -> None:
+        async with opened() as broker:
+            queues = Queues(TYPES)
+            await queues.check(broker)
+            await Outbox(queues).step(broker)
+            assert await broker.depth(VLATEST) == await broker.depth(kitchen_queue("vnew")) == 1
+            await broker.publish([said(an_event(own.uuid))])
+            assert await broker.depth(ANSWERS_QUEUE) == 1
+            await sync_to_async(_answer)(own)
+            await queues.check(broker)
+            assert not await broker.has_queue(VLATEST)
+            wrong = [said(an_event(new.uuid)) for _ in range(3)]
+            await broker.declare(topology.observer(TYPES))
+            await broker.publish(wrong)
+            assert await broker.depth(ANSWERS_QUEUE) == 1
+            assert await broker.depth(kitchen_queue("vnew")) == 1
+
+    run(play)
+
+
+def _answer(order: Order) -> None:
+    Order.objects.filter(pk=order.pk).update(state=OrderState.READY)
