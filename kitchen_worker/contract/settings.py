@@ -125,7 +125,10 @@ class Setting:
         given: Any = next((word for word in self._words if word.lower() == text.lower()), text)
         if get_origin(self._plain) in (tuple, frozenset):
             given = [part.strip() for part in text.split(",") if part.strip()]
-        value = msgspec.convert(given, self.kind, strict=False)
+        # The hook makes what msgspec does not: a Path.
+        value = msgspec.convert(
+            given, self.kind, strict=False, dec_hook=lambda kind, raw: kind(raw)
+        )
         for meta in self._metas:
             if check := (meta.extra or {}).get("check"):
                 check(value)

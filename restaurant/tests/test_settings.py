@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from django.conf import settings as loaded
@@ -73,8 +74,10 @@ def test_right_settings_are_read() -> None:
             "HEALTH_PORT": "8081",
             "HEALTH_HOST": "192.0.2.7",
             "LOG_LEVEL": "debug",
+            "STATIC_ROOT": "/srv/static",
         }
     )
+    assert environment.static_root == Path("/srv/static")
     assert environment.allowed_hosts[:2] == ("kitchen.example", "www.kitchen.example")
     assert environment.database["NAME"] == "kitchen"
     assert environment.database["OPTIONS"]["sslmode"] == "verify-full"
@@ -83,6 +86,17 @@ def test_right_settings_are_read() -> None:
     assert environment.queue_types == QueueTypes(live=QueueType.QUORUM)
     assert (environment.health_host, environment.health_port) == ("192.0.2.7", 8081)
     assert environment.log_level == "DEBUG"
+
+
+def test_every_setting_can_be_given_its_default_as_text() -> None:
+    defaults = Environment.from_environ(SECRET)
+    for setting in settings_of(Environment):
+        value = getattr(defaults, setting.field.name)
+        if setting.variable in ("SECRET_KEY", "HTTPS") or value == ():
+            continue
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        given = {**SECRET, setting.variable: "0" if text == "False" else text}
+        assert getattr(Environment.from_environ(given), setting.field.name) == value, setting
 
 
 @pytest.mark.parametrize(
