@@ -6,13 +6,16 @@ import io
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
 from dashboard.management.commands import verdict as verdict_command
@@ -41,25 +44,51 @@ def empty_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_without_a_broker_nobody_knows_whether_a_version_keeps_up(
-    launch: Launch, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("depths", "said"),
+    [
+        (None, "did not answer"),
+        ({}, "has no queue kitchen.vnext"),
+    ],
+)
+def test_an_answer_without_the_broker_says_why_it_is_not_yet(
+    launch: Launch,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+    depths: dict[str, int] | None,
+    said: str,
 ) -> None:
+    url = "amqp://cook:secret@broker.example/kitchen,amqps://cook:secret@other:5671/?cafile=/ca"
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, amqp_url=url)
     weigh(launch, faster)
-    monkeypatch.setattr(verdict_command, "ask_for_depths", lambda url, versions: None)
-    code, said = run("--json")
-    keeping_up = json.loads(said)["requirements"][-1]
-    assert (code, keeping_up["standing"], keeping_up["word"]) == (1, "not yet", "unknown")
+    monkeypatch.setattr(verdict_command, "ask_for_depths", lambda url, versions: depths)
+    code, out = run("--json")
+    keeping_up = json.loads(out)["requirements"][-1]
+    assert (code, keeping_up["standing"], keeping_up["word"]) == (10, "not yet", "unknown")
+    text = f"unknown: the broker at broker.example:5672/kitchen, other:5671 {said}"
+    assert keeping_up["text"] == text
+    assert text in run()[1]
+    assert "secret" not in out + run()[1]
 
 
-def test_without_its_queue_nobody_knows_whether_a_version_keeps_up(
-    launch: Launch, monkeypatch: pytest.MonkeyPatch
+def test_an_answer_names_the_database_and_the_broker_that_were_asked(
+    launch: Launch, settings: Settings
 ) -> None:
     weigh(launch, faster)
-    known = {kitchen_queue("vlatest"): 0}
-    monkeypatch.setattr(verdict_command, "ask_for_depths", lambda url, versions: known)
-    code, said = run("--json")
-    keeping_up = json.loads(said)["requirements"][-1]
-    assert (code, keeping_up["standing"], keeping_up["word"]) == (1, "not yet", "unknown")
+    asked = json.loads(run("--json")[1])["asked"]
+    assert asked["broker"] == "127.0.0.1:5672"
+    assert asked["database"] == str(settings.DATABASES["default"]["NAME"])
+    assert f"asked: {asked['database']}, broker {asked['broker']}\n" in run()[1]
+
+
+def test_a_database_that_does_not_answer_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(verdict_command, "newest_launch", lost)
+    with pytest.raises(CommandError, match=r"No answer: .* connection refused") as refused:
+        call_command("verdict")
+    assert refused.value.returncode == 1
 
 
 @pytest.fixture
@@ -116,9 +145,9 @@ def run(*arguments: str) -> tuple[int, str]:
     ("candidate", "code", "said"),
     [
         (faster, 0, "vnext is READY: 30 % faster (30–31 %), fails no more often"),
-        (as_chance_has_it, 1, "NOT YET: "),
-        (twice_as_slow, 2, "WORSE: vnext "),
-        (silent, 3, "WITHHELD: not comparable: the candidate alone was not heard of on "),
+        (as_chance_has_it, 10, "NOT YET: "),
+        (twice_as_slow, 20, "WORSE: vnext "),
+        (silent, 30, "WITHHELD: not comparable: the candidate alone was not heard of on "),
     ],
 )
 def test_the_exit_code_is_the_word(
@@ -147,7 +176,7 @@ def test_programs_read_json(launch: Launch) -> None:
     weigh(launch, twice_as_slow)
     code, out = run("--json")
     said: dict[str, Any] = json.loads(out)
-    assert code == 2
+    assert code == 20
     assert (said["launch"], said["version"], said["word"]) == (str(launch.id), "vnext", "worse")
     assert len(said["requirements"]) == 6
 
@@ -165,7 +194,7 @@ def test_while_the_feed_is_stale_there_is_no_verdict(launch: Launch) -> None:
     assert run()[0] == 0
     Tally.objects.update(newest_at=START)
     code, out = run()
-    assert code == 3
+    assert code == 30
     assert out.startswith("WITHHELD: the feed is stale, newest event ")
 
 

@@ -1,34 +1,44 @@
-"""``manage.py verdict``: says what the board says, to a terminal or to a pipeline's gate."""
+"""``manage.py verdict``: says what the board says, to a terminal or to a pipeline's gate.
+
+The exit code is the verdict, and none below 10 but 0: so nothing that fails (a crash 1, a wrong
+option 2, no Django 69, a wrong setting 78) can be taken for one.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Mapping
+from json import dumps
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error
 
 from dashboard.board.depths import ask_for_depths
 from dashboard.board.frame import build_frame, find_launch, newest_launch
 from dashboard.board.lenses import Lens
+from dashboard.domain.verdict.requirements import Requirement
 from dashboard.domain.verdict.words import Word
 from kitchen_worker.contract.messages import Role
+from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.models import Launch
 
-#: By word; what a shell calls success is ready, and nothing else.
-EXIT_CODES = {Word.READY: 0, Word.NOT_YET: 1, Word.WORSE: 2, Word.WITHHELD: 3}
-NOTHING_TO_SAY = 4
+EXIT_CODES = {Word.READY: 0, Word.NOT_YET: 10, Word.WORSE: 20, Word.WITHHELD: 30}
+NOTHING_TO_SAY = 40
+
+_PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 class Command(BaseCommand):
     """Prints the verdict; its exit code is the word."""
 
     help = (
-        "Say whether a candidate may be promoted. Exit code: 0 ready, 1 not yet, 2 worse, "
-        "3 withheld, 4 nothing is known of it."
+        "Say whether a candidate may be promoted. Exit code: 0 ready, 10 not yet, 20 worse, "
+        "30 withheld, 40 nothing is known of it; any other: no answer."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -43,22 +53,64 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Build the board once, and say what it says."""
-        launch = _launch(options["launch"])
-        version = _version(launch, options["version"])
-        dark = [one.version for one in launch.dark_versions.all()]
-        depths = ask_for_depths(settings.ENVIRONMENT.amqp_url, [launch.control, *dark])
-        frame = build_frame(launch, Lens.ALL, version=version, with_series=False, backlogs=depths)
-        found = frame["verdict"]
-        if options["json"]:
-            said = found and {"launch": str(launch.id), "at": frame["at"], **found}
-            self.stdout.write(json.dumps(said, indent=2))
-        elif found is None:
-            self.stdout.write(f"Nothing is known of {version} yet.")
-        else:
-            self.stdout.write("\n".join(_lines(found)))
-        code = NOTHING_TO_SAY if found is None else EXIT_CODES[Word(found["word"])]
+        try:
+            code = self._answer(**options)
+        except Error as cause:
+            raise CommandError(f"No answer: {_database()}: {cause}") from cause
         if code:
             sys.exit(code)
+
+    def _answer(self, *, launch: str | None, version: str | None, json: bool, **_: Any) -> int:
+        about = _launch(launch)
+        name = _version(about, version)
+        dark = [one.version for one in about.dark_versions.all()]
+        depths = ask_for_depths(settings.ENVIRONMENT.amqp_url, [about.control, *dark])
+        frame = build_frame(about, Lens.ALL, version=name, with_series=False, backlogs=depths)
+        found = frame["verdict"]
+        if found is None:
+            self.stdout.write("null" if json else f"Nothing is known of {name} yet.")
+            return NOTHING_TO_SAY
+        _say_what_is_unknown(found, depths)
+        asked = {"database": _database(), "broker": _broker()}
+        if json:
+            self.stdout.write(
+                dumps(
+                    {"launch": str(about.id), "at": frame["at"], "asked": asked, **found}, indent=2
+                )
+            )
+        else:
+            self.stdout.write("\n".join(_lines(found)))
+            self.stdout.write(f"asked: {asked['database']}, broker {asked['broker']}")
+        return EXIT_CODES[Word(found["word"])]
+
+
+def _say_what_is_unknown(found: dict[str, Any], depths: Mapping[str, int] | None) -> None:
+    """Why nobody knows how many orders wait for the version."""
+    queue = kitchen_queue(found["version"])
+    if depths is None:
+        why = "did not answer"
+    elif queue not in depths:
+        why = f"has no queue {queue}"
+    else:
+        return
+    for one in found["requirements"]:
+        if one["key"] == Requirement.KEEPING_UP:
+            one["text"] = f"unknown: the broker at {_broker()} {why}"
+
+
+def _database() -> str:
+    database = settings.DATABASES["default"]
+    return (
+        f"{database['HOST']}/{database['NAME']}" if database.get("HOST") else str(database["NAME"])
+    )
+
+
+def _broker() -> str:
+    """Where the broker is, without the password."""
+    urls = [urlsplit(url.strip()) for url in settings.ENVIRONMENT.amqp_url.split(",")]
+    return ", ".join(
+        f"{url.hostname}:{url.port or _PORTS[url.scheme]}{url.path.rstrip('/')}" for url in urls
+    )
 
 
 def _launch(text: str | None) -> Launch:
@@ -67,7 +119,11 @@ def _launch(text: str | None) -> Launch:
     except ValueError:
         launch = None
     if launch is None:
-        wrong = "There is no launch yet." if text is None else f"There is no launch {text!r}."
+        wrong = (
+            f"There is no launch yet in {_database()}."
+            if text is None
+            else f"There is no launch {text!r}."
+        )
         raise CommandError(wrong, returncode=NOTHING_TO_SAY)
     return launch
 
