@@ -83,6 +83,11 @@ class Answers:
             heard=event.result,
         )
 
+    def size(self, order: UUID, version: str) -> int:
+        """How many characters of a version's answer to an order are stored."""
+        answer = self._stored.get((order, version))
+        return 0 if answer is None else len(answer.text) + len(answer.error_message)
+
     def of(self, order: UUID, version: str) -> Answer:
         """A version's answer to an order; an empty one while none is known."""
         key = (order, version)

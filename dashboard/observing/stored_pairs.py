@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dashboard.domain.comparing.rules import Rules
@@ -22,12 +22,15 @@ class StoredPair:
     comparison: Comparison
     was: Members
     shown: Shown
+    #: Of both answers together, in characters.
+    size: int
 
 
 def judged_anew(
     comparisons: Sequence[Comparison], control: str, rules: Mapping[str, Rules]
-) -> list[StoredPair]:
-    """Judge stored pairs by other rules, each version by its own, from the stored answers.
+) -> Iterator[StoredPair]:
+    """Judge stored pairs by other rules, each version by its own, from the stored answers, each
+    when it is asked for.
 
     Two queries, however many they are. Pairs of versions without rules given, and those whose
     answers are not stored any more, are left out.
@@ -35,7 +38,6 @@ def judged_anew(
     mine = [one for one in comparisons if one.version in rules]
     answers = Answers.stored({one.order for one in mine})
     states = {key: standing.state for key, standing in answers.standings.items()}
-    pairs = []
     for one, was in zip(mine, _members(mine), strict=True):
         key = one.order, one.version
         ends = states.get((one.order, control), _OPEN), states.get(key, _OPEN)
@@ -43,8 +45,8 @@ def judged_anew(
             shown = judged(
                 key, control, answers, rules[one.version], states=ends, seen_at=one.compared_at
             )
-            pairs.append(StoredPair(one, was, shown))
-    return pairs
+            size = answers.size(one.order, control) + answers.size(*key)
+            yield StoredPair(one, was, shown, size)
 
 
 def _members(comparisons: Sequence[Comparison]) -> list[Members]:

@@ -21,7 +21,7 @@ from dashboard.pages.examples import described
 from dashboard.pages.launches import asked_launch
 from dashboard.pages.rule_forms import RuleForm
 from dashboard.reviewing import rejudging
-from dashboard.reviewing.preview import preview
+from dashboard.reviewing.preview import MAX_LOOKED_AT, preview
 from restaurant.models import Launch
 
 #: Rules that are over, on the list.
@@ -156,14 +156,13 @@ def _rule_page(
     }
     if form.draft is not None and launch is not None:
         found = preview(launch.id, form.draft, timezone.now())
-        named = described(order for order, _ in found.examples)
+        named = described(one.order for one in found.examples)
         context |= {
             "preview": found,
             "hidden_of": sorted(found.hidden_of.items()),
-            "examples": [
-                (order, *named.get(order, (None, "")), difference)
-                for order, difference in found.examples
-            ],
+            "examples": [(*named.get(one.order, (None, "")), one) for one in found.examples],
+            "control": launch.control,
+            "most": MAX_LOOKED_AT,
         }
     part = request.headers.get("HX-Target") == "rule-form"
     template = "dashboard/_rule_form.html" if part else "dashboard/rule_new.html"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice, zip_longest
+from typing import NamedTuple
 from uuid import UUID
 
 from dashboard.domain.comparing.comparison import Difference
@@ -23,9 +23,10 @@ from dashboard.observing.rulebook import current_rules
 from dashboard.observing.stored_pairs import StoredPair, judged_anew
 from restaurant.models import Launch
 
-#: Pairs that are looked at, the newest ones, and for how long.
-MAX_LOOKED_AT = 20_000
-MAX_S = 5.0
+#: Pairs that are looked at, the newest ones, and characters of their answers in all. No clock
+#: decides, so that the same pairs give the same preview.
+MAX_LOOKED_AT = 1_000
+MAX_SIZE = 8_000_000
 EXAMPLES = 3
 #: Pairs that are judged at once, with their answers, and comparisons that are read at once.
 _CHUNK = 100
@@ -42,6 +43,14 @@ _CELLS = (
 )
 
 
+class Shows(NamedTuple):
+    """An order, a version, and a difference of the two."""
+
+    order: UUID
+    version: str
+    difference: Difference
+
+
 @dataclass
 class Preview:
     """What a rule would change, as far as the pairs were looked at."""
@@ -55,8 +64,8 @@ class Preview:
     #: Discrepancies that would count no pair any more, and those that would count fewer: how many.
     vanishing: list[Discrepancy] = field(default_factory=list)
     shrinking: list[tuple[Discrepancy, int]] = field(default_factory=list)
-    #: Orders with one of the differences that the rule would ignore.
-    examples: list[tuple[UUID, Difference]] = field(default_factory=list)
+    #: Some of what the rule would ignore.
+    examples: list[Shows] = field(default_factory=list)
     #: Whether all stored pairs were looked at.
     complete: bool = False
 
@@ -75,19 +84,26 @@ def preview(launch: UUID, draft: Rule, now: datetime, *, at_most: int = MAX_LOOK
     ]
     looking = _Looking(launch, versions, draft)
     rules = {of: Rules.of((*current_rules(now), draft), of) for of in versions}
-    until = time.monotonic() + MAX_S
     newest = _newest(launch, versions)
-    left = _READ_FOR_ONE * at_most
-    while looking.found.looked < at_most and left > 0 and time.monotonic() < until:
-        read = list(islice(newest, min(_CHUNK, left)))
-        if not read:
+    read = islice(newest, _READ_FOR_ONE * at_most)
+    judged = _judged(read, roster.control, rules)
+    size = 0
+    for pair in islice(judged, at_most):
+        looking.look(pair)
+        size += pair.size
+        if size > MAX_SIZE:
             break
-        left -= len(read)
-        chunk = [one for one in read if one.signature is not None]
-        for pair in judged_anew(chunk, roster.control, rules):
-            looking.look(pair)
-        looking.found.looked += len(chunk)
-    return looking.conclusion(is_all=next(newest, None) is None)
+    is_all = next(judged, None) is None and next(newest, None) is None
+    return looking.conclusion(is_all=is_all)
+
+
+def _judged(
+    read: Iterator[Comparison], control: str, rules: Mapping[str, Rules]
+) -> Iterator[StoredPair]:
+    """Those that can differ by rules, judged anew."""
+    while chunk := list(islice(read, _CHUNK)):
+        differing = [one for one in chunk if one.signature is not None]
+        yield from judged_anew(differing, control, rules)
 
 
 class _Looking:
@@ -105,11 +121,12 @@ class _Looking:
             for version, rows in self._rows.items()
         }
         self._shift: Counter[int] = Counter()
-        self._examples: defaultdict[Group, list[tuple[UUID, Difference]]] = defaultdict(list)
+        self._examples: defaultdict[Group, list[Shows]] = defaultdict(list)
         self.found = Preview(of=self._stored(launch, versions))
 
     def look(self, pair: StoredPair) -> None:
         """See what one pair would count no more."""
+        self.found.looked += 1
         now = self._counted(pair)
         if pair.was.counted and None not in pair.shown.judgement.groups.values():
             self.found.hidden += 1
@@ -178,7 +195,7 @@ class _Looking:
             group = group_of(difference)
             if rule == mine and group in wanted:
                 wanted.remove(group)
-                self._examples[group].append((shown.order, difference))
+                self._examples[group].append(Shows(shown.order, shown.version, difference))
 
 
 def _newest(launch: UUID, versions: Sequence[str]) -> Iterator[Comparison]:

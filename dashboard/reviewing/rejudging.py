@@ -128,7 +128,7 @@ def _judge(
     roster = read_roster(known)
     asked_for = rules_by_id(rejudging.rules)
     rules = {version: compiled(asked_for, version) for version in _dark(roster)}
-    pairs = judged_anew(comparisons, roster.control, rules)
+    pairs = list(judged_anew(comparisons, roster.control, rules))
     groups, signatures = Groups(launch, now), Signatures(launch)
     groups.find([pair.shown for pair in pairs], [pair.was for pair in pairs])
     members = [groups.count(pair.shown, pair.was) for pair in pairs]

@@ -108,7 +108,7 @@ def test_three_examples_show_what_would_be_ignored_each_kind_of_it_first(roster:
     ]
     found = preview(roster.launch, a_draft("**"), NOW)
     assert len(found.examples) == EXAMPLES
-    assert {(one.kind, one.shown) for _, one in found.examples} == {
+    assert {(one.kind, one.shown) for _, _, one in found.examples} == {
         (Kind.VALUE, "a"),
         (Kind.MISSING, "b"),
     }
@@ -159,11 +159,36 @@ def test_only_so_many_are_looked_at_the_newest_and_it_says_so(roster: Roster) ->
     assert (found.vanishing, [less for _, less in found.shrinking]) == ([], [100])
 
 
-def test_it_stops_when_its_time_is_over(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dashboard.reviewing.preview.MAX_S", -1)
-    a_pair(roster, {"a": 1}, {"a": 2})
+def test_the_same_pairs_give_the_same_preview_however_slow_the_machine(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many_pairs(roster)
+    first = preview(roster.launch, a_draft("cook"), NOW)
+    hours = iter(range(0, 3_600_000, 3_600))
+    monkeypatch.setattr("time.monotonic", lambda: next(hours))
+    assert preview(roster.launch, a_draft("cook"), NOW) == first
+    assert first.looked == 25
+
+
+def test_large_answers_are_not_all_looked_at_and_it_says_so(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.reviewing.preview.MAX_SIZE", 10_000)
+    for number in range(9):
+        a_pair(roster, {"a": number, "long": "x" * 1000}, {"a": -1, "long": "x" * 1000})
     found = preview(roster.launch, a_draft("a"), NOW)
-    assert (found.looked, found.complete) == (0, False)
+    assert (found.looked, found.of, found.complete) == (5, 9, False)
+
+
+def test_an_example_says_which_version_it_is_of(roster: Roster) -> None:
+    a_pair(roster, {"cook": "Ada"}, {"cook": "Bob"}, name="vlatest-b")
+    order = a_pair(roster, {"cook": "Ada"}, {"cook": "Eve"})
+    examples = preview(roster.launch, a_draft("cook"), NOW).examples
+    assert [(one.version, one.difference.version) for one in examples] == [
+        ("vnext", "Eve"),
+        ("vlatest-b", "Bob"),
+    ]
+    assert examples[0].order == order
 
 
 def test_a_launch_without_differences_has_nothing_to_preview(roster: Roster) -> None:

@@ -140,6 +140,18 @@ def test_the_preview_says_what_would_vanish_and_what_would_shrink(client: Client
 
 
 @pytest.mark.usefixtures("ada")
+def test_the_examples_of_a_preview_name_both_versions(client: Client) -> None:
+    launch = a_launch()
+    differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
+    differ(launch, {"cook": "Ana"}, {"cook": "Eve"}, name="vlatest-b")
+
+    page = text(previewed(client, IGNORE_COOK))
+
+    assert 'vlatest: "Ana" → vnext: "Bo"' in page
+    assert 'vlatest: "Ana" → vlatest-b: "Eve"' in page
+
+
+@pytest.mark.usefixtures("ada")
 def test_what_the_preview_counts_is_what_then_vanishes(client: Client) -> None:
     launch = a_launch()
     for number in range(7):
