@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -158,6 +159,13 @@ def _is_due(at: datetime, after: timedelta) -> Q:
     for times in range(1, MOST_TIMES):
         due |= Q(times_again=times, again_at__lt=at - after * 2**times)
     return due
+
+
+def sent_again(launch: UUID, *, at_most: int) -> dict[Again, int]:
+    """How many orders of a launch were sent again, by the last reason; counted to a bound."""
+    again = Letter.objects.filter(launch=launch, times_again__gt=0)
+    reasons = again.values_list("again_reason", flat=True)[:at_most]
+    return {Again(why): count for why, count in Counter(reasons).most_common()}
 
 
 def unanswered_among(deliveries: Iterable[Delivery]) -> list[Lost]:

@@ -14,7 +14,7 @@ from dashboard.board.frames import Json
 from dashboard.board.lenses import FAST, Lens, Seen, newest_orders, seen_through
 from dashboard.board.rows import read_rows
 from dashboard.board.series import build_series, read_rate
-from dashboard.board.standing import dead_letters, feed_of, read_tallies, versions_of
+from dashboard.board.standing import dead_letters, feed_of, production, read_tallies, versions_of
 from dashboard.board.verdict_part import verdict_part, weigh_beside
 from dashboard.board.verdict_series import verdict_series
 from dashboard.board.waits import waits_of
@@ -116,7 +116,7 @@ def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
     weighed = weigh_beside(launch.id, tallies, beside, counted.part)
     worked_out: Json = {
         **findings(launch.id, beside),
-        "feed": dead_letters(),
+        "feed": {**dead_letters(), **production(launch.id)},
         "verdict": verdict_part(weighed),
     }
     if with_series:

@@ -60,6 +60,7 @@ def lights(frame: dict[str, Any]) -> list[Light]:
             text=wording.count(dead),
             shine=Shine.DOUBT if dead else Shine.GOOD,
         ),
+        _again(feed["again"], feed["problems"]),
     ]
 
 
@@ -70,6 +71,17 @@ def _waits(orders: int, oldest_s: float | None, slack: float) -> Light:
         return light
     shine = Shine.DOUBT if oldest_s > _OLD_S else light.shine
     return replace(light, label=f"orders wait, oldest {wording.age(oldest_s)}", shine=shine)
+
+
+def _again(again: int, problems: int) -> Light:
+    """Orders that the live kitchen was sent again, and queues that are not as they should be."""
+    beside = f", {problems} queue{'s' * (problems > 1)} refused" if problems else ""
+    return Light(
+        key="again",
+        label=f"sent again{beside}",
+        text=f"{wording.count(_COUNTED)}+" if again > _COUNTED else wording.count(again),
+        shine=Shine.BAD if problems else Shine.DOUBT if again else Shine.GOOD,
+    )
 
 
 def _queue(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from dashboard.board.frames import Json, tenths
 from dashboard.domain.outcome import Outcome
@@ -12,11 +13,14 @@ from dashboard.models import DeadLetter, DeadLetterTally, Tally
 from dashboard.observing.rosters import Roster
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import kitchen_queue
-from restaurant.models import Launch
+from restaurant.models import BrokerProblem, Launch
+from restaurant.resend import sent_again
 
 ROLE_ORDER = {Role.CONTROL: 0, Role.CANDIDATE: 1, Role.BASELINE: 2}
 _FRESH_S = 5.0
 _REASONS = 3
+#: Orders that were sent again are counted up to here.
+AGAIN_COUNTED = 1000
 _REASON_SHOWN = 200
 
 
@@ -60,6 +64,21 @@ def dead_letters() -> Json:
         "dead_reasons": [
             {"queue": queue, "reason": reason[:_REASON_SHOWN], "at": seen_at.timestamp()}
             for queue, reason, seen_at in newest
+        ],
+    }
+
+
+def production(launch: UUID) -> Json:
+    """What the relay had to put right: orders that it sent again, and queues that it could not
+    declare as they should be; each with the reason."""
+    again = sent_again(launch, at_most=AGAIN_COUNTED + 1)
+    problems = BrokerProblem.objects.order_by("queue").values_list("queue", "reason")
+    return {
+        "again": sum(again.values()),
+        "problems": len(problems),
+        "again_reasons": [
+            *({"queue": queue, "reason": reason[:_REASON_SHOWN]} for queue, reason in problems),
+            *({"queue": str(count), "reason": why.label} for why, count in again.items()),
         ],
     }
 

@@ -226,7 +226,8 @@ def a_frame(word: str | None) -> dict[str, Any]:
     return {
         "type": "board", "launch": str(LAUNCH), "lens": "all", "version": "vnext", "at": AT,
         "feed": {"newest_at": AT, "age_s": 0.2, "state": "fresh", "backlog": 0, "unsent": 0,
-                 "behind": 12, "oldest_s": 0.3, "dead_letters": 0, "dead_reasons": []},
+                 "behind": 12, "oldest_s": 0.3, "dead_letters": 0, "dead_reasons": [],
+                 "again": 0, "problems": 0, "again_reasons": []},
         "orders": 3300, "rate": 20.0, "waiting": 12, "versions": versions, "rows": [],
         "looked_at": None, "matrix": {"agree": 3210, "differ": 66, "handled/failed": 4},
         "against": 66, "discrepancies": [], "newest": [],

@@ -24,7 +24,7 @@ function upTo(number) {
 export class Lights {
   constructor(root) {
     this.root = root;
-    this.reasons = root.querySelector(".reasons");
+    this.shown = {};
     this.feed = null;
     this.paintedAt = 0;
   }
@@ -45,7 +45,9 @@ export class Lights {
     this.queue("backlog", feed.backlog, slack);
     this.queue("unsent", feed.unsent, slack);
     this.light("dead", feed.dead_letters ? "doubt" : "good", count(feed.dead_letters));
-    this.paintReasons(feed.dead_reasons);
+    this.paintReasons("dead", feed.dead_reasons);
+    this.again(feed);
+    this.paintReasons("again", feed.again_reasons);
     this.grow();
   }
 
@@ -54,6 +56,13 @@ export class Lights {
     const old = oldest !== null && oldest >= SLACK_S ? `, oldest ${age(oldest)}` : "";
     const isWell = behind <= slack && !(oldest > OLD_S);
     this.light("behind", isWell ? "good" : "doubt", upTo(behind), `orders wait${old}`);
+  }
+
+  /** Orders that the live kitchen was sent again, and queues that are not as they should be. */
+  again({ again, problems }) {
+    const beside = problems ? `, ${problems} queue${problems > 1 ? "s" : ""} refused` : "";
+    const shine = problems ? "bad" : again ? "doubt" : "good";
+    this.light("again", shine, upTo(again), `sent again${beside}`);
   }
 
   queue(key, length, slack) {
@@ -76,11 +85,12 @@ export class Lights {
     this.light("socket", shine, text);
   }
 
-  paintReasons(reasons) {
-    const said = reasons.map((dead) => `${dead.queue}\n${dead.reason}`).join("\n");
-    if (said === this.said || (!reasons.length && this.said === undefined)) return;
-    this.said = said;
-    this.reasons.replaceChildren(
+  paintReasons(key, reasons) {
+    const text = reasons.map((dead) => `${dead.queue}\n${dead.reason}`).join("\n");
+    if (text === this.shown[key] || (!reasons.length && this.shown[key] === undefined)) return;
+    this.shown[key] = text;
+    const list = this.root.querySelector(`[data-light="${key}"] .reasons`);
+    list.replaceChildren(
       ...reasons.map((dead) => {
         const item = document.createElement("li");
         const queue = document.createElement("code");
