@@ -14,6 +14,7 @@ from dashboard.pages import (
     review_views,
     rule_views,
 )
+from dashboard.pages.launches import launch_changes
 
 urlpatterns = [
     path("", views.board, name="board"),
@@ -39,6 +40,7 @@ urlpatterns = [
     ),
     path("discrepancies/<int:pk>/replay/", replay_views.replay_new, name="replay_new"),
     path("replays/<int:pk>/", replay_views.replay, name="replay"),
+    path("launches/<uuid:launch>/changes/", launch_changes, name="launch_changes"),
     path(
         "launches/<uuid:launch>/requirements/",
         requirement_views.requirements,

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 
-from kitchen_worker.contract.messages import utc_now
-from restaurant.launches import LaunchRefused, check_versions, end_launch, open_launch
-from restaurant.models import DarkVersion, Launch, Letter, Order, OrderLine
+from kitchen_worker.contract.messages import Role
+from restaurant.launches import (
+    LaunchRefused,
+    add_version,
+    check_versions,
+    end_launch,
+    newest_change,
+    open_launch,
+    rename_launch,
+    set_percent,
+    start_launch,
+)
+from restaurant.models import DarkVersion, Launch, LaunchChange, Letter, Order, OrderLine
 
 if TYPE_CHECKING:  # only the type checker knows that these take types
     _Admin = admin.ModelAdmin[Any]
@@ -32,6 +45,7 @@ else:
 
 #: Rows that lists count and page through; what lies beyond is found by searching.
 COUNTED = 5_000
+_NOTHING_TO_END = "Nothing to end: that was over before."
 
 
 class BoundedPaginator(_Paginator):
@@ -129,14 +143,48 @@ class LetterAdmin(FactAdmin):
         return bytes(letter.body).decode(errors="replace")
 
 
+class ReasonField(forms.CharField):
+    """Why a launch is changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            max_length=500,
+            help_text="Why; kept with your name and the time, and shown on the board.",
+            error_messages={"required": "Say why: it is kept."},
+            widget=forms.TextInput(attrs={"class": "vTextField"}),
+        )
+
+
+class EndForm(forms.Form):
+    """Why a launch ends."""
+
+    reason = ReasonField()
+
+
 class LaunchForm(_Form):
-    """A launch, of which one alone may be open."""
+    """A launch, of which one alone may be open, and the reason of the change."""
+
+    reason = ReasonField()
+    #: The newest change when the page was opened.
+    seen = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["seen"] = newest_change(self.instance.pk)
 
     def clean(self) -> dict[str, Any] | None:
-        """Refuse a second open launch."""
+        """Refuse a second open launch, and a page that shows the launch as it was before."""
         running = open_launch()
         if self.instance.ended_at is None and running not in (None, self.instance):
             raise ValidationError("A launch is open; end it first.")
+        if self.cleaned_data.get("seen") != newest_change(self.instance.pk):
+            newest = LaunchChange.objects.filter(launch=self.instance).first()
+            raise ValidationError(
+                f"Nothing is saved: {newest.author} has changed this launch meanwhile ({newest})."
+                " Open the page again."
+                if newest
+                else "Open the page again."
+            )
         return super().clean()
 
 
@@ -183,10 +231,12 @@ class DarkVersions(_Inline):
 
 @admin.register(Launch)
 class LaunchAdmin(_Admin):
-    """Launches: the percent holds from the next order on, the parts stay, what ended is a fact."""
+    """Launches: the percent holds from the next order on, the parts stay, what ended is a fact.
+
+    Nothing is saved but by the functions of ``launches.py``, which leave a row of each change.
+    """
 
     form = LaunchForm
-    fields = ("name", "control", "started_at", "ended_at")
     list_display = ("name", "control", "versions", "started_at", "ended_at")
     show_full_result_count = False
     inlines = (DarkVersions,)
@@ -195,6 +245,11 @@ class LaunchAdmin(_Admin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Launch]:
         """With the versions that the list shows."""
         return super().get_queryset(request).prefetch_related("dark_versions")
+
+    def get_fields(self, request: HttpRequest, obj: Launch | None = None) -> list[Any]:
+        """With the reason, where there is something to change."""
+        fields = ["name", "control", "started_at", "ended_at"]
+        return [*fields, "reason", "seen"] if self.has_change_permission(request, obj) else fields
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Launch | None = None
@@ -215,28 +270,105 @@ class LaunchAdmin(_Admin):
         """A launch is ended, never deleted."""
         return False
 
+    def get_urls(self) -> list[URLPattern]:
+        """With the page that ends a launch."""
+        end = self.admin_site.admin_view(self.end_view)
+        return [path("<uuid:pk>/end/", end, name="restaurant_launch_end"), *super().get_urls()]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The page. While it is checked and saved, other changes wait; orders do not."""
+        if request.method != "POST":
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        try:
+            with transaction.atomic():
+                list(Launch.objects.select_for_update(no_key=True).filter(ended_at=None))
+                return super().changeform_view(request, object_id, form_url, extra_context)
+        except LaunchRefused as cause:
+            self.message_user(request, f"Nothing is saved: {cause}.", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
     def save_model(self, request: HttpRequest, obj: Launch, form: Any, change: bool) -> None:
-        """A new launch starts now."""
+        """Rename a running launch; a new one starts with its versions."""
+        if change:
+            rename_launch(obj, obj.name, **_by(request, form))
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Start a new launch with its versions, or change those of a running one."""
+        formset.save(commit=False)
+        by, launch, added = _by(request, form), form.instance, formset.new_objects
         if not change:
-            obj.started_at = utc_now()
-        super().save_model(request, obj, form, change)
+            dark = [(one.version, Role(one.role), one.percent) for one in added]
+            start_launch(launch.name, launch.control, dark, pk=launch.pk, **by)
+            return
+        for one, _ in formset.changed_objects:
+            set_percent(launch, one.version, one.percent, **by)
+        for one in added:
+            add_version(launch, one.version, Role(one.role), one.percent, **by)
 
     @admin.display(description="dark versions")
     def versions(self, launch: Launch) -> str:
         """The dark versions with their percent."""
         return ", ".join(str(one) for one in launch.dark_versions.all())
 
-    @admin.action(description="End the selected launches", permissions=["change"])
-    def end(self, request: HttpRequest, queryset: QuerySet[Launch]) -> None:
-        """End launches: nothing more is sent in the dark."""
-        running = [launch for launch in queryset if launch.ended_at is None]
-        for launch in running:
-            end_launch(launch)
-        if running:
-            names = ", ".join(launch.name for launch in running)
-            said = (
-                f"Ended: {names}. This cannot be undone: from the next order on, nothing is dark."
-            )
-            self.message_user(request, said, messages.SUCCESS)
+    @admin.action(description="End the selected launch", permissions=["change"])
+    def end(self, request: HttpRequest, queryset: QuerySet[Launch]) -> HttpResponse | None:
+        """Ask whether to end it; at most one is running."""
+        running = queryset.filter(ended_at=None).first()
+        if running is not None:
+            return redirect("admin:restaurant_launch_end", running.pk)
+        self.message_user(request, _NOTHING_TO_END, messages.WARNING)
+        return None
+
+    def end_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """Ask why and whether in earnest, and end the launch."""
+        launch = get_object_or_404(Launch, pk=pk)
+        if not super().has_change_permission(request, launch):
+            raise PermissionDenied
+        form = EndForm(request.POST if request.method == "POST" else None)
+        if launch.ended_at is not None:
+            self.message_user(request, _NOTHING_TO_END, messages.WARNING)
+        elif form.is_valid():
+            end_launch(launch, **_by(request, form))
+            self.message_user(request, f"Ended: {launch.name}.", messages.SUCCESS)
         else:
-            self.message_user(request, "Nothing to end: that was over before.", messages.WARNING)
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "original": launch,
+                "title": f"End {launch.name}",
+                "form": form,
+            }
+            return TemplateResponse(request, "admin/restaurant/launch/end.html", context)
+        return redirect("admin:restaurant_launch_changelist")
+
+
+@admin.register(LaunchChange)
+class LaunchChangeAdmin(FactAdmin):
+    """Changes of launches, newest first."""
+
+    list_display = ("at", "launch", "kind", "version", "old", "new", "author", "reason")
+    list_select_related = ("launch",)
+    search_fields = ("version", "author", "reason")
+    search_help_text = "A version, an author or a reason"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By words."""
+        return super(FactAdmin, self).get_search_results(request, queryset, search_term)
+
+
+class _By(TypedDict):
+    author: str
+    reason: str
+
+
+def _by(request: HttpRequest, form: Any) -> _By:
+    """Who makes a change, and why."""
+    return {"author": request.user.get_username(), "reason": form.cleaned_data["reason"]}

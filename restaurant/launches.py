@@ -1,4 +1,7 @@
-"""Launches: which one is open, and which of its dark versions handle an order."""
+"""Launches: which one is open, which of its dark versions handle an order, and every change.
+
+Nothing else writes a launch: each change is one function here, which writes its row with it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,21 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple, Protocol
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.db.models import QuerySet
 
 from kitchen_worker.contract.messages import Role, utc_now
-from restaurant.models import WAITING, DarkVersion, Launch, Order
+from restaurant.models import (
+    WAITING,
+    DarkVersion,
+    Launch,
+    LaunchChange,
+    LaunchChangeKind,
+    Order,
+)
 
 #: The control's version until a launch names another.
 FIRST_CONTROL = "vlatest"
@@ -32,7 +42,7 @@ _POINTS = 10_000
 
 
 class LaunchRefused(ValueError):
-    """Raised when a launch cannot be started as asked."""
+    """Raised when a launch cannot be started or changed as asked."""
 
 
 class DarkShare(Protocol):
@@ -119,34 +129,147 @@ def dark_versions() -> list[str]:
     return list(running.values_list("version", flat=True))
 
 
-def start_launch(name: str, control: str, dark: Sequence[tuple[str, Role, Decimal]]) -> Launch:
+def newest_change(launch: UUID) -> int:
+    """The number of a launch's newest change; 0 where none is recorded."""
+    return LaunchChange.objects.filter(launch=launch).values_list("pk", flat=True).first() or 0
+
+
+def start_launch(
+    name: str,
+    control: str,
+    dark: Sequence[tuple[str, Role, Decimal]],
+    *,
+    author: str,
+    reason: str = "",
+    pk: UUID | None = None,
+) -> Launch:
     """Start a launch with its dark versions; raises LaunchRefused, also while one is open."""
     if open_launch() is not None:
         raise LaunchRefused("a launch is open; end it first")
-    launch = Launch(name=name, control=control, started_at=utc_now())
+    launch = Launch(pk=pk or uuid4(), name=name, control=control, started_at=utc_now())
     versions = [
         DarkVersion(launch=launch, version=version, role=role.value, percent=percent)
         for version, role, percent in dark
     ]
     check_versions(control, [one.version for one in versions])
     try:
-        launch.full_clean()
         with transaction.atomic():
-            launch.save(force_insert=True)
+            _insert(launch)
             for one in versions:
-                one.full_clean()
-                one.save(force_insert=True)
-    except ValidationError as cause:
-        raise LaunchRefused("; ".join(cause.messages)) from cause
+                _insert(one)
+            parts = [f"{control} (control)", *(f"{one.version} ({_part(one)})" for one in versions)]
+            change = LaunchChange(kind=LaunchChangeKind.STARTED, new=", ".join(parts))
+            _record(launch, change, author, reason)
     except IntegrityError as cause:
         raise LaunchRefused("a launch was opened at the same moment") from cause
     return launch
 
 
-def end_launch(launch: Launch, *, at: datetime | None = None) -> None:
-    """End a launch: from the next order on nothing is sent in the dark. Ending twice is once."""
-    Launch.objects.filter(pk=launch.pk, ended_at__isnull=True).update(ended_at=at or utc_now())
+def add_version(
+    launch: Launch, version: str, role: Role, percent: Decimal, *, author: str, reason: str
+) -> DarkVersion:
+    """Add a dark version to a running launch; raises LaunchRefused."""
+    one = DarkVersion(launch=launch, version=version, role=role.value, percent=percent)
+    with transaction.atomic():
+        running = _running(launch)
+        names = running.dark_versions.values_list("version", flat=True)
+        check_versions(running.control, [*names, version])
+        _insert(one)
+        change = LaunchChange(kind=LaunchChangeKind.ADDED, version=version, new=_part(one))
+        _record(running, change, author, reason)
+    return one
+
+
+def set_percent(
+    launch: Launch, version: str, percent: Decimal, *, author: str, reason: str
+) -> LaunchChange | None:
+    """Set a dark version's percent from the next order on, 0 to stop it; raises LaunchRefused.
+
+    Gives the change, or None where the percent is that one already.
+    """
+    with transaction.atomic():
+        one = _running(launch).dark_versions.filter(version=version).first()
+        if one is None:
+            raise LaunchRefused(f"{launch.name} has no dark version {version!r}")
+        old, one.percent = one.percent, percent
+        _check(one)
+        if old == percent:
+            return None
+        one.save(update_fields=["percent"])
+        change = LaunchChange(
+            kind=LaunchChangeKind.PERCENT, version=version, old=_shown(old), new=_shown(percent)
+        )
+        return _record(launch, change, author, reason)
+
+
+def rename_launch(launch: Launch, name: str, *, author: str, reason: str) -> None:
+    """Give a running launch another name; raises LaunchRefused."""
+    with transaction.atomic():
+        running = _running(launch)
+        old, running.name = running.name, name
+        _check(running)
+        if old != name:
+            running.save(update_fields=["name"])
+            change = LaunchChange(kind=LaunchChangeKind.RENAMED, old=old, new=name)
+            _record(running, change, author, reason)
+
+
+def end_launch(launch: Launch, *, author: str, reason: str, at: datetime | None = None) -> bool:
+    """End a launch: from the next order on nothing is sent in the dark.
+
+    Gives whether it was still running: ending it twice is ending it once.
+    """
+    with transaction.atomic():
+        running = Launch.objects.filter(pk=launch.pk, ended_at__isnull=True)
+        ended = bool(running.update(ended_at=at or utc_now()))
+        if ended:
+            change = LaunchChange(kind=LaunchChangeKind.ENDED, old="running", new="ended")
+            _record(launch, change, author, reason)
     launch.refresh_from_db()
+    return ended
+
+
+def _running(launch: Launch) -> Launch:
+    """The launch, with other changes of it waiting until this one is written; orders do not."""
+    locked = Launch.objects.select_for_update(no_key=True).get(pk=launch.pk)
+    if locked.ended_at is not None:
+        raise LaunchRefused(f"{locked.name} has ended")
+    return locked
+
+
+def _record(launch: Launch, change: LaunchChange, author: str, reason: str) -> LaunchChange:
+    """Write the row of a change, in the transaction that makes it."""
+    change.launch, change.at = launch, utc_now()
+    change.author, change.reason = author, reason.strip()
+    if not change.reason and change.kind != LaunchChangeKind.STARTED:
+        raise LaunchRefused("say why: a change needs its reason")
+    _insert(change)
+    return change
+
+
+def _insert(row: Launch | DarkVersion | LaunchChange) -> None:
+    _check(row)
+    row.save(force_insert=True)
+
+
+def _check(row: Launch | DarkVersion | LaunchChange) -> None:
+    try:
+        row.full_clean()
+    except ValidationError as cause:
+        said = (
+            message if field == NON_FIELD_ERRORS else f"{field}: {message}"
+            for field, several in cause.message_dict.items()
+            for message in several
+        )
+        raise LaunchRefused("; ".join(said)) from cause
+
+
+def _part(one: DarkVersion) -> str:
+    return f"{one.role}, {_shown(one.percent)}"
+
+
+def _shown(percent: Decimal) -> str:
+    return f"{percent.normalize():f} %"
 
 
 def check_versions(control: str, dark: Sequence[str]) -> None:

@@ -76,6 +76,48 @@ class DarkVersion(models.Model):
         return f"{self.version} ({self.role}, {self.percent.normalize():f} %)"
 
 
+class LaunchChangeKind(models.TextChoices):
+    """What was done to a launch."""
+
+    STARTED = "started", "started"
+    ADDED = "added", "version added"
+    PERCENT = "percent", "percent changed"
+    RENAMED = "renamed", "renamed"
+    ENDED = "ended", "ended"
+
+
+class LaunchChange(models.Model):
+    """One change of a launch, written with it by ``launches.py`` and never changed itself."""
+
+    launch = models.ForeignKey(Launch, on_delete=models.PROTECT, related_name="changes")
+    kind = models.CharField(max_length=8, choices=LaunchChangeKind.choices)
+    #: The dark version that was changed; empty for the launch itself.
+    version = models.CharField(max_length=40, blank=True)
+    old = models.TextField(blank=True)
+    new = models.TextField(blank=True)
+    author = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.values}"
+
+    @property
+    def subject(self) -> str:
+        """What was changed."""
+        return self.version or "launch"
+
+    @property
+    def values(self) -> str:
+        """From what to what."""
+        values = f"{self.old} \N{RIGHTWARDS ARROW} {self.new}" if self.old else self.new
+        named = self.kind in (LaunchChangeKind.PERCENT, LaunchChangeKind.ENDED)
+        return values if named else f"{self.kind}: {values}"
+
+
 class OrderState(models.TextChoices):
     """How far the control is with a customer's order."""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+
+from django.core.management import get_commands, load_command_class
 
 from restaurant.checks import IDS
 
@@ -35,3 +38,11 @@ def test_the_make_targets_of_the_readme_exist() -> None:
 def test_nothing_in_the_docs_names_a_machine() -> None:
     for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "k8s" / "README.md"):
         assert not re.search(r"/(?:work|root|home)/", path.read_text()), path
+
+
+def test_the_commands_that_the_readme_gives_to_make_manage_are_understood() -> None:
+    given = re.findall(r'^make manage ARGS="(.+)"', README, re.MULTILINE)
+    assert len(given) >= 3
+    for words in map(shlex.split, given):
+        command = load_command_class(get_commands()[words[0]], words[0])
+        command.create_parser("manage.py", words[0]).parse_args(words[1:])

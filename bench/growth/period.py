@@ -56,7 +56,7 @@ def record_period(period: Period, seed: int) -> Roster:
     random = Random(seed)
     shares = [(CANDIDATE, Role.CANDIDATE, Decimal(100)), (BASELINE, Role.BASELINE, Decimal(20))]
     with it_is(START), named_from(seed, 0):
-        launch = start_launch("Grown", CONTROL, shares)
+        launch = start_launch("Grown", CONTROL, shares, author="bench")
     _place(period, seed)
     roster = read_roster(launch)
     told = [one for letter in _letters() for one in _said(letter, random)]

@@ -22,6 +22,7 @@ from dashboard.models import Tally
 from dashboard.observing.rosters import read_roster
 from dashboard.reviewing.discrepancies import against
 from kitchen_worker.contract.topology import OBSERVER_QUEUE
+from restaurant.launches import newest_change
 from restaurant.models import Launch, Letter
 
 _UNSENT_SHOWN = 1000
@@ -118,6 +119,7 @@ def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
         **findings(launch.id, beside),
         "feed": {**dead_letters(), **production(launch.id)},
         "verdict": verdict_part(weighed),
+        "change": newest_change(launch.id),
     }
     if with_series:
         verdict = verdict_series(weighed, tallies[0], beside)

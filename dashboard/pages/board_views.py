@@ -30,6 +30,8 @@ from dashboard.pages.side_by_side import lay_side_by_side
 from restaurant.models import Launch
 
 _SEARCH_LENGTH = 60
+#: Changes of the launch that the board shows.
+_CHANGES = 3
 
 
 @require_safe
@@ -66,6 +68,7 @@ def board(request: HttpRequest) -> HttpResponse:
             "verdict": verdict_line(frame) or blank_line(),
             "lights": lights(frame),
             "rate": wording.rate(frame["rate"]),
+            "changes": launch.changes.all()[:_CHANGES],
             **_lanes(request, launch, frame),
         },
     )

@@ -1,13 +1,20 @@
-"""Which launch a page is about: the one that its address names, else the newest."""
+"""Which launch a page is about, and the page of who changed it."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
+from dashboard.access import board_access
 from dashboard.board.frame import find_launch, newest_launch
 from restaurant.models import Launch
+
+#: Changes on one page.
+_CHANGES = 200
 
 
 def asked_launch(request: HttpRequest) -> Launch | None:
@@ -22,3 +29,16 @@ def asked_launch(request: HttpRequest) -> Launch | None:
     if launch is None:
         raise Http404(f"there is no launch {asked}")
     return launch
+
+
+@require_safe
+@never_cache
+@board_access
+def launch_changes(request: HttpRequest, launch: UUID) -> HttpResponse:
+    """Every change of a launch, newest first."""
+    found = find_launch(launch)
+    if found is None:
+        raise Http404("there is no such launch")
+    changes = list(found.changes.all()[: _CHANGES + 1])
+    context = {"launch": found, "changes": changes[:_CHANGES], "more": len(changes) > _CHANGES}
+    return render(request, "dashboard/launch_changes.html", context)

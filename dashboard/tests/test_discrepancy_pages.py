@@ -21,8 +21,8 @@ from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from dashboard.tests.making import a_discrepancy
 from kitchen_worker.contract.messages import EventKind, Failure
-from restaurant.launches import end_launch
 from restaurant.models import DarkVersion, Launch
+from restaurant.tests.making import end_launch
 
 pytestmark = pytest.mark.django_db
 

@@ -18,8 +18,8 @@ from dashboard.observing.recording import Silence, record_events, record_silence
 from dashboard.observing.rosters import read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import EventKind, Failure
-from restaurant.launches import end_launch
 from restaurant.models import Launch, Order
+from restaurant.tests.making import end_launch
 
 pytestmark = pytest.mark.django_db
 

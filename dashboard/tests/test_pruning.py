@@ -29,8 +29,8 @@ from dashboard.observing.rosters import Rosters, read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from dashboard.tests.making import a_replay
 from kitchen_worker.contract.messages import EventKind, utc_now
-from restaurant.launches import end_launch
 from restaurant.models import Launch, Letter, Order, OrderLine
+from restaurant.tests.making import end_launch
 
 pytestmark = pytest.mark.django_db
 

@@ -30,8 +30,8 @@ from dashboard.tests.test_replays import (
     sent,
 )
 from kitchen_worker.contract.messages import Failure
-from restaurant.launches import end_launch
 from restaurant.models import Launch
+from restaurant.tests.making import end_launch
 
 pytestmark = pytest.mark.django_db
 

@@ -39,8 +39,8 @@ from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, decode_order
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.tests.making import topology_of
-from restaurant.launches import end_launch
 from restaurant.models import Launch, Letter
+from restaurant.tests.making import end_launch
 
 pytestmark = pytest.mark.django_db
 

@@ -17,8 +17,8 @@ from dashboard.reviewing import rejudging
 from dashboard.reviewing.discrepancies import against
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.test_discrepancy_pages import differ, page_of, shown, text
-from restaurant.launches import end_launch
 from restaurant.models import Launch
+from restaurant.tests.making import end_launch
 
 pytestmark = pytest.mark.django_db
 

@@ -7,6 +7,7 @@ import json
 import shlex
 import uuid
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import User
@@ -19,6 +20,7 @@ from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import EventKind, Failure
+from restaurant.launches import set_percent
 from restaurant.models import Launch, Letter, Order
 
 pytestmark = pytest.mark.django_db
@@ -270,3 +272,36 @@ def test_a_long_history_costs_no_more_queries(
     page(client, BOARD)
     with django_assert_max_num_queries(32):
         page(client, BOARD)
+
+
+def test_the_board_shows_the_newest_changes_and_leads_to_all(client: Client) -> None:
+    launch = a_launch()
+    for percent in (50, 25, 5, 0):
+        set_percent(launch, "vnext", Decimal(percent), author="ada", reason=f"down to {percent}")
+
+    shown = page(client, BOARD).split('id="launch-changes"')[1].split("</section>")[0]
+
+    assert [f"down to {percent}" in shown for percent in (50, 25, 5, 0)] == [
+        False, True, True, True,
+    ]  # fmt: skip
+    assert "5 % \N{RIGHTWARDS ARROW} 0 %" in shown
+    assert "ada: down to 0" in shown
+    every = page(client, f"/dashboard/launches/{launch.pk}/changes/")
+    assert f'href="/dashboard/launches/{launch.pk}/changes/"' in shown
+    assert every.index("down to 0") < every.index("down to 50")
+
+
+def test_a_launch_without_changes_says_so(client: Client) -> None:
+    launch = a_launch()
+
+    assert "None is recorded." in page(client, BOARD)
+    assert "None is recorded." in page(client, f"/dashboard/launches/{launch.pk}/changes/")
+    assert client.get(f"/dashboard/launches/{uuid.uuid4()}/changes/").status_code == 404
+
+
+def test_a_frame_says_which_change_is_the_newest(client: Client) -> None:
+    launch = a_launch()
+    change = set_percent(launch, "vnext", Decimal(5), author="ada", reason="slow")
+
+    assert change is not None
+    assert f'"change": {change.pk}' in page(client, BOARD)

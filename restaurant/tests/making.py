@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from asgiref.sync import async_to_sync
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, encode_event, utc_now
 from kitchen_worker.contract.topology import KITCHEN_EVENTS, events_key
 from kitchen_worker.contract.wire import Outgoing
-from restaurant.launches import start_launch
+from restaurant import launches
 from restaurant.models import Launch, Order
 from restaurant.orders import place_orders
 from restaurant.pricing import OrderRequest, lines_from_menu
@@ -34,6 +35,16 @@ def a_launch(*, candidate: str = "100", baseline: str = "20") -> Launch:
             ("vlatest-b", Role.BASELINE, Decimal(baseline)),
         ],
     )
+
+
+def start_launch(name: str, control: str, dark: Sequence[tuple[str, Role, Decimal]]) -> Launch:
+    """Start a launch, as somebody."""
+    return launches.start_launch(name, control, dark, author="ada", reason="a test")
+
+
+def end_launch(launch: Launch, *, at: datetime | None = None) -> None:
+    """End a launch, as somebody."""
+    launches.end_launch(launch, author="ada", reason="over", at=at)
 
 
 def some_orders(count: int = 1, *, note: str = "") -> list[Order]:

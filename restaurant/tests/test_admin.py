@@ -7,14 +7,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from restaurant import admin
-from restaurant.launches import end_launch
-from restaurant.models import DarkVersion, Launch, Order
-from restaurant.tests.making import a_launch, some_orders
+from restaurant.launches import LaunchRefused, newest_change, open_launch, set_percent
+from restaurant.models import DarkVersion, Launch, LaunchChange, Order
+from restaurant.tests.making import a_launch, end_launch, some_orders
 
 pytestmark = pytest.mark.django_db
 
@@ -25,6 +26,8 @@ def _form(launch: Launch | None, *dark: tuple[str, str, str], **fields: str) -> 
     form: dict[str, Any] = {
         "name": "first",
         "control": "vlatest",
+        "reason": "as agreed",
+        "seen": str(newest_change(launch.pk)) if launch else "0",
         "dark_versions-TOTAL_FORMS": len(dark),
         "dark_versions-INITIAL_FORMS": len(rows),
         **fields,
@@ -60,6 +63,47 @@ def test_percent_is_changed_in_the_admin_and_holds_from_the_next_order_on(
     assert set(DarkVersion.objects.values_list("percent", flat=True)) == {Decimal(0)}
     [order] = some_orders()
     assert order.letter.sample == []
+    change = LaunchChange.objects.get(launch=launch, kind="percent")
+    assert (change.version, change.old, change.new) == ("vnext", "100 %", "0 %")
+    assert (change.author, change.reason) == ("admin", "as agreed")
+
+
+def test_a_change_without_a_reason_is_refused_at_the_field(admin_client: Client) -> None:
+    launch = a_launch()
+    rows = [(one.version, one.role, "0") for one in launch.dark_versions.all()]
+    url = f"/admin/restaurant/launch/{launch.pk}/change/"
+    refused = admin_client.post(url, _form(launch, *rows, reason=" "))
+    assert refused.context["adminform"].form.errors["reason"] == ["Say why: it is kept."]
+    assert set(DarkVersion.objects.values_list("percent", flat=True)) == {100, 20}
+
+
+def test_a_page_opened_before_another_change_does_not_take_that_change_back(
+    admin_client: Client,
+) -> None:
+    launch = a_launch()
+    rows = [(one.version, one.role, str(one.percent)) for one in launch.dark_versions.all()]
+    opened_before = _form(launch, *rows, name="renamed")
+    set_percent(launch, "vnext", Decimal(0), author="ben", reason="stop it")
+    url = f"/admin/restaurant/launch/{launch.pk}/change/"
+    refused = admin_client.post(url, opened_before).content.decode()
+    assert "Nothing is saved: ben has changed this launch meanwhile" in refused
+    assert "(vnext 100 % \N{RIGHTWARDS ARROW} 0 %)" in refused
+    launch.refresh_from_db()
+    assert launch.name == "first"
+    assert DarkVersion.objects.get(version="vnext").percent == 0
+
+
+def test_what_is_refused_while_it_is_saved_is_said_and_nothing_is_saved(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*args: object, **kwargs: object) -> None:
+        raise LaunchRefused("a launch was opened at the same moment")
+
+    monkeypatch.setattr(admin, "start_launch", refused)
+    form = _form(None, ("vnext", "candidate", "5"))
+    response = admin_client.post("/admin/restaurant/launch/add/", form, follow=True)
+    assert "Nothing is saved: a launch was opened at the same moment" in response.content.decode()
+    assert not Launch.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -87,13 +131,52 @@ def test_a_launch_is_started_and_ended_in_the_admin_one_at_a_time(admin_client: 
     again = admin_client.post("/admin/restaurant/launch/add/", form)
     assert "A launch is open; end it first." in again.content.decode()
     launch = Launch.objects.get()
+    change = LaunchChange.objects.get(launch=launch)
+    assert (change.kind, change.author, change.reason) == ("started", "admin", "as agreed")
     action = {"action": "end", "_selected_action": str(launch.pk)}
-    ended = admin_client.post("/admin/restaurant/launch/", action, follow=True)
-    assert "Ended: first. This cannot be undone" in ended.content.decode()
-    launch.refresh_from_db()
-    assert launch.ended_at is not None
+    asked = admin_client.post("/admin/restaurant/launch/", action, follow=True)
+    assert open_launch() == launch
+    assert "This cannot be undone" in asked.content.decode()
+    url = f"/admin/restaurant/launch/{launch.pk}/end/"
+    assert asked.redirect_chain == [(url, 302)]
+    assert "Say why: it is kept." in admin_client.post(url, {"reason": ""}).content.decode()
+    assert open_launch() == launch
+    ended = admin_client.post(url, {"reason": "promoted"}, follow=True)
+    assert "Ended: first." in ended.content.decode()
+    assert open_launch() is None
+    change = LaunchChange.objects.get(launch=launch, kind="ended")
+    assert (change.author, change.reason) == ("admin", "promoted")
     once_more = admin_client.post("/admin/restaurant/launch/", action, follow=True)
     assert "Nothing to end" in once_more.content.decode()
+    again = admin_client.post(url, {"reason": "twice"}, follow=True)
+    assert "Nothing to end" in again.content.decode()
+    assert LaunchChange.objects.filter(kind="ended").count() == 1
+
+
+def test_who_may_not_change_launches_may_not_end_one(client: Client) -> None:
+    launch = a_launch()
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_launch"))
+    client.force_login(viewer)
+    shown = client.get(f"/admin/restaurant/launch/{launch.pk}/change/").content.decode()
+    assert f"/admin/restaurant/launch/{launch.pk}/end/" not in shown
+    assert client.post(f"/admin/restaurant/launch/{launch.pk}/end/").status_code == 403
+    launch.refresh_from_db()
+    assert launch.ended_at is None
+
+
+def test_changes_of_launches_are_listed_and_never_written(admin_client: Client) -> None:
+    launch = a_launch()
+    [change] = LaunchChange.objects.all()
+    listed = admin_client.get("/admin/restaurant/launchchange/", {"q": "a test"}).content.decode()
+    assert "vlatest (control), vnext (candidate, 100 %)" in listed
+    page = f"/admin/restaurant/launchchange/{change.pk}"
+    assert admin_client.get(f"{page}/change/").status_code == 200
+    assert admin_client.post(f"{page}/change/", {"reason": "mine"}).status_code == 403
+    for act in (f"{page}/delete/", "/admin/restaurant/launchchange/add/"):
+        assert admin_client.get(act).status_code == 403
+    shown = admin_client.get(f"/admin/restaurant/launch/{launch.pk}/change/").content.decode()
+    assert f'href="/dashboard/launches/{launch.pk}/changes/"' in shown
 
 
 def _parts(launch: Launch) -> dict[str, tuple[str, Decimal]]:
@@ -116,6 +199,12 @@ def test_the_parts_of_a_started_launch_stay_and_another_version_may_join(
         second: (roles[second], Decimal(2)),
         "vmine": ("candidate", Decimal(3)),
     }
+    changes = LaunchChange.objects.filter(launch=launch).exclude(kind="started")
+    assert [(one.kind, one.version, one.new) for one in changes.order_by("id")] == [
+        ("percent", first, "1 %"),
+        ("percent", second, "2 %"),
+        ("added", "vmine", "candidate, 3 %"),
+    ]
     launch.refresh_from_db()
     assert launch.control == "vlatest"
 

@@ -16,15 +16,13 @@ from restaurant.launches import (
     Share,
     current_control,
     dark_versions,
-    end_launch,
     open_launch,
     routing,
     sample,
     sample_point,
-    start_launch,
 )
 from restaurant.models import DarkVersion, Launch, Letter
-from restaurant.tests.making import a_launch, some_orders
+from restaurant.tests.making import a_launch, end_launch, some_orders, start_launch
 
 #: Orders by their number as a uuid, and their points: worked out once, by hand, from SHA-256.
 POINTS = {
@@ -195,7 +193,7 @@ def test_the_command_takes_versions_with_their_percent() -> None:
 
 @pytest.mark.django_db
 def test_the_command_says_what_is_wrong() -> None:
-    with pytest.raises(CommandError, match="no percent"):
+    with pytest.raises(CommandError, match="not a percent"):
         _start("--candidate", "v2=lots")
     with pytest.raises(CommandError):
         _start("--candidate", "v2=101")

@@ -16,11 +16,10 @@ from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
 from restaurant import outbox
-from restaurant.launches import end_launch, start_launch
 from restaurant.models import Letter, Order
 from restaurant.outbox import BATCH, BUSY_S, IDLE_S, Outbox
 from restaurant.queues import Queues
-from restaurant.tests.making import a_launch, run, some_orders
+from restaurant.tests.making import a_launch, end_launch, run, some_orders, start_launch
 
 pytestmark = pytest.mark.django_db
 

@@ -24,11 +24,18 @@ from kitchen_worker.contract.topology import (
     kitchen_queue,
 )
 from kitchen_worker.contract.wire import Broker, DeclareRefused
-from restaurant.launches import end_launch, start_launch
 from restaurant.models import BrokerProblem, Order, OrderState
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues
-from restaurant.tests.making import a_launch, an_event, run, said, some_orders
+from restaurant.tests.making import (
+    a_launch,
+    an_event,
+    end_launch,
+    run,
+    said,
+    some_orders,
+    start_launch,
+)
 
 pytestmark = pytest.mark.django_db
 

@@ -12,12 +12,11 @@ from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from kitchen_worker.contract.wire import Outgoing
-from restaurant.launches import end_launch, start_launch
 from restaurant.models import Again, Letter, Order, OrderState
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues
 from restaurant.resend import MOST_TIMES, Resending
-from restaurant.tests.making import a_launch, run, some_orders
+from restaurant.tests.making import a_launch, end_launch, run, some_orders, start_launch
 
 pytestmark = pytest.mark.django_db
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
-
 from kitchen_worker.contract.messages import Role
-from restaurant.launches import FIRST_CONTROL, LaunchRefused, open_launch, start_launch
+from restaurant.launches import FIRST_CONTROL, open_launch, start_launch
+from restaurant.management.launch_command import LaunchCommand, version_and_share
 
 _FIRST_DARK = (
     ("vnext", Role.CANDIDATE, Decimal(100)),
@@ -17,9 +16,10 @@ _FIRST_DARK = (
 )
 
 
-class Command(BaseCommand):
+class Command(LaunchCommand):
     """Starts a launch."""
 
+    needs_reason = False
     help = "Start a launch; without versions: vnext at 100 % and vlatest-b at 20 %."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -31,14 +31,15 @@ class Command(BaseCommand):
                 f"--{role}",
                 action="append",
                 default=[],
-                type=_version_and_percent,
+                type=version_and_share,
                 metavar="VERSION=PERCENT",
                 help=f"a {role} and its percent of the orders (100)",
             )
         parser.add_argument("--if-none", action="store_true", help="do nothing while one is open")
+        super().add_arguments(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        """Start it, or say why not."""
+    def change(self, author: str, options: dict[str, Any]) -> None:
+        """Start it."""
         running = open_launch()
         if running is not None and options["if_none"]:
             self.stdout.write(f"a launch is open already: {running.name}")
@@ -49,17 +50,6 @@ class Command(BaseCommand):
             for version, percent in options[role]
         ] or list(_FIRST_DARK)
         name = options["name"] or f"{dark[0][0]} beside {options['control']}"
-        try:
-            launch = start_launch(name, options["control"], dark)
-        except LaunchRefused as cause:
-            raise CommandError(str(cause)) from cause
+        launch = start_launch(name, options["control"], dark, author=author, reason=options["why"])
         for one in launch.dark_versions.all():
             self.stdout.write(f"{launch.name}: {one}")
-
-
-def _version_and_percent(given: str) -> tuple[str, Decimal]:
-    version, equals, percent = given.partition("=")
-    try:
-        return version, Decimal(percent) if equals else Decimal(100)
-    except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"{percent!r} is no percent") from None

@@ -33,6 +33,8 @@ const review = new Review(findings);
 
 let newest = JSON.parse(byId("frame").textContent);
 let scheduled = false;
+/** The newest change that was asked for. */
+let askedChange = newest.change;
 
 const socket = new BoardSocket({
   path: board.dataset.live,
@@ -79,6 +81,14 @@ function schedule() {
   });
 }
 
+/** Ask for the changes of the launch when there is a newer one than the page shows. */
+function showChanges({ change }) {
+  const list = byId("launch-changes");
+  if (change === askedChange) return;
+  askedChange = change;
+  window.htmx?.trigger(list, "outdated");
+}
+
 function paint() {
   performance.mark("board-paint");
   const { dark } = lanes.names;
@@ -90,6 +100,7 @@ function paint() {
   findings.paint(newest, dark);
   charts.paint(newest, dark);
   verdictCharts.paint(newest);
+  showChanges(newest);
   setText(badge, String(newest.open));
   setHidden(badge, !newest.open);
   newest.painted = true;

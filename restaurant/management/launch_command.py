@@ -1,0 +1,74 @@
+"""What the commands that change a launch share: who, why, and a version with its percent."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from restaurant.launches import LaunchRefused, open_launch
+from restaurant.models import Launch
+
+
+class LaunchCommand(BaseCommand):
+    """Changes a launch and leaves a row of it; what is refused is the command's error."""
+
+    needs_reason = True
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Ask who, and why."""
+        parser.add_argument("--by", metavar="NAME", help="who does it (the user of this shell)")
+        parser.add_argument(
+            "--why",
+            required=self.needs_reason,
+            default="",
+            metavar="REASON",
+            help="kept with the change",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make the change, or say why not."""
+        try:
+            self.change(f"{options['by'] or user()} (command line)", options)
+        except LaunchRefused as cause:
+            raise CommandError(str(cause)) from cause
+
+    def change(self, author: str, options: dict[str, Any]) -> None:
+        """What the command does; raises LaunchRefused."""
+        raise NotImplementedError
+
+
+def user() -> str:
+    """The user of this shell; their number where they have no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+def running_launch() -> Launch:
+    """The open launch; raises LaunchRefused."""
+    launch = open_launch()
+    if launch is None:
+        raise LaunchRefused("no launch is open")
+    return launch
+
+
+def version_and_percent(given: str) -> tuple[str, Decimal]:
+    """Read "vnext=5"."""
+    version, equals, percent = given.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{given!r} is not VERSION=PERCENT")
+    try:
+        return version, Decimal(percent)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError(f"{percent!r} is not a percent") from None
+
+
+def version_and_share(given: str) -> tuple[str, Decimal]:
+    """Read "vnext=5", or "vnext" for all of the orders."""
+    return version_and_percent(given if "=" in given else f"{given}=100")
