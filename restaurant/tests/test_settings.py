@@ -86,6 +86,7 @@ def test_right_settings_are_read() -> None:
     assert environment.queue_types == QueueTypes(live=QueueType.QUORUM)
     assert (environment.health_host, environment.health_port) == ("192.0.2.7", 8081)
     assert environment.log_level == "DEBUG"
+    assert environment.static_root == Path("/srv/static")
 
 
 def test_every_setting_can_be_given_its_default_as_text() -> None:

@@ -134,10 +134,13 @@ def test_the_default_command_is_the_site() -> None:
     assert _those("EXPOSE") == [str(site.spec["ports"][0]["containerPort"])]
 
 
-def test_the_build_collects_the_static_files_without_any_setting(
+def test_the_build_collects_the_static_files_with_a_key_that_it_forgets(
     image: Path, tmp_path: Path
 ) -> None:
-    done = _run(image, "manage.py", "collectstatic", "--noinput", STATIC_ROOT=str(tmp_path))
+    [command] = [one for one in _those("RUN") if "collectstatic" in one]
+    key, *words = command.partition(" &&")[0].split()
+    given = {"STATIC_ROOT": str(tmp_path), "SECRET_KEY": key.removeprefix("SECRET_KEY=")}
+    done = _run(image, *words[1:], **given)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "css" / "site.css").exists()
     assert (tmp_path / "admin").is_dir()
