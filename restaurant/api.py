@@ -17,10 +17,12 @@ from restaurant.menu import BY_NAME, MENU, MenuItem
 from restaurant.models import Order, OrderLine
 from restaurant.orders import place_order
 from restaurant.pricing import Line, OrderRefused, Problem, Refusal, item_name, lines_from_menu
+from restaurant.visitors import wait_for_order_s
 
 #: Largest body of a request, in bytes.
 MAX_BODY = 64 * 1024
 
+_TOO_LARGE = "body_too_large"
 _ITEMS, _NOTE = "menuitems", "note"
 #: The properties as we write them.
 _WRITTEN = {_ITEMS: "menuItems", _NOTE: "note"}
@@ -54,7 +56,8 @@ def _endpoint(*methods: str) -> Callable[[_View], _View]:
             try:
                 return view(request)
             except BadRequest as cause:
-                return _refusal(cause.problems, status=400)
+                is_long = cause.problems[0].code == _TOO_LARGE
+                return _refusal(cause.problems, status=413 if is_long else 400)
             except OrderRefused as cause:
                 return _refusal(cause.problems, status=_status_of(cause.problems))
             except (OperationalError, InterfaceError):
@@ -69,6 +72,11 @@ def _endpoint(*methods: str) -> Callable[[_View], _View]:
 @_endpoint("POST")
 def orders(request: HttpRequest) -> HttpResponseBase:
     """Place an order: ``{"menuItems": ["burger", "fries"], "note": "no onions"}``."""
+    if wait_s := wait_for_order_s(request):
+        message = f"Too many orders from your address; try again in {wait_s} s."
+        response = _refusal([Problem("too_many_requests", "", message)], status=429)
+        response["Retry-After"] = str(wait_s)
+        return response
     names, note = _read_order(_read_body(request))
     key = request.headers.get("Idempotency-Key")
     lines = lines_from_menu(Counter(_KNOWN_NAMES.get(name, name) for name in names))
@@ -99,7 +107,7 @@ def ready(request: HttpRequest) -> HttpResponseBase:
 def _read_body(request: HttpRequest) -> Any:
     raw = request.read(MAX_BODY + 1)
     if len(raw) > MAX_BODY:
-        raise BadRequest(Problem("body_too_large", "", f"A body has at most {MAX_BODY} bytes."))
+        raise BadRequest(Problem(_TOO_LARGE, "", f"A body has at most {MAX_BODY} bytes."))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as cause:

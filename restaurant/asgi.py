@@ -16,21 +16,22 @@ django.setup(set_prefix=False)
 
 from dashboard.board.consumers import BoardConsumer  # noqa: E402
 from dashboard.board.live import Hub  # noqa: E402
+from restaurant.api import MAX_BODY  # noqa: E402
 from restaurant.one_thread import OneThreadHandler  # noqa: E402
 from restaurant.prompt_sockets import write_to_sockets_at_once  # noqa: E402
-from restaurant.raw_bodies import hand_over_raw_bodies  # noqa: E402
+from restaurant.request_limits import limit_requests  # noqa: E402
 from restaurant.sessions import with_user  # noqa: E402
+from restaurant.visitors import ClientAddress, LimitedSockets  # noqa: E402
 
-hand_over_raw_bodies()
+limit_requests(body_bytes=MAX_BODY, seconds=settings.ENVIRONMENT.request_s)
 write_to_sockets_at_once()
 
 board = BoardConsumer.as_asgi(hub=Hub(settings.ENVIRONMENT.amqp_url))
 # A path is typed for views; Channels gives it an application.
 routes = URLRouter([path("dashboard/live/", board)])  # type: ignore[list-item,arg-type]
 
-application = ProtocolTypeRouter(
-    {
-        "http": OneThreadHandler(),
-        "websocket": AllowedHostsOriginValidator(with_user(routes)),
-    }
+sockets = LimitedSockets(with_user(routes), per_client=settings.ENVIRONMENT.sockets_per_client)
+router = ProtocolTypeRouter(
+    {"http": OneThreadHandler(), "websocket": AllowedHostsOriginValidator(sockets)}
 )
+application = ClientAddress(router, proxies=settings.ENVIRONMENT.trusted_proxies)

@@ -30,6 +30,13 @@ IDS = {
     "HEALTH_HOST": "restaurant.E018",
     "BLOCK_SECONDS": "restaurant.E019",
     "WARM_UP_SECONDS": "restaurant.E020",
+    "REQUEST_SECONDS": "restaurant.E022",
+    "TRUSTED_PROXIES": "restaurant.E023",
+    "ORDERS_PER_MINUTE": "restaurant.E024",
+    "LOGINS_PER_MINUTE": "restaurant.E025",
+    "LOGIN_FAILURES": "restaurant.E026",
+    "LOGIN_LOCK_SECONDS": "restaurant.E027",
+    "SOCKETS_PER_CLIENT": "restaurant.E028",
 }
 
 

@@ -23,6 +23,7 @@ from kitchen_worker.contract.settings import (
     checked,
     number,
     read_settings,
+    whole,
 )
 from kitchen_worker.contract.topology import QueueType, QueueTypes
 
@@ -73,6 +74,7 @@ def _check_origins(given: tuple[str, ...]) -> None:
 
 
 _Seconds = Annotated[float, number(1, 86_400)]
+_Rate = Annotated[int, whole(0, 1_000_000, ", 0 for no limit")]
 _HostName = Annotated[
     str, Meta(pattern=r"^(\*|\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])$")
 ]
@@ -112,6 +114,16 @@ class Environment:
     board_public: Flag = False
     #: Whether browsers come by HTTPS, through a proxy that says so in ``X-Forwarded-Proto``.
     https: Flag = False
+    #: Proxies in front of the site, each of which appends to ``X-Forwarded-For``.
+    trusted_proxies: Annotated[int, whole(0, 10)] = 0
+    #: How long a client may take to send a request, and to begin its next one.
+    request_s: _Seconds = 30.0
+    orders_per_minute: _Rate = 600
+    logins_per_minute: _Rate = 30
+    #: Wrong passwords for one name from one address, after which it is locked for a while.
+    login_failures: Annotated[int, whole(1, 1_000)] = 5
+    login_lock_s: _Seconds = 300.0
+    sockets_per_client: Annotated[int, whole(0, 100_000, ", 0 for no limit")] = 30
     #: How long after an order was sent a version may be silent before it counts as missing.
     deadline_s: _Seconds = 30.0
     #: Orders are weighed in blocks of time of this length.

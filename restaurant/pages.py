@@ -20,10 +20,12 @@ from restaurant.models import Order
 from restaurant.orders import place_order
 from restaurant.pricing import OrderRefused
 from restaurant.tickets import Ticket
+from restaurant.visitors import wait_for_order_s
 
 logger = logging.getLogger(__name__)
 
 _AWAY = "The till is out of order just now. Your order is still here: try again in a moment."
+_TOO_MANY = "Too many orders came from your address. Yours is still here: try again in {} s."
 
 
 class PageRequest(HttpRequest):
@@ -73,6 +75,11 @@ def ticket_state(request: PageRequest, uuid: UUID) -> HttpResponse:
 def _place(request: PageRequest) -> HttpResponse:
     form = OrderForm(request.POST)
     status = 422
+    if wait_s := wait_for_order_s(request):
+        form.add_error(None, _TOO_MANY.format(wait_s))
+        page = _order_page(request, form, status=429)
+        page.headers["Retry-After"] = str(wait_s)
+        return page
     if form.is_valid():
         try:
             order = place_order(

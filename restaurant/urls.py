@@ -7,6 +7,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from restaurant import api, pages
+from restaurant.visitors import limited_logins
 
 urlpatterns = [
     path("", pages.menu, name="menu"),
@@ -17,8 +18,9 @@ urlpatterns = [
     path("orders/items", api.items, name="api_items"),
     path("api/health", api.health, name="api_health"),
     path("api/ready", api.ready, name="api_ready"),
-    path("login/", LoginView.as_view(template_name="login.html"), name="login"),
+    path("login/", limited_logins(LoginView.as_view(template_name="login.html")), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("admin/login/", limited_logins(admin.site.login)),
     path("admin/", admin.site.urls),
     path("dashboard/", include("dashboard.urls")),
 ]

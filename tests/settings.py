@@ -5,5 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("SECRET_KEY", "a key that is long enough and used in tests only")
+# Every client of a test has the same address.
+for limit in ("ORDERS_PER_MINUTE", "LOGINS_PER_MINUTE", "SOCKETS_PER_CLIENT"):
+    os.environ.setdefault(limit, "0")
 
-from restaurant.settings import *  # noqa: F403
+from restaurant.settings import *  # noqa: E402, F403

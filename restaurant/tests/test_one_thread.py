@@ -12,15 +12,17 @@ from django.conf import settings
 from django.core import signals
 from django.db import connections
 
-from restaurant.one_thread import OneThreadHandler
+from restaurant import one_thread
+from restaurant.one_thread import Lane, OneThreadHandler, lane_of
 
 
 @pytest.fixture
 def handler() -> Iterator[OneThreadHandler]:
-    serving = OneThreadHandler(threads=1)
+    serving = OneThreadHandler(threads=dict.fromkeys(Lane, 1))
     yield serving
-    serving._threads.submit(connections.close_all).result()
-    serving._threads.shutdown()
+    for threads in serving._threads.values():
+        threads.submit(connections.close_all).result()
+        threads.shutdown()
 
 
 def _get(handler: OneThreadHandler, path: str, *, leaves: bool = False) -> list[dict[str, Any]]:
@@ -70,10 +72,50 @@ def test_who_leaves_before_the_request_is_whole_is_sent_nothing(handler: OneThre
     assert _get(handler, "/api/health", leaves=True) == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "lane"),
+    [
+        ("POST", "/orders", Lane.ORDERS),
+        ("POST", "/", Lane.ORDERS),
+        ("POST", "/quote/", Lane.ORDERS),
+        ("GET", "/ticket/1234/state/", Lane.ORDERS),
+        ("GET", "/static/css/site.css", Lane.ORDERS),
+        ("GET", "/api/ready", Lane.ORDERS),
+        ("POST", "/login/", Lane.LOGINS),
+        ("POST", "/admin/login/", Lane.LOGINS),
+        ("POST", "/admin/password_change/", Lane.LOGINS),
+        ("POST", "/admin/auth/user/7/password/", Lane.LOGINS),
+        ("GET", "/login/", Lane.PAGES),
+        ("GET", "/dashboard/", Lane.PAGES),
+        ("POST", "/dashboard/rules/new/", Lane.PAGES),
+        ("GET", "/admin/", Lane.PAGES),
+        ("POST", "/logout/", Lane.PAGES),
+    ],
+)
+def test_orders_passwords_and_pages_have_threads_of_their_own(
+    method: str, path: str, lane: Lane
+) -> None:
+    assert lane_of(method, path) is lane
+
+
+def test_what_no_thread_will_come_to_soon_is_refused(
+    handler: OneThreadHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_thread, "MAX_WAITING", 3)
+    handler._held[Lane.PAGES] = 3
+    start, *_ = _get(handler, "/dashboard/")
+    assert start["status"] == 503
+    assert (b"Retry-After", b"5") in start["headers"]
+    assert _get(handler, "/api/health")[0]["status"] == 200
+    assert handler._held[Lane.ORDERS] == 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_next_request_finds_the_connection_of_the_last(handler: OneThreadHandler) -> None:
     def connected() -> object:
-        return handler._threads.submit(lambda: connections["default"].connection).result()
+        return (
+            handler._threads[Lane.ORDERS].submit(lambda: connections["default"].connection).result()
+        )
 
     assert _get(handler, "/api/ready")[0]["status"] == 200
     first = connected()

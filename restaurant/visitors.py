@@ -1,0 +1,166 @@
+"""Who a request is from, and how much one client may ask for at once."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from functools import wraps
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+
+logger = logging.getLogger(__name__)
+
+#: Clients that a rate remembers; of more, those that were quiet for longest are forgotten.
+_MOST_CLIENTS = 10_000
+#: How much of a minute's share a client may ask for at once: that of so many seconds.
+_BURST_S = 10
+#: The code with which a client's socket is closed that has too many.
+TOO_MANY_SOCKETS = 4429
+
+
+class Rate:
+    """How often each client may do something: a steady rate, and a few at once."""
+
+    def __init__(self) -> None:
+        #: By client: when all that it did will have been made up for.
+        self._even_at: OrderedDict[str, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def wait_s(self, client: str, *, per_minute: int) -> int:
+        """Take one turn of a client; or, in whole seconds, how long it must wait for it."""
+        if not per_minute:
+            return 0
+        now, each_s = time.monotonic(), 60 / per_minute
+        with self._lock:
+            even_at = max(self._even_at.get(client, now), now)
+            wait_s = even_at + each_s - now - max(_BURST_S, each_s)
+            if wait_s > 0:
+                return math.ceil(wait_s)
+            self._even_at[client] = even_at + each_s
+            self._even_at.move_to_end(client)
+            if len(self._even_at) > _MOST_CLIENTS:
+                self._even_at.popitem(last=False)
+        return 0
+
+
+_orders, _logins = Rate(), Rate()
+
+
+def wait_for_order_s(request: HttpRequest) -> int:
+    """Take a client's turn to order; or how long it must wait for it."""
+    wait_s = _orders.wait_s(_client(request), per_minute=settings.ENVIRONMENT.orders_per_minute)
+    return _logged(request, "orders", wait_s)
+
+
+def limited_logins(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Let each client try so many passwords a minute."""
+
+    @wraps(view)
+    def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method == "POST":
+            rate = settings.ENVIRONMENT.logins_per_minute
+            wait_s = _logged(request, "logins", _logins.wait_s(_client(request), per_minute=rate))
+            if wait_s:
+                return too_many(request, wait_s)
+        return view(request, *args, **kwargs)
+
+    return limited
+
+
+def locked_out(
+    request: HttpRequest, response: HttpResponseBase | None, credentials: dict[str, Any] | None
+) -> HttpResponse:
+    """What django-axes answers whoever has guessed too often; as its settings name it."""
+    return too_many(request, math.ceil(settings.AXES_COOLOFF_TIME.total_seconds()))
+
+
+def too_many(request: HttpRequest, wait_s: int) -> HttpResponse:
+    """The page that asks a client to wait."""
+    page = render(request, "429.html", {"wait_s": wait_s}, status=429)
+    page.headers["Retry-After"] = str(wait_s)
+    return page
+
+
+def _logged(request: HttpRequest, what: str, wait_s: int) -> int:
+    if wait_s:
+        logger.warning(
+            "too many %s from %s", what, _client(request), extra={"action": "client_limited"}
+        )
+    return wait_s
+
+
+def _client(request: HttpRequest) -> str:
+    return network_of(request.META.get("REMOTE_ADDR", ""))
+
+
+def network_of(address: str) -> str:
+    """What counts as one client: an address, or the network that an IPv6 host chooses its from."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    return str(ip_network((parsed.packed, 64), strict=False))
+
+
+class ClientAddress:
+    """ASGI middleware: takes the client's address from behind the proxies that are trusted.
+
+    Each of them appends to ``X-Forwarded-For`` whom it was asked by. What stands before their own
+    entries anybody may have made up.
+    """
+
+    def __init__(self, application: Any, *, proxies: int) -> None:
+        self._application = application
+        self._proxies = proxies
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request or a socket."""
+        if self._proxies and (address := self._forwarded(scope)):
+            scope = {**scope, "client": [address, 0]}
+        await self._application(scope, receive, send)
+
+    def _forwarded(self, scope: Any) -> str | None:
+        lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        entries = b",".join(lines).decode("latin-1").split(",")
+        if len(entries) < self._proxies:
+            return None
+        try:
+            return str(ip_address(entries[-self._proxies].strip()))
+        except ValueError:
+            return None
+
+
+class LimitedSockets:
+    """ASGI middleware: lets each client hold so many WebSockets; 0 for any number."""
+
+    def __init__(self, application: Any, *, per_client: int) -> None:
+        self._application = application
+        self._per_client = per_client
+        self._open = Counter[str]()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a socket, or close it. A server can only refuse a handshake with 403."""
+        client = network_of((scope.get("client") or [""])[0])
+        if self._per_client and self._open[client] >= self._per_client:
+            logger.warning("too many sockets from %s", client, extra={"action": "client_limited"})
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close", "code": TOO_MANY_SOCKETS})
+            return
+        self._open[client] += 1
+        try:
+            await self._application(scope, receive, send)
+        finally:
+            self._open[client] -= 1
+            if not self._open[client]:
+                del self._open[client]
