@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import os
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 
+from kitchen_worker.contract import permissions
+from kitchen_worker.contract.messages import Role
 from local.broker_node import BrokerNode
 from local.ports import LOOPBACK
+
+#: Makes users for kitchens of these versions and roles; gives each user's URL by its name.
+MakeUsers = Callable[[str, Mapping[str, Role]], dict[str, str]]
 
 #: A fixture that a test uses, at whatever remove, and the mark that the test gets for it.
 _MARKS = {
@@ -72,6 +80,21 @@ def session_amqp_url(make_amqp_url: Callable[[], str]) -> str:
     return make_amqp_url()
 
 
+@pytest.fixture(scope="session")
+def make_users(_broker_with_virtual_hosts: BrokerNode) -> MakeUsers:
+    """Each call makes the users of all processes on a URL's virtual host, and gives their URLs."""
+    node = _broker_with_virtual_hosts
+
+    def make(url: str, kitchens: Mapping[str, Role]) -> dict[str, str]:
+        users = permissions.users(kitchens)
+        passwords = {user.name: f"password of {user.name}" for user in users}
+        made = permissions.definitions(users, passwords, vhost=urlsplit(url).path[1:])
+        _manage(node, "POST", "definitions", made)
+        return {name: permissions.url_of(url, name, passwords[name]) for name in passwords}
+
+    return make
+
+
 @pytest.fixture
 def broker_node(tmp_path: Path) -> Iterator[BrokerNode]:
     """A running node that the test may stop and start; ``broker_node.url`` stays the same."""
@@ -81,12 +104,15 @@ def broker_node(tmp_path: Path) -> Iterator[BrokerNode]:
     node.stop(gently=False)
 
 
-def _manage(node: BrokerNode, method: str, path: str) -> None:
+def _manage(
+    node: BrokerNode, method: str, path: str, body: Mapping[str, Any] | None = None
+) -> None:
     credentials = base64.b64encode(b"guest:guest").decode()
     request = urllib.request.Request(  # noqa: S310 - our own node
         f"{node.management_url}/{path}",
         method=method,
-        headers={"Authorization": f"Basic {credentials}"},
+        data=json.dumps(body).encode() if body is not None else None,
+        headers={"Authorization": f"Basic {credentials}", "Content-Type": "application/json"},
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     opener.open(request, timeout=30).close()

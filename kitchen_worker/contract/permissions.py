@@ -1,0 +1,199 @@
+"""One broker user a process, and what RabbitMQ lets each do: worked out from what it declares.
+
+RabbitMQ asks for ``configure`` on what is declared or deleted; for ``write`` on an exchange that is
+published to and on the destination of a binding; for ``read`` on a queue that is consumed or purged
+and on the source of a binding. A queue with a dead-letter exchange, or an exchange with an
+alternate one, needs ``read`` on itself and ``write`` on the other. On a topic exchange a topic
+permission also asks for the routing key. A passive declaration needs nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.messages import VERSION_PATTERN, Role
+from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
+
+#: Stands for any version in a name, and in the name of a board's queue for its id.
+_ANY = "ANY"
+#: Queues and exchanges share the patterns: a version's queue may not have the events' name.
+_ANY_PATTERN = f"(?!events$){VERSION_PATTERN.strip('^$')}"
+_NOTHING = "^$"
+#: Matches no routing key, not even the empty one.
+_NO_KEY = "^(?!)"
+_EVERY_KEY = ".*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicPermission:
+    """Which routing keys a user may publish with, and bind with, on a topic exchange."""
+
+    exchange: str
+    write: str
+    read: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerUser:
+    """A user of the broker, with a regular expression for each kind of act."""
+
+    name: str
+    configure: str
+    write: str
+    read: str
+    topics: tuple[TopicPermission, ...] = ()
+
+
+def relay() -> BrokerUser:
+    """Declares all that production needs and the dark queues; writes orders, and no event."""
+    own = topology.live(_ANY, QueueTypes()) + topology.dark(_ANY, QueueTypes())
+    return _user(
+        "relay",
+        own,
+        publishes=(topology.ORDERS, topology.ORDERS_LIVE, topology.ORDERS_DEAD),
+        topics=(
+            TopicPermission(
+                exchange=topology.KITCHEN_EVENTS, write=_NO_KEY, read=rf"^{Role.CONTROL}\."
+            ),
+            _dead_letters_of(
+                topology.ANSWERS_QUEUE, topology.UNROUTED_QUEUE, topology.DEAD_ORDERS_QUEUE
+            ),
+        ),
+    )
+
+
+def observer() -> BrokerUser:
+    """Declares what is the dashboard's; writes announcements, and replays to dark queues alone."""
+    return _user(
+        "observer",
+        topology.observer(QueueTypes()),
+        publishes=(topology.ANNOUNCEMENTS, topology.ORDERS_DEAD, topology.ORDERS_DARK),
+        consumes=(topology.OBSERVER_QUEUE, topology.DEAD_LETTERS_QUEUE),
+        topics=(_dead_letters_of(topology.OBSERVER_QUEUE, topology.DEAD_LETTERS_QUEUE),),
+    )
+
+
+def site() -> BrokerUser:
+    """Listens to announcements, on queues of its own; the site takes orders without a broker."""
+    queue = f"{topology.ANNOUNCEMENTS}.{_ANY}"
+    return _user("site", topology.board(queue), consumes=(queue,))
+
+
+def kitchen(version: str, role: Role) -> BrokerUser:
+    """Takes its version's orders, and says what became of them under its own name alone."""
+    queue = kitchen_queue(version)
+    return _user(
+        f"kitchen-{version}",
+        Topology(),
+        publishes=(topology.KITCHEN_EVENTS, topology.ORDERS_DEAD),
+        consumes=(queue,),
+        topics=(
+            TopicPermission(
+                exchange=topology.KITCHEN_EVENTS,
+                write=_pattern([topology.events_key(role, version)]),
+                read=_NO_KEY,
+            ),
+            TopicPermission(exchange=topology.ORDERS_DEAD, write=_pattern([queue]), read=_NO_KEY),
+        ),
+    )
+
+
+def users(kitchens: Mapping[str, Role]) -> tuple[BrokerUser, ...]:
+    """The user of every process, for kitchens of these versions and roles."""
+    return (relay(), observer(), site(), *(kitchen(*one) for one in kitchens.items()))
+
+
+def definitions(
+    whom: Iterable[BrokerUser], passwords: Mapping[str, str], *, vhost: str
+) -> dict[str, Any]:
+    """The users as RabbitMQ imports them, with hashes of their passwords."""
+    whom = tuple(whom)
+    return {
+        "users": [
+            {
+                "name": user.name,
+                "password_hash": password_hash(passwords[user.name], secrets.token_bytes(4)),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "",
+            }
+            for user in whom
+        ],
+        "permissions": [
+            {
+                "user": user.name,
+                "vhost": vhost,
+                "configure": user.configure,
+                "write": user.write,
+                "read": user.read,
+            }
+            for user in whom
+        ],
+        "topic_permissions": [
+            {
+                "user": user.name,
+                "vhost": vhost,
+                "exchange": topic.exchange,
+                "write": topic.write,
+                "read": topic.read,
+            }
+            for user in whom
+            for topic in user.topics
+        ],
+    }
+
+
+def password_hash(password: str, salt: bytes) -> str:
+    """A password as RabbitMQ keeps it: four bytes of salt, and the SHA-256 of salt and password."""
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def url_of(url: str, name: str, password: str) -> str:
+    """A broker's URL, or several with a comma between, with a user's name and password in it."""
+    login = f"{quote(name, safe='')}:{quote(password, safe='')}"
+    return ",".join(_with_login(urlsplit(one.strip()), login) for one in url.split(","))
+
+
+def _with_login(address: SplitResult, login: str) -> str:
+    host = address.netloc.rpartition("@")[2]
+    return urlunsplit(address._replace(netloc=f"{login}@{host}"))
+
+
+def _user(
+    name: str,
+    declared: Topology,
+    *,
+    publishes: Iterable[str] = (),
+    consumes: Iterable[str] = (),
+    topics: tuple[TopicPermission, ...] = (),
+) -> BrokerUser:
+    sources = [one.source for one in declared.bindings]
+    destinations = [one.destination for one in declared.bindings]
+    named = [(one.name, one.arguments.get("alternate-exchange")) for one in declared.exchanges]
+    named += [(one.name, one.arguments.get("x-dead-letter-exchange")) for one in declared.queues]
+    passing_on = {name: other for name, other in named if other is not None}
+    return BrokerUser(
+        name=name,
+        configure=_pattern(name for name, _ in named),
+        write=_pattern([*destinations, *passing_on.values(), *publishes]),
+        read=_pattern([*sources, *passing_on, *consumes]),
+        topics=topics,
+    )
+
+
+def _dead_letters_of(*queues: str) -> TopicPermission:
+    return TopicPermission(exchange=topology.ORDERS_DEAD, write=_pattern(queues), read=_EVERY_KEY)
+
+
+def _pattern(names: Iterable[str]) -> str:
+    """What matches these names and no other."""
+    escaped = sorted({name.replace(".", r"\.").replace(_ANY, _ANY_PATTERN) for name in names})
+    if not escaped:
+        return _NOTHING
+    return f"^({'|'.join(escaped)})$" if len(escaped) > 1 else f"^{escaped[0]}$"

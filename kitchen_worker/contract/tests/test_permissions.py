@@ -1,0 +1,318 @@
+"""Every act of every broker user, tried on a real broker: what is not allowed is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiormq
+import pytest
+from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import ChannelAccessRefused, ChannelClosed
+
+from conftest import MakeUsers
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.broker import connect
+from kitchen_worker.contract.messages import Role
+from kitchen_worker.contract.permissions import password_hash, url_of
+from kitchen_worker.contract.topology import (
+    ANNOUNCEMENTS,
+    ANSWERS_QUEUE,
+    DEAD_LETTERS_QUEUE,
+    DEAD_ORDERS_QUEUE,
+    KITCHEN_EVENTS,
+    OBSERVER_QUEUE,
+    ORDERS,
+    ORDERS_DARK,
+    ORDERS_DEAD,
+    ORDERS_LIVE,
+    ORDERS_UNROUTED,
+    UNROUTED_QUEUE,
+    Exchange,
+    Queue,
+    QueueTypes,
+    Topology,
+)
+
+KITCHENS = {"vlatest": Role.CONTROL, "vnext": Role.CANDIDATE, "vlatest-b": Role.BASELINE}
+TYPES = QueueTypes()
+#: Each web process has its own; here it is not exclusive, so that others may try to take it.
+BOARD_QUEUE = f"{ANNOUNCEMENTS}.00000000-0000-4000-8000-000000000000"
+RELAYS = topology.live("vlatest", TYPES) + topology.dark("vnext", TYPES)
+RELAYS += topology.dark("vlatest-b", TYPES)
+_BOARDS = topology.board(BOARD_QUEUE)
+WHOLE = (
+    RELAYS
+    + topology.observer(TYPES)
+    + replace(_BOARDS, queues=tuple(replace(one, exclusive=False) for one in _BOARDS.queues))
+    # What a stranger has on the same virtual host.
+    + Topology(exchanges=(Exchange(name="strange", type="topic"),), queues=(Queue(name="strange"),))
+)
+EXCHANGES = tuple(one.name for one in WHOLE.exchanges)
+QUEUES = tuple(one.name for one in WHOLE.queues)
+EVENT_KEYS = ("control.vlatest", "candidate.vnext", "baseline.vlatest-b", "control.vnext", "")
+KITCHEN_QUEUES = ("kitchen.vlatest", "kitchen.vnext", "kitchen.vlatest-b")
+PRODUCTION = (ORDERS, ORDERS_LIVE, ORDERS_UNROUTED, ORDERS_DARK, KITCHEN_EVENTS, ORDERS_DEAD)
+RESTAURANTS = (ANSWERS_QUEUE, UNROUTED_QUEUE, DEAD_ORDERS_QUEUE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """What one user may do, by the names of what it does it to; spelled out, not worked out."""
+
+    declares: tuple[str, ...] = ()
+    #: Exchanges, with the keys of those where not every key is allowed.
+    publishes: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    #: Queues and exchanges that it may bind.
+    binds: tuple[str, ...] = ()
+    #: Exchanges that it may bind to, and with which keys.
+    sources: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+
+
+def _a_kitchen(version: str, role: Role) -> Allowed:
+    queue = f"kitchen.{version}"
+    return Allowed(
+        publishes={KITCHEN_EVENTS: (f"{role}.{version}",), ORDERS_DEAD: (queue,)}, reads=(queue,)
+    )
+
+
+_RELAYS_QUEUES = (*KITCHEN_QUEUES, *RESTAURANTS)
+_RELAYS_DEAD = tuple(f"dead.{queue}" for queue in _RELAYS_QUEUES)
+ALLOWED = {
+    "relay": Allowed(
+        declares=(*PRODUCTION, *_RELAYS_QUEUES, *_RELAYS_DEAD),
+        publishes={
+            ORDERS: None,
+            ORDERS_LIVE: None,
+            # To write there is to bind there, or to name it as the alternate exchange.
+            ORDERS_DARK: None,
+            ORDERS_UNROUTED: None,
+            ORDERS_DEAD: RESTAURANTS,
+        },
+        # To declare a queue that dead-letters is to read it.
+        reads=_RELAYS_QUEUES,
+        binds=(
+            *_RELAYS_QUEUES, *_RELAYS_DEAD,
+            ORDERS, ORDERS_LIVE, ORDERS_UNROUTED, ORDERS_DARK, ORDERS_DEAD,
+        ),
+        sources={
+            **dict.fromkeys(PRODUCTION),
+            KITCHEN_EVENTS: ("control.vlatest", "control.vnext"),
+        },
+    ),
+    "observer": Allowed(
+        declares=(ANNOUNCEMENTS, OBSERVER_QUEUE, DEAD_LETTERS_QUEUE, f"dead.{OBSERVER_QUEUE}"),
+        publishes={
+            ANNOUNCEMENTS: None,
+            ORDERS_DARK: None,
+            ORDERS_DEAD: (OBSERVER_QUEUE, DEAD_LETTERS_QUEUE),
+        },
+        reads=(OBSERVER_QUEUE, DEAD_LETTERS_QUEUE),
+        binds=(
+            OBSERVER_QUEUE, DEAD_LETTERS_QUEUE, f"dead.{OBSERVER_QUEUE}",
+            ANNOUNCEMENTS, ORDERS_DARK, ORDERS_DEAD,
+        ),
+        sources={KITCHEN_EVENTS: None, ORDERS_DEAD: None},
+    ),
+    "site": Allowed(
+        declares=(ANNOUNCEMENTS, BOARD_QUEUE),
+        reads=(BOARD_QUEUE,),
+        binds=(BOARD_QUEUE,),
+        sources={ANNOUNCEMENTS: None},
+    ),
+    **{f"kitchen-{version}": _a_kitchen(version, role) for version, role in KITCHENS.items()},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Act:
+    """A call on a channel that a user tries."""
+
+    what: str
+    is_allowed: bool
+    method: str
+    arguments: tuple[Any, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    async def do(self, channel: AbstractChannel) -> None:
+        await getattr(channel, self.method)(*self.arguments, **self.options)
+
+
+def _acts(may: Allowed) -> Iterator[Act]:
+    yield from _publishing(may)
+    yield from _binding(may)
+    yield from _reading(may)
+    yield from _declaring(may)
+
+
+def _publishing(may: Allowed) -> Iterator[Act]:
+    for exchange in ("", *EXCHANGES):
+        for key in (*EVENT_KEYS, *QUEUES, "vlatest"):
+            keys = may.publishes.get(exchange, ())
+            yield Act(
+                what=f"publish to {exchange or 'the default exchange'} with {key!r}",
+                is_allowed=keys is None or key in keys,
+                method="basic_publish",
+                arguments=(b"{}",),
+                options={"exchange": exchange, "routing_key": key},
+            )
+
+
+def _binding(may: Allowed) -> Iterator[Act]:
+    destinations = [("queue", name) for name in QUEUES] + [("exchange", name) for name in EXCHANGES]
+    for source in EXCHANGES:
+        for key in (*EVENT_KEYS, "#") if source == KITCHEN_EVENTS else ("#",):
+            keys = may.sources.get(source, ())
+            is_source = keys is None or key in keys
+            for verb, (kind, name) in itertools.product(("bind", "unbind"), destinations):
+                yield Act(
+                    what=f"{verb} {kind} {name} to {source} with {key!r}",
+                    is_allowed=is_source and name in may.binds,
+                    method=f"{kind}_{verb}",
+                    arguments=(name, source, key),
+                )
+
+
+def _reading(may: Allowed) -> Iterator[Act]:
+    for queue in QUEUES:
+        for method, arguments in (
+            ("basic_consume", (queue, _ignore)),
+            ("basic_get", (queue,)),
+            ("queue_purge", (queue,)),
+        ):
+            yield Act(
+                what=f"{method} {queue}",
+                is_allowed=queue in may.reads,
+                method=method,
+                arguments=arguments,
+            )
+
+
+async def _ignore(_message: object) -> None:
+    """Take a delivery and do nothing with it."""
+
+
+def _declaring(may: Allowed) -> Iterator[Act]:
+    """Declare each queue and exchange as it stands, delete it, and declare it where it is not."""
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        ("queue", queue.name, {"arguments": dict(queue.arguments)}) for queue in WHOLE.queues
+    ]
+    calls += [
+        (
+            "exchange",
+            exchange.name,
+            {"exchange_type": exchange.type, "arguments": dict(exchange.arguments)},
+        )
+        for exchange in WHOLE.exchanges
+    ]
+    for kind, name, options in calls:
+        for verb in ("declare", "delete", "declare"):
+            yield Act(
+                what=f"{verb} {kind} {name}",
+                is_allowed=name in may.declares,
+                method=f"{kind}_{verb}",
+                arguments=(name,),
+                options={"durable": True, **options} if verb == "declare" else {},
+            )
+    for queue in ("", "amq.mine"):
+        yield Act(
+            what=f"declare queue {queue!r}",
+            is_allowed=False,
+            method="queue_declare",
+            arguments=(queue,),
+            options={"exclusive": True},
+        )
+
+
+async def _tried(connection: AbstractConnection, act: Act) -> str:
+    """What the broker said to an act, on a channel for it alone."""
+    channel = await connection.channel(publisher_confirms=True)
+    try:
+        await act.do(channel)
+    except ChannelAccessRefused:
+        return "refused"
+    except ChannelClosed as closed:
+        return str(closed)
+    await channel.close()
+    return "allowed"
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[AbstractConnection]:
+    connection = await aiormq.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("user", ALLOWED)
+async def test_a_user_may_do_what_it_needs_and_is_refused_everything_else(
+    amqp_url: str, make_users: MakeUsers, user: str
+) -> None:
+    urls = make_users(amqp_url, KITCHENS)
+    async with connect(amqp_url, "test") as broker:
+        await broker.declare(WHOLE)
+    wrong = []
+    async with _connected(urls[user]) as connection:
+        for act in _acts(ALLOWED[user]):
+            expected = "allowed" if act.is_allowed else "refused"
+            said = await _tried(connection, act)
+            if said != expected:
+                wrong.append(f"{act.what}: {said}, not {expected}")
+    assert wrong == []
+
+
+@pytest.mark.broker
+async def test_each_process_declares_its_part_on_an_empty_broker(
+    amqp_url: str, make_users: MakeUsers
+) -> None:
+    urls = make_users(amqp_url, KITCHENS)
+    for user, part in {
+        "relay": RELAYS,
+        "observer": topology.observer(TYPES),
+        "site": topology.board(BOARD_QUEUE),
+    }.items():
+        async with connect(urls[user], user) as broker:
+            await broker.declare(part)
+    for version in KITCHENS:
+        async with connect(urls[f"kitchen-{version}"], version) as broker:
+            assert await broker.depth(topology.kitchen_queue(version)) == 0
+            assert await broker.depth(OBSERVER_QUEUE) == 0
+
+
+@pytest.mark.broker
+async def test_a_version_with_the_name_of_the_events_reads_none_of_them(
+    amqp_url: str, make_users: MakeUsers
+) -> None:
+    urls = make_users(amqp_url, {"events": Role.CANDIDATE})
+    async with connect(amqp_url, "test") as broker:
+        await broker.declare(WHOLE + Topology(queues=(Queue(name="kitchen.events"),)))
+    async with _connected(urls["kitchen-events"]) as connection:
+        for key in ("", "#", "candidate.vnext", "candidate.events"):
+            bind = Act(
+                what="bind",
+                is_allowed=False,
+                method="queue_bind",
+                arguments=("kitchen.events", KITCHEN_EVENTS, key),
+            )
+            assert await _tried(connection, bind) == "refused"
+
+
+def test_a_password_is_kept_as_rabbitmq_keeps_it() -> None:
+    # The example of RabbitMQ's documentation.
+    salt = bytes.fromhex("908DC60A")
+    assert password_hash("test12", salt) == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
+
+
+def test_a_url_gets_a_login_and_keeps_everything_else() -> None:
+    url = "amqps://guest:guest@one:5671/a%2Fb?cafile=/ca.pem, amqp://two/"
+    assert url_of(url, "kitchen-vnext", "a/b@c:d") == (
+        "amqps://kitchen-vnext:a%2Fb%40c%3Ad@one:5671/a%2Fb?cafile=/ca.pem,"
+        "amqp://kitchen-vnext:a%2Fb%40c%3Ad@two/"
+    )
