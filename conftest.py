@@ -10,18 +10,13 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
 
-from kitchen_worker.contract import permissions
-from kitchen_worker.contract.messages import Role
 from local.broker_node import BrokerNode
 from local.ports import LOOPBACK
-
-#: Makes users for kitchens of these versions and roles; gives each user's URL by its name.
-MakeUsers = Callable[[str, Mapping[str, Role]], dict[str, str]]
+from tests.users import users_for_tests
 
 #: A fixture that a test uses, at whatever remove, and the mark that the test gets for it.
 _MARKS = {
@@ -52,14 +47,16 @@ def _broker_with_virtual_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def make_amqp_url(_broker_with_virtual_hosts: BrokerNode) -> Callable[[], str]:
-    """Each call makes a virtual host, with nothing in it, and gives its URL."""
+    """Each call makes a virtual host with the users of `tests.users` alone, and gives its URL."""
     node = _broker_with_virtual_hosts
     numbers = itertools.count(1)
 
     def make() -> str:
         name = f"test-{next(numbers)}"
         _manage(node, "PUT", f"vhosts/{name}")
-        return f"amqp://guest:guest@{LOOPBACK}:{node.ports.amqp}/{name}"
+        url = f"amqp://guest:guest@{LOOPBACK}:{node.ports.amqp}/{name}"
+        _manage(node, "POST", "definitions", users_for_tests(url))
+        return url
 
     return make
 
@@ -80,19 +77,10 @@ def session_amqp_url(make_amqp_url: Callable[[], str]) -> str:
     return make_amqp_url()
 
 
-@pytest.fixture(scope="session")
-def make_users(_broker_with_virtual_hosts: BrokerNode) -> MakeUsers:
-    """Each call makes the users of all processes on a URL's virtual host, and gives their URLs."""
-    node = _broker_with_virtual_hosts
-
-    def make(url: str, kitchens: Mapping[str, Role]) -> dict[str, str]:
-        users = permissions.users(kitchens)
-        passwords = {user.name: f"password of {user.name}" for user in users}
-        made = permissions.definitions(users, passwords, vhost=urlsplit(url).path[1:])
-        _manage(node, "POST", "definitions", made)
-        return {name: permissions.url_of(url, name, passwords[name]) for name in passwords}
-
-    return make
+@pytest.fixture
+def management_url(_broker_with_virtual_hosts: BrokerNode) -> str:
+    """The management API of the same broker, with an administrator's login."""
+    return f"http://guest:guest@{LOOPBACK}:{_broker_with_virtual_hosts.ports.management}"
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ class BrokerNode:
         if self._ports_file.exists() and answers(self.ports.epmd):
             self._stop_epmd()
 
-    def control(self, *arguments: str) -> str:
+    def control(self, *arguments: str, stdin: str = "") -> str:
         """Run ``rabbitmqctl`` on the node and give what it printed."""
         program = self._seen_in_root((scripts(self._root) or Path()) / "rabbitmqctl")
         done = subprocess.run(
@@ -136,6 +136,7 @@ class BrokerNode:
             env=self._environment(),
             capture_output=True,
             text=True,
+            input=stdin,
             timeout=START_TIMEOUT_S,
         )
         if done.returncode:

@@ -33,7 +33,8 @@ class StackFailed(AssertionError):
 class Stack:
     """Processes by name; started, stopped, killed, and asked through their own interfaces.
 
-    ``kitchens``: the role of each version that may be started.
+    ``kitchens``: the role of each version that may be started. ``urls``: the AMQP_URL of each
+    broker user, where processes have users of their own.
     """
 
     def __init__(
@@ -43,12 +44,14 @@ class Stack:
         settings: Mapping[str, str],
         *,
         kitchens: Mapping[str, str],
+        urls: Mapping[str, str] | None = None,
     ) -> None:
         (self.port,) = free_ports(1)
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.amqp_url = amqp_url
         self._directory = directory
         self._kitchens = kitchens
+        self._urls = urls or {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._server: psycopg.Connection | None = None
         self._environment = {
@@ -74,7 +77,7 @@ class Stack:
                 self._running[name] = subprocess.Popen(
                     ends_with_us([sys.executable, *self._command(name), *options]),
                     cwd=ROOT,
-                    env=self._environment,
+                    env=self._environment_of(name),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -108,7 +111,7 @@ class Stack:
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
-            env=self._environment,
+            env=self._environment_of("site"),
             capture_output=True,
             text=True,
             timeout=_COMMAND_TIMEOUT_S,
@@ -143,6 +146,11 @@ class Stack:
     def log(self, name: str) -> str:
         """What a process has printed."""
         return (self._directory / f"{name}.log").read_text()
+
+    def _environment_of(self, name: str) -> dict[str, str]:
+        user = f"kitchen-{name}" if name in self._kitchens else name
+        url = self._urls.get(user, self._urls.get("site", self.amqp_url))
+        return self._environment | {"AMQP_URL": url}
 
     def _command(self, name: str) -> list[str]:
         if role := self._kitchens.get(name):

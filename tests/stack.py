@@ -8,6 +8,7 @@ from pathlib import Path
 
 from local.settings import ROOT
 from local.stack import Stack, until
+from tests.users import urls_of_users
 
 __all__ = ["EQUAL", "EVERYTHING", "KITCHENS", "ROOT", "Stack", "a_stack", "until"]
 
@@ -21,8 +22,17 @@ EVERYTHING = ("site", "relay", "observer", *KITCHENS)
 def a_stack(
     directory: Path, amqp_url: str, *, candidate: str = "vnext", **settings: str
 ) -> Iterator[Stack]:
-    """A stack with an empty database and a first launch; nothing of it runs afterwards."""
-    stack = Stack(directory, amqp_url, settings, kitchens={**KITCHENS, EQUAL: "candidate"})
+    """A stack with an empty database and a first launch; nothing of it runs afterwards.
+
+    Each process has its own user, which `amqp_url` of a fixture brings.
+    """
+    stack = Stack(
+        directory,
+        amqp_url,
+        settings,
+        kitchens={**KITCHENS, EQUAL: "candidate"},
+        urls=urls_of_users(amqp_url),
+    )
     stack.manage("migrate", "--verbosity", "0")
     stack.manage(
         "start_launch", "--name", "First launch", "--control", "vlatest",

@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import VERSION_PATTERN, Role
@@ -152,6 +152,11 @@ def definitions(
 def password_hash(password: str, salt: bytes) -> str:
     """A password as RabbitMQ keeps it: four bytes of salt, and the SHA-256 of salt and password."""
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def vhost_of(url: str) -> str:
+    """The virtual host that a broker's URL names, or the first of several with a comma between."""
+    return unquote(urlsplit(url.partition(",")[0].strip()).path[1:]) or "/"
 
 
 def url_of(url: str, name: str, password: str) -> str:

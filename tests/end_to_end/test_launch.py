@@ -20,6 +20,7 @@ from websockets.typing import Origin
 from local.broker_node import BrokerNode
 from local.postgres import private_postgres
 from tests.stack import EVERYTHING, KITCHENS, ROOT, Stack, a_stack, until
+from tests.users import urls_of_users, users_for_tests
 
 pytestmark = pytest.mark.broker
 
@@ -132,6 +133,8 @@ def test_percent_nought_stops_a_version_from_the_next_order_on(stack: Stack) -> 
 def test_orders_placed_while_the_broker_is_away_all_arrive_when_it_is_back(
     tmp_path: Path, broker_node: BrokerNode
 ) -> None:
+    users = json.dumps(users_for_tests(broker_node.url))
+    broker_node.control("import_definitions", stdin=users)
     with a_stack(tmp_path, broker_node.url) as stack:
         stack.start(*EVERYTHING)
         stack.manage("rush", "--orders", "50", "--rate", "100", "--seed", "1")
@@ -218,7 +221,8 @@ def test_a_kitchen_in_shell_joins_as_a_fourth_version_and_stands_on_the_board(
 
 @contextmanager
 def shell_kitchen(stack: Stack) -> Iterator[None]:
-    environment = {**os.environ, "AMQP_URL": stack.amqp_url}
+    url = urls_of_users(stack.amqp_url)["kitchen-vshell"]
+    environment = {**os.environ, "AMQP_URL": url}
     process = subprocess.Popen(
         [ROOT / "docs" / "examples" / "kitchen.sh"], env=environment, start_new_session=True
     )

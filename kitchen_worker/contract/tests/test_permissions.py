@@ -13,11 +13,10 @@ import pytest
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused, ChannelClosed
 
-from conftest import MakeUsers
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.messages import Role
-from kitchen_worker.contract.permissions import password_hash, url_of
+from kitchen_worker.contract.permissions import password_hash, url_of, vhost_of
 from kitchen_worker.contract.topology import (
     ANNOUNCEMENTS,
     ANSWERS_QUEUE,
@@ -36,8 +35,9 @@ from kitchen_worker.contract.topology import (
     QueueTypes,
     Topology,
 )
+from tests.users import urls_of_users
 
-KITCHENS = {"vlatest": Role.CONTROL, "vnext": Role.CANDIDATE, "vlatest-b": Role.BASELINE}
+KITCHENS = ("vlatest", "vnext", "vlatest-b")
 TYPES = QueueTypes()
 #: Each web process has its own; here it is not exclusive, so that others may try to take it.
 BOARD_QUEUE = f"{ANNOUNCEMENTS}.00000000-0000-4000-8000-000000000000"
@@ -124,7 +124,9 @@ ALLOWED = {
         binds=(BOARD_QUEUE,),
         sources={ANNOUNCEMENTS: None},
     ),
-    **{f"kitchen-{version}": _a_kitchen(version, role) for version, role in KITCHENS.items()},
+    "kitchen-vlatest": _a_kitchen("vlatest", Role.CONTROL),
+    "kitchen-vnext": _a_kitchen("vnext", Role.CANDIDATE),
+    "kitchen-vlatest-b": _a_kitchen("vlatest-b", Role.BASELINE),
 }  # fmt: skip
 
 
@@ -253,9 +255,9 @@ async def _connected(url: str) -> AsyncIterator[AbstractConnection]:
 @pytest.mark.broker
 @pytest.mark.parametrize("user", ALLOWED)
 async def test_a_user_may_do_what_it_needs_and_is_refused_everything_else(
-    amqp_url: str, make_users: MakeUsers, user: str
+    amqp_url: str, user: str
 ) -> None:
-    urls = make_users(amqp_url, KITCHENS)
+    urls = urls_of_users(amqp_url)
     async with connect(amqp_url, "test") as broker:
         await broker.declare(WHOLE)
     wrong = []
@@ -270,9 +272,9 @@ async def test_a_user_may_do_what_it_needs_and_is_refused_everything_else(
 
 @pytest.mark.broker
 async def test_each_process_declares_its_part_on_an_empty_broker(
-    amqp_url: str, make_users: MakeUsers
+    amqp_url: str,
 ) -> None:
-    urls = make_users(amqp_url, KITCHENS)
+    urls = urls_of_users(amqp_url)
     for user, part in {
         "relay": RELAYS,
         "observer": topology.observer(TYPES),
@@ -288,9 +290,9 @@ async def test_each_process_declares_its_part_on_an_empty_broker(
 
 @pytest.mark.broker
 async def test_a_version_with_the_name_of_the_events_reads_none_of_them(
-    amqp_url: str, make_users: MakeUsers
+    amqp_url: str,
 ) -> None:
-    urls = make_users(amqp_url, {"events": Role.CANDIDATE})
+    urls = urls_of_users(amqp_url)
     async with connect(amqp_url, "test") as broker:
         await broker.declare(WHOLE + Topology(queues=(Queue(name="kitchen.events"),)))
     async with _connected(urls["kitchen-events"]) as connection:
@@ -308,6 +310,20 @@ def test_a_password_is_kept_as_rabbitmq_keeps_it() -> None:
     # The example of RabbitMQ's documentation.
     salt = bytes.fromhex("908DC60A")
     assert password_hash("test12", salt) == "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
+
+
+@pytest.mark.parametrize(
+    ("url", "vhost"),
+    [
+        ("amqp://host", "/"),
+        ("amqp://host/", "/"),
+        ("amqp://host/%2F", "/"),
+        ("amqp://host/a%2Fb?heartbeat=5", "a/b"),
+        ("amqp://one/kitchen,amqp://two/kitchen", "kitchen"),
+    ],
+)
+def test_a_urls_virtual_host_is_the_one_that_clients_take(url: str, vhost: str) -> None:
+    assert vhost_of(url) == vhost
 
 
 def test_a_url_gets_a_login_and_keeps_everything_else() -> None:

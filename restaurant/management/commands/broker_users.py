@@ -1,0 +1,220 @@
+"""``manage.py broker_users``: a broker user for each process, with what it may do there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import secrets
+import shlex
+import subprocess
+import urllib.request
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from kitchen_worker.contract import permissions
+from kitchen_worker.contract.messages import VERSION_PATTERN, Role
+from kitchen_worker.contract.permissions import BrokerUser
+from restaurant.launches import open_launch
+
+_TIMEOUT_S = 60.0
+_MANAGEMENT = "BROKER_MANAGEMENT_URL"
+
+
+class Command(BaseCommand):
+    """Makes or prints the broker users."""
+
+    help = (
+        "Make a broker user for each process, with the permissions that it needs: through the "
+        "management API, or with a rabbitmqctl; or print what makes them. A password comes from "
+        "BROKER_PASSWORD_<USER>, as in BROKER_PASSWORD_KITCHEN_VNEXT, or is generated and shown "
+        "once."
+    )
+    #: It is run where there is no database and no secret key yet.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Say for which kitchens, on which broker, and by which way."""
+        parser.add_argument(
+            "--kitchen",
+            action="append",
+            default=[],
+            type=_version_and_role,
+            metavar="VERSION=ROLE",
+            help="a kitchen; by default those of the open launch",
+        )
+        parser.add_argument(
+            "--broker", metavar="URL", help="where the processes find it, by default AMQP_URL"
+        )
+        ways = parser.add_mutually_exclusive_group()
+        ways.add_argument(
+            "--management",
+            metavar="URL",
+            help="make them through the management API, as in http://host:15672, with the login of "
+            f"an administrator in it; better given as {_MANAGEMENT}",
+        )
+        ways.add_argument(
+            "--run",
+            metavar="COMMAND",
+            help="make them with this rabbitmqctl, as in 'sudo rabbitmqctl'",
+        )
+        ways.add_argument("--rabbitmqctl", action="store_true", help="print lines for a shell")
+        ways.add_argument(
+            "--definitions", action="store_true", help="print JSON for load_definitions"
+        )
+        ways.add_argument(
+            "--kubernetes",
+            action="store_true",
+            help="print Secrets: each process's AMQP_URL, and the broker's definitions",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Make or print them; passwords that were generated are shown, and nowhere else."""
+        users = permissions.users(_kitchens(options["kitchen"]))
+        broker = options["broker"] or settings.ENVIRONMENT.amqp_url
+        vhost = permissions.vhost_of(broker)
+        given = {user.name: os.environ.get(_variable(user.name), "") for user in users}
+        passwords = {name: word or secrets.token_hex(24) for name, word in given.items()}
+        urls = {name: permissions.url_of(broker, name, word) for name, word in passwords.items()}
+        generated = [f"{name}: {url}" for name, url in urls.items() if not given[name]]
+        made = permissions.definitions(users, passwords, vhost=vhost)
+        whole = {"vhosts": [{"name": vhost}], **made}
+        if options["kubernetes"]:
+            self.stdout.write(json.dumps(_secrets(urls, whole), indent=2))
+        elif options["rabbitmqctl"]:
+            for user in users:
+                self.stdout.write("\n".join(_lines(user, passwords[user.name], vhost)))
+        elif options["definitions"]:
+            self.stdout.write(json.dumps(whole, indent=2))
+            self._show(self.stderr, generated)
+        else:
+            _make(options, made)
+            self.stdout.write(f"{len(users)} users may work on the virtual host {vhost}.")
+            self._show(self.stdout, generated)
+
+    def _show(self, where: Any, generated: list[str]) -> None:
+        if generated:
+            where.write("Their AMQP_URL, shown this once:\n" + "\n".join(generated))
+
+
+def _kitchens(given: Iterable[tuple[str, Role]]) -> Mapping[str, Role]:
+    if named := dict(given):
+        return named
+    launch = open_launch()
+    if launch is None:
+        raise CommandError("No launch is open: name each kitchen with --kitchen VERSION=ROLE.")
+    dark = {one.version: Role(one.role) for one in launch.dark_versions.all()}
+    return {launch.control: Role.CONTROL, **dark}
+
+
+def _variable(name: str) -> str:
+    return f"BROKER_PASSWORD_{name.upper().replace('-', '_')}"
+
+
+def _lines(user: BrokerUser, password: str, vhost: str) -> list[str]:
+    """What makes a user, or changes one that is there."""
+    login = shlex.join([user.name, password])
+    patterns = shlex.join([user.name, user.configure, user.write, user.read])
+    on = f"--vhost {shlex.quote(vhost)}"
+    return [
+        f"rabbitmqctl add_user {login} || rabbitmqctl change_password {login}",
+        f"rabbitmqctl set_permissions {on} {patterns}",
+        *(
+            f"rabbitmqctl set_topic_permissions {on} "
+            + shlex.join([user.name, topic.exchange, topic.write, topic.read])
+            for topic in user.topics
+        ),
+    ]
+
+
+def _secrets(urls: Mapping[str, str], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """A Kubernetes Secret for each process, and one for the broker."""
+    data = {f"broker-{name}": {"amqp-url": url} for name, url in urls.items()}
+    data["broker-definitions"] = {"definitions.json": json.dumps(definitions)}
+    return {
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": [
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {
+                    "name": name,
+                    "labels": {"app.kubernetes.io/part-of": "dark-kitchen"},
+                },
+                "stringData": one,
+            }
+            for name, one in data.items()
+        ],
+    }
+
+
+def _make(options: Mapping[str, Any], definitions: Mapping[str, Any]) -> None:
+    management = options["management"] or os.environ.get(_MANAGEMENT, "")
+    if options["run"]:
+        _run(options["run"], definitions)
+    elif management:
+        _post(management, definitions)
+    else:
+        raise CommandError(
+            f"Say how to reach the broker as an administrator: {_MANAGEMENT}, --management or "
+            "--run; or what to print: --rabbitmqctl, --definitions or --kubernetes."
+        )
+
+
+def _run(command: str, definitions: Mapping[str, Any]) -> None:
+    program = [*shlex.split(command), "import_definitions"]
+    try:
+        done = subprocess.run(
+            program,
+            input=json.dumps(definitions),
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as cause:
+        raise CommandError(f"{shlex.join(program)}: {cause}") from cause
+    if done.returncode:
+        raise CommandError(f"{shlex.join(program)}: {(done.stderr or done.stdout).strip()}")
+
+
+def _post(management: str, definitions: Mapping[str, Any]) -> None:
+    """Import the definitions; what they do not name stays as it is."""
+    address = urlsplit(management)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise CommandError("The management API's address is as in http://admin:secret@host:15672.")
+    host = address.netloc.rpartition("@")[2]
+    path = f"{address.path.rstrip('/').removesuffix('/api')}/api/definitions"
+    url = urlunsplit((address.scheme, host, path, "", ""))
+    asked = urllib.request.Request(  # noqa: S310 - http or https, see above
+        url, json.dumps(definitions).encode(), {"Content-Type": "application/json"}
+    )
+    passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
+    login = unquote(address.username or ""), unquote(address.password or "")
+    passwords.add_password(None, url, *login, is_authenticated=True)
+    # A proxy for the outside has nothing to do with a broker of one's own.
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPBasicAuthHandler(passwords)
+    )
+    try:
+        opener.open(asked, timeout=_TIMEOUT_S).close()
+    except HTTPError as refused:
+        said = refused.read(1000).decode(errors="replace")
+        raise CommandError(f"{url}: {refused.code} {refused.reason} {said}") from refused
+    except OSError as cause:
+        raise CommandError(f"{url}: {cause}") from cause
+
+
+def _version_and_role(given: str) -> tuple[str, Role]:
+    version, _, role = given.partition("=")
+    if not re.fullmatch(VERSION_PATTERN, version) or role not in tuple(Role):
+        raise argparse.ArgumentTypeError(
+            f"{given!r} is not a version and its role, as in vnext={Role.CANDIDATE}"
+        )
+    return version, Role(role)
