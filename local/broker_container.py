@@ -7,12 +7,30 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from local.ports import LOOPBACK, free_ports
 
 IMAGE = "rabbitmq:4.2.9"
 START_TIMEOUT_S = 90.0
 _ENGINES = ("docker", "podman")
+
+
+@dataclass(frozen=True)
+class ContainerBroker:
+    """A broker that runs in a container."""
+
+    url: str
+    _engine: str
+    _container: str
+
+    def control(self, *arguments: str, stdin: str = "") -> str:
+        """Run ``rabbitmqctl`` in the container and give what it printed."""
+        command = ("exec", "--interactive", self._container, "rabbitmqctl", "--quiet", *arguments)
+        done = _run(self._engine, *command, stdin=stdin)
+        if done.returncode:
+            raise ContainerFailed(f"rabbitmqctl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
 
 
 class ContainerFailed(RuntimeError):
@@ -28,8 +46,8 @@ def engine() -> str | None:
 
 
 @contextmanager
-def container_broker(engine_name: str) -> Iterator[str]:
-    """Give the AMQP_URL of a container that is there for the time of the block."""
+def container_broker(engine_name: str) -> Iterator[ContainerBroker]:
+    """Give a container that is there for the time of the block."""
     (port,) = free_ports(1)
     published = f"{LOOPBACK}:{port}:5672"
     started = _run(engine_name, "run", "--detach", "--rm", "--publish", published, IMAGE)
@@ -38,7 +56,8 @@ def container_broker(engine_name: str) -> Iterator[str]:
     container = started.stdout.strip()
     try:
         _wait_until_ready(engine_name, container)
-        yield f"amqp://guest:guest@{LOOPBACK}:{port}/"
+        url = f"amqp://guest:guest@{LOOPBACK}:{port}/"
+        yield ContainerBroker(url, engine_name, container)
     finally:
         _run(engine_name, "rm", "--force", "--volumes", container)
 
@@ -53,5 +72,5 @@ def _wait_until_ready(engine_name: str, container: str) -> None:
         time.sleep(0.2)
 
 
-def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+def _run(*command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, input=stdin, capture_output=True, text=True)

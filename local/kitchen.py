@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 
-from local.manage import with_broker
-from local.settings import environment
+from kitchen_worker.config import ConfigError, WorkerConfig
+from kitchen_worker.contract import permissions
+from local.broker_node import BrokerNode
+from local.broker_users import make_users, url_of
+from local.settings import BROKER, environment, run_directory
 
 _NO_BROKER = "No private broker runs here: start `make run` first, or set AMQP_URL to a broker."
 
 
 def main() -> None:
     """Become the kitchen; exits with 1 where there is no broker for it."""
-    environ = with_broker(environment(os.environ))
-    if "AMQP_URL" not in environ:
-        sys.exit(_NO_BROKER)
-    program = [sys.executable, "-m", "kitchen_worker", *sys.argv[1:]]
+    environ = environment(os.environ)
+    arguments = sys.argv[1:]
+    try:
+        config = WorkerConfig.read(arguments, environ)
+    except ConfigError:
+        pass  # The kitchen says what is wrong.
+    else:
+        if "AMQP_URL" not in environ and not any(one.startswith("--amqp-url") for one in arguments):
+            environ["AMQP_URL"] = _private_url(environ, config)
+    program = [sys.executable, "-m", "kitchen_worker", *arguments]
     os.execve(sys.executable, program, environ)
+
+
+def _private_url(environ: Mapping[str, str], config: WorkerConfig) -> str:
+    """The private broker of `make run`, with a user that this version has from now on."""
+    directory = run_directory(environ)
+    node = BrokerNode(directory / BROKER)
+    if not node.is_running():
+        sys.exit(_NO_BROKER)
+    user = permissions.kitchen(config.version, config.role)
+    make_users(node.control, [user], directory)
+    return url_of(node.url, user.name, directory)
 
 
 if __name__ == "__main__":

@@ -7,21 +7,28 @@ import sys
 from collections.abc import Mapping
 
 from local.broker_node import BrokerNode
+from local.broker_users import url_of
 from local.settings import BROKER, ROOT, environment, run_directory
+
+#: The broker user of a command, where it is not the site's.
+_USERS = {"relay": "relay", "observe": "observer"}
 
 
 def main() -> None:
     """Become manage.py."""
     program = [sys.executable, str(ROOT / "manage.py"), *sys.argv[1:]]
-    os.execve(sys.executable, program, with_broker(environment(os.environ)))
+    user = _USERS.get("".join(sys.argv[1:2]), "site")
+    os.execve(sys.executable, program, with_broker(environment(os.environ), user))
 
 
-def with_broker(environ: Mapping[str, str]) -> dict[str, str]:
-    """The same with the private broker of `make run`, where it runs and no other is given."""
-    node = BrokerNode(run_directory(environ) / BROKER)
+def with_broker(environ: Mapping[str, str], user: str) -> dict[str, str]:
+    """The same with the private broker of `make run`, as one of its users; where it runs and no
+    other broker is given."""
+    directory = run_directory(environ)
+    node = BrokerNode(directory / BROKER)
     if "AMQP_URL" in environ or not node.is_running():
         return dict(environ)
-    return {**environ, "AMQP_URL": node.url}
+    return {**environ, "AMQP_URL": url_of(node.url, user, directory)}
 
 
 if __name__ == "__main__":

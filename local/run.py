@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,13 +19,15 @@ from typing import IO
 
 from honcho.printer import Printer
 
+from kitchen_worker.contract import permissions
+from kitchen_worker.contract.messages import Role
 from local import mend
-from local.broker import NoBroker, broker
+from local.broker import Broker, NoBroker, broker
 from local.broker_container import ContainerFailed
 from local.broker_node import NodeFailed
 from local.ports import can_listen, free_ports
 from local.processes import ends_with_us
-from local.settings import BROKER, DEMO_USER, ROOT, environment, kept_secrets, run_directory
+from local.settings import DEMO_USER, ROOT, environment, kept_secrets, run_directory
 from local.supervisor import Supervisor
 
 #: After this long, it is said which processes are still not ready.
@@ -33,7 +35,7 @@ READY_TIMEOUT_S = 60.0
 _PYTHON = sys.executable
 _DJANGO = (_PYTHON, str(ROOT / "manage.py"))
 _SITE = "restaurant.asgi:application"
-_KITCHENS = (("vlatest", "control"), ("vnext", "candidate"), ("vlatest-b", "baseline"))
+_KITCHENS = {"vlatest": Role.CONTROL, "vnext": Role.CANDIDATE, "vlatest-b": Role.BASELINE}
 
 
 class CannotRun(RuntimeError):
@@ -78,26 +80,33 @@ class Planned:
     ready_url: str
 
 
-def plan(environ: Mapping[str, str]) -> list[Planned]:
-    """The processes of `make run`."""
+def plan(environ: Mapping[str, str], url_of: Callable[[str], str]) -> list[Planned]:
+    """The processes of `make run`, each with the AMQP_URL of its own user of the broker."""
     host, port = environ["HOST"], environ["PORT"]
     daphne = (_PYTHON, "-m", "daphne", "-v", "0", "-b", host, "-p", port, _SITE)
     commands: dict[str, tuple[str, ...]] = {
         "relay": (*_DJANGO, "relay"),
         "observer": (*_DJANGO, "observe"),
     }
-    for version, role in _KITCHENS:
+    for version, role in _KITCHENS.items():
         kitchen = (_PYTHON, "-m", "kitchen_worker", "--version", version, "--role", role)
         commands[version] = mend.command(role) if version == mend.VERSION else kitchen
     ports = free_ports(len(commands))
     site = Planned(
-        name="site", command=daphne, environ=environ, ready_url=f"{address(environ)}/api/ready"
+        name="site",
+        command=daphne,
+        environ={**environ, "AMQP_URL": url_of("site")},
+        ready_url=f"{address(environ)}/api/ready",
     )
     return [site] + [
         Planned(
             name=name,
             command=command,
-            environ={**environ, "HEALTH_PORT": str(health_port)},
+            environ={
+                **environ,
+                "AMQP_URL": url_of(f"kitchen-{name}" if name in _KITCHENS else name),
+                "HEALTH_PORT": str(health_port),
+            },
             ready_url=f"http://127.0.0.1:{health_port}/ready",
         )
         for health_port, (name, command) in zip(ports, commands.items(), strict=True)
@@ -137,25 +146,25 @@ def run(stop: StopSignals) -> None:
         start_new_session=True,
     )
     try:
-        with broker(environ, run_directory(environ) / BROKER) as (amqp_url, broker_name):
+        with broker(environ, permissions.users(_KITCHENS)) as chosen:
             if preparing.wait():
                 raise CannotRun("The database could not be made ready; see above.")
             stop.only_set_the_event()
-            _supervise({**environ, "AMQP_URL": amqp_url}, broker_name, stop.event)
+            _supervise(environ, chosen, stop.event)
     finally:
         preparing.terminate()
         preparing.wait()
 
 
-def _supervise(environ: Mapping[str, str], broker_name: str, stop: threading.Event) -> None:
+def _supervise(environ: Mapping[str, str], chosen: Broker, stop: threading.Event) -> None:
     supervisor = Supervisor(ROOT, Printer(sys.stdout))
     try:
-        planned = plan(environ)
+        planned = plan(environ, chosen.url_of)
         for one in planned:
             supervisor.add(one.name, one.command, one.environ)
         herald = threading.Thread(
             target=_announce,
-            args=(supervisor, planned, greeting(environ, broker_name), stop),
+            args=(supervisor, planned, greeting(environ, chosen.name), stop),
             daemon=True,
         )
         herald.start()

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from kitchen_worker.contract import permissions
+from kitchen_worker.contract.messages import Role
 from local import broker as chosen
 from local.broker_node import BrokerNode
 from local.install import CannotInstall, Need, install
+from local.settings import BROKER
 
+USERS = permissions.users({"vlatest": Role.CONTROL})
 _MISSING = Need(package="a-broker", is_there=lambda: False)
 
 
@@ -19,17 +23,17 @@ def _nothing_can_be_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setattr(chosen, "RABBITMQ", _MISSING)
 
 
-def test_the_given_broker_is_used_as_it_is(tmp_path: Path) -> None:
+def test_the_given_broker_is_used_as_it_is() -> None:
     given = "amqp://kitchen:secret@broker.example:5672/"
-    with chosen.broker({"AMQP_URL": given}, tmp_path) as (url, name):
-        assert (url, name) == (given, "the one of AMQP_URL")
+    with chosen.broker({"AMQP_URL": given}, USERS) as found:
+        assert (found.url_of("relay"), found.name) == (given, "the one of AMQP_URL")
 
 
 @pytest.mark.usefixtures("_nothing_can_be_installed")
-def test_without_any_way_to_a_broker_the_three_ways_out_are_named(tmp_path: Path) -> None:
+def test_without_any_way_to_a_broker_the_three_ways_out_are_named() -> None:
     with (
         pytest.raises(chosen.NoBroker) as refused,
-        chosen.broker({"AMQP_URL": " "}, tmp_path),
+        chosen.broker({"AMQP_URL": " "}, USERS),
     ):
         pass
     for way_out in ("set AMQP_URL", "apt-get install rabbitmq-server", "container engine"):
@@ -44,11 +48,13 @@ def test_a_container_engine_brings_the_broker_where_it_cannot_be_installed(
     engine = tmp_path / "docker"
     engine.write_text(f'#!/bin/sh\necho "$@" >> {said}\n[ "$1" = run ] && echo the-container\n:\n')
     engine.chmod(0o755)
-    with chosen.broker({}, tmp_path) as (url, name):
-        port = url.removeprefix("amqp://guest:guest@127.0.0.1:").removesuffix("/")
-        assert name == f"{url} (a docker container)"
-    started, *_, removed = [line for line in said.read_text().splitlines() if line != "info"]
+    with chosen.broker({"RUN_DIRECTORY": str(tmp_path / "run")}, USERS) as found:
+        port = found.name.removeprefix("amqp://guest:guest@127.0.0.1:").partition("/")[0]
+        assert found.name == f"amqp://guest:guest@127.0.0.1:{port}/ (a docker container)"
+        assert found.url_of("relay").startswith("amqp://relay:")
+    started, *_, users, removed = [line for line in said.read_text().splitlines() if line != "info"]
     assert f"--publish 127.0.0.1:{port}:5672" in started
+    assert users == "exec --interactive the-container rabbitmqctl --quiet import_definitions"
     assert removed == "rm --force --volumes the-container"
 
 
@@ -65,11 +71,12 @@ def test_what_is_there_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 @pytest.mark.broker
 def test_the_private_node_is_gone_after_the_block_even_when_it_fails(tmp_path: Path) -> None:
-    node = BrokerNode(tmp_path)
+    node = BrokerNode(tmp_path / BROKER)
 
     def fail() -> None:
-        with chosen.broker({}, tmp_path) as (url, _name):
-            assert (url, node.is_running()) == (node.url, True)
+        with chosen.broker({"RUN_DIRECTORY": str(tmp_path)}, USERS) as found:
+            assert node.is_running()
+            assert found.name == f"{node.url} (private)"
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
