@@ -27,7 +27,14 @@ _PROBLEM = """(element) => {
   const reached = element.contains(hit) || hit?.contains(element) || label?.contains(hit);
   return reached ? "" : `it is covered by ${hit?.outerHTML.slice(0, 80)}: ${where}`;
 }"""
-_OVERFLOW = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
+#: Charts take their new size a few frames after the window's.
+_OVERFLOW = """async () => {
+  const root = document.documentElement;
+  for (let frame = 0; root.scrollWidth > root.clientWidth && frame < 60; frame++) {
+    await new Promise(requestAnimationFrame);
+  }
+  return root.scrollWidth - root.clientWidth;
+}"""
 
 
 def in_view(target: Locator, widths: Sequence[int] = WIDTHS) -> Locator:
