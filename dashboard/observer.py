@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 from django.db import Error as DatabaseError
@@ -46,6 +46,8 @@ RECORDED_AT_ONCE = 1000
 PREFETCH = 2000
 #: How long a batch waits for more once it has its first message: large ones cost less an order.
 GATHER_S = 0.025
+#: Nobody waits for dead letters: a version that is absent may give one an order.
+DEAD_LETTERS_GATHER_S = 0.5
 WAIT_S = 0.5
 ANNOUNCE_EVERY_S = 0.03
 SWEEP_EVERY_S = 1.0
@@ -148,9 +150,11 @@ class Observer:
 
     async def _collect_dead_letters(self, deliveries: Deliveries) -> None:
         while not self.shutdown.requested:
-            batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=WAIT_S)
+            batch = await deliveries.batch(
+                at_most=BATCH, gather_s=DEAD_LETTERS_GATHER_S, wait_s=WAIT_S
+            )
             if batch:
-                await self._stored(partial(record_dead_letters, batch, utc_now()))
+                await self._stored(partial(record_dead_letters, batch, uuid4(), utc_now()))
                 await deliveries.ack(batch)
                 self._note_changed(self.rosters.known)
         await deliveries.cancel()

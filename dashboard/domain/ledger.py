@@ -14,6 +14,10 @@ from dashboard.domain.outcome import Change, State, change
 #: An order and a version: the key of every record.
 Key = tuple[UUID, str]
 
+#: Of one order and version the ids of so many events are remembered: the first one's, which
+#: counts, and those of the last repeats.
+REMEMBERED = 10
+
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
     """How one version stands with one order; ``handling_ms`` once it has handled or failed."""
@@ -62,28 +66,43 @@ class Ledger:
     """The standings of some orders, before and after a batch of news. All of one launch."""
 
     before: Mapping[Key, Standing]
+    #: The ids of the events that ended an order: a message that is delivered again is no repeat.
+    event_ids_before: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
     after: dict[Key, Standing] = field(init=False)
+    event_ids: dict[Key, tuple[str, ...]] = field(init=False)
     counts: defaultdict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
 
     def __post_init__(self) -> None:
         self.after = dict(self.before)
+        self.event_ids = dict(self.event_ids_before)
 
-    def take(self, order: UUID, version: str, news: Standing) -> Change:
+    def take(self, order: UUID, version: str, news: Standing, *, event_id: str = "") -> Change:
         """Take one piece of news in, and say what it was; only what changes something counts."""
-        known = self.after.get((order, version))
+        key = (order, version)
+        known = self.after.get(key)
         kind = change(known.state if known else None, news.state)
         counts = self.counts[version]
         if kind is Change.REPEATED:
+            if event_id and event_id in self.event_ids.get(key, ()):
+                return Change.STALE
             counts.repeats += 1
+            self._remember(key, event_id)
         if kind in (Change.REPEATED, Change.STALE):
             return kind
-        self.after[order, version] = news
+        self.after[key] = news
+        if news.state is not State.RECEIVED:
+            self._remember(key, event_id)
         counts.orders += kind is Change.NEW
         counts.missing += (news.state is State.MISSING) - (kind is Change.MENDED)
         counts.late += kind is Change.MENDED
         counts.handled += news.state is State.HANDLED
         counts.failed += news.state is State.FAILED
         return kind
+
+    def _remember(self, key: Key, event_id: str) -> None:
+        if event_id:
+            first, *repeats = (*self.event_ids.get(key, ()), event_id)
+            self.event_ids[key] = (first, *repeats[1 - REMEMBERED :])
 
     def pairs(self, control: str, others: Iterable[str]) -> Iterator[Pair]:
         """The pairs that this batch has ended, or ended otherwise; counts the complete ones."""

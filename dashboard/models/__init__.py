@@ -8,6 +8,7 @@ from dashboard.models.discrepancies import Discrepancy, Example, Review, Signatu
 from dashboard.models.facts import (
     Comparison,
     DeadLetter,
+    DeadLetterBatch,
     DeadLetterTally,
     Observation,
     Sweep,
@@ -21,6 +22,7 @@ from dashboard.models.verdicts import Evidence, EvidenceBlock, LaunchRequirement
 __all__ = [
     "Comparison",
     "DeadLetter",
+    "DeadLetterBatch",
     "DeadLetterTally",
     "Discrepancy",
     "Evidence",

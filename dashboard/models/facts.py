@@ -33,6 +33,8 @@ class Observation(models.Model):
     result = models.TextField(blank=True)
     error_type = models.CharField(max_length=200, blank=True)
     error_message = models.TextField(blank=True)
+    #: The ids of the event that ended it and of its repeats, as JSON text; null while none did.
+    event_ids = models.TextField(null=True)  # noqa: DJ001
 
     class Meta:
         constraints: ClassVar = [
@@ -170,6 +172,17 @@ class DeadLetterTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.queue}: {self.count}"
+
+
+class DeadLetterBatch(models.Model):
+    """The batch of dead letters that was counted last; one row. What is delivered again is known
+    by its key."""
+
+    batch = models.UUIDField()
+    keys = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"batch {self.batch} of {len(self.keys)}"
 
 
 class Sweep(models.Model):

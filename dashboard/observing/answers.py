@@ -19,8 +19,9 @@ from kitchen_worker.contract.messages import Event
 
 _READ = (
     "order", "version", "received_at", "state", "handling_ms",
-    "build", "placed_at", "result", "error_type", "error_message",
+    "event_ids", "build", "placed_at", "result", "error_type", "error_message",
 )  # fmt: skip
+_read_event_ids = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -52,9 +53,11 @@ class Answers:
     """The answers to some orders, by order and version."""
 
     _stored: Mapping[Key, Answer] = field(default_factory=dict)
-    _heard: dict[Key, Answer] = field(default_factory=dict)
+    #: The ids of the events that ended an order, by order and version.
+    event_ids: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
     #: Which versions had said, before what is heard now, that they took which order.
     taken: frozenset[Key] = frozenset()
+    _heard: dict[Key, Answer] = field(default_factory=dict)
 
     @classmethod
     def stored(cls, orders: Iterable[UUID]) -> Answers:
@@ -62,8 +65,12 @@ class Answers:
         ids = [order.hex for order in orders]
         rows = read(Observation, _READ, among("order", ids), ids) if ids else []
         return cls(
-            {(order, version): _answer(*said) for order, version, _, *said in rows},
-            taken=frozenset((order, version) for order, version, taken_at, *_ in rows if taken_at),
+            {
+                (order, version): _answer(state, handling_ms, *rest)
+                for order, version, _, state, handling_ms, _, *rest in rows
+            },
+            {(row[0], row[1]): _read_event_ids(row[5]) for row in rows if row[5]},
+            frozenset((order, version) for order, version, taken_at, *_ in rows if taken_at),
         )
 
     @property

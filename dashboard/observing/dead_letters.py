@@ -1,21 +1,33 @@
-"""Records that a message was dead-lettered, so that the board can say it: where, and why."""
+"""Records that messages were dead-lettered, so that the board can show where, and why.
+
+A queue that nobody reads dead-letters each of its orders. So they cost little: all are counted, and
+of those that the broker dropped for one reason a few are kept to be looked at.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
-from dashboard.models import DeadLetter, DeadLetterTally
+from dashboard.models import DeadLetter, DeadLetterBatch, DeadLetterTally
 from kitchen_worker.contract.topology import REASON_HEADER
 from kitchen_worker.contract.wire import Delivery
 
 #: Dead letters kept to be looked at; the count goes on.
 KEPT = 1000
+#: Of those that the broker dropped from one queue for one reason.
+KEPT_DROPS = 20
+#: Keys of the last batch, and of what of the one before may still be delivered again.
+_REMEMBERED = 3000
 _EXCERPT = 2000
+_MAX_QUEUE = 200
+_MAX_REASON = 1000
 #: What the broker's own dead-lettering says, in plain words.
 _BROKER_REASONS = {
     "maxlen": "dropped: the queue was full",
@@ -25,34 +37,89 @@ _BROKER_REASONS = {
 }
 
 
-def record_dead_letters(deliveries: Sequence[Delivery], now: datetime) -> None:
-    """Record copies of dead letters, in one transaction; the oldest beyond KEPT are let go."""
-    letters = [_dead_letter(delivery, now) for delivery in deliveries]
+def record_dead_letters(deliveries: Sequence[Delivery], batch: UUID, now: datetime) -> None:
+    """Count copies of dead letters and keep some, in one transaction.
+
+    Nothing counts twice: neither a batch that is tried again, nor what was recorded with the last
+    batch and is delivered again.
+    """
     with transaction.atomic():
-        DeadLetter.objects.bulk_create(letters[-KEPT:])
-        for queue, count in Counter(letter.queue for letter in letters).items():
-            DeadLetterTally.objects.get_or_create(queue=queue)
-            DeadLetterTally.objects.filter(queue=queue).update(count=F("count") + count)
-        oldest = DeadLetter.objects.values_list("id", flat=True)[KEPT : KEPT + 1].first()
-        if oldest is not None:
-            DeadLetter.objects.filter(id__lte=oldest).delete()
+        last = DeadLetterBatch.objects.select_for_update().filter(pk=1).first()
+        if last is None:
+            last = DeadLetterBatch(pk=1)
+        elif last.batch == batch:
+            return
+        recorded = Counter(last.keys)
+        new = _new(deliveries, recorded)
+        keys = [_key(delivery) for delivery in deliveries]
+        if any(delivery.redelivered for delivery in deliveries):
+            keys += recorded.elements()  # the rest of them may come with the next batch
+        last.batch, last.keys = batch, keys[:_REMEMBERED]
+        last.save()
+        _count(new)
+        _keep(new, now)
 
 
-def _dead_letter(delivery: Delivery, now: datetime) -> DeadLetter:
+def _new(deliveries: Iterable[Delivery], recorded: Counter[str]) -> list[Delivery]:
+    """The deliveries but for those that come again and were recorded before."""
+    new = []
+    for delivery in deliveries:
+        if delivery.redelivered and recorded[key := _key(delivery)]:
+            recorded[key] -= 1
+        else:
+            new.append(delivery)
+    return new
+
+
+def _key(delivery: Delivery) -> str:
+    named = f"{delivery.routing_key}\n{delivery.message_id}\n".encode("utf-8", "replace")
+    return hashlib.blake2b(named + delivery.body, digest_size=8).hexdigest()
+
+
+def _count(deliveries: Iterable[Delivery]) -> None:
+    for queue, count in sorted(Counter(map(_queue, deliveries)).items()):
+        DeadLetterTally.objects.get_or_create(queue=queue)
+        DeadLetterTally.objects.filter(queue=queue).update(count=F("count") + count)
+
+
+def _keep(deliveries: Sequence[Delivery], now: datetime) -> None:
+    """Keep the newest, of those that the broker dropped a few; the oldest beyond that go."""
+    drops: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for delivery in reversed(deliveries):
+        key = _queue(delivery), _reason(delivery)
+        if REASON_HEADER not in delivery.headers:
+            drops[key] += 1
+            if drops[key] > KEPT_DROPS:
+                continue
+        kept.append(_dead_letter(delivery, *key, now))
+    DeadLetter.objects.bulk_create(reversed(kept[:KEPT]))
+    for queue, reason in drops:
+        _trim(DeadLetter.objects.filter(queue=queue, reason=reason), KEPT_DROPS)
+    _trim(DeadLetter.objects.all(), KEPT)
+
+
+def _trim(letters: QuerySet[DeadLetter], kept: int) -> None:
+    oldest = letters.values_list("id", flat=True)[kept : kept + 1].first()
+    if oldest is not None:
+        letters.filter(id__lte=oldest).delete()
+
+
+def _dead_letter(delivery: Delivery, queue: str, reason: str, now: datetime) -> DeadLetter:
     text = delivery.body[:_EXCERPT].decode("utf-8", "replace").replace("\x00", "\ufffd")
     return DeadLetter(
-        queue=delivery.routing_key[:200],
-        reason=_reason(delivery)[:1000],
-        excerpt=text,
-        size=len(delivery.body),
-        seen_at=now,
+        queue=queue, reason=reason, excerpt=text, size=len(delivery.body), seen_at=now
     )
+
+
+def _queue(delivery: Delivery) -> str:
+    return delivery.routing_key[:_MAX_QUEUE]
 
 
 def _reason(delivery: Delivery) -> str:
     given = delivery.headers.get(REASON_HEADER)
     if isinstance(given, str):
-        return given.replace("\x00", "\ufffd")
+        return given.replace("\x00", "\ufffd")[:_MAX_REASON]
     deaths = delivery.headers.get("x-death")
     cause = str(deaths[0].get("reason", "")) if isinstance(deaths, list) and deaths else ""
-    return _BROKER_REASONS.get(cause, cause or "no reason given")
+    return _BROKER_REASONS.get(cause, cause or "no reason given")[:_MAX_REASON]

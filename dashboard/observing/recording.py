@@ -7,7 +7,7 @@ or a late answer is, the ledger decides from what is stored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from uuid import UUID
@@ -49,12 +49,15 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
     with transaction.atomic():
         tallies = _locked_tallies(roster)
         answers = Answers.stored({event.order for event in events})
-        ledger = Ledger(answers.standings)
+        ledger = Ledger(answers.standings, answers.event_ids)
         rows: dict[Key, Row] = {}
         ends: list[Event] = []
+        repeated: dict[Key, Event] = {}
         for event in _news(events):
             standing = Standing(State(event.kind), event.handling_ms)
-            kind = ledger.take(event.order, event.version, standing)
+            kind = ledger.take(event.order, event.version, standing, event_id=event.event_id)
+            if kind is Change.REPEATED:
+                repeated[event.order, event.version] = event
             if kind is Change.REPEATED or kind is Change.STALE:
                 continue
             answers.hear(event, standing)
@@ -63,6 +66,7 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
             if event.kind is not _RECEIVED:
                 ends.append(event)
         upsert(Observation, _WRITTEN, rows.values(), key=_KEY, updated=_OBSERVED)
+        _note_repeats(roster, repeated.values(), ledger)
         shown = record_pairs(roster, tallies, ledger, answers, now)
         weigh_pairs(roster, tallies, ledger, answers, shown, now)
         _add_times(roster, tallies, ends, now)
@@ -120,7 +124,7 @@ def _tallies(roster: Roster) -> dict[str, Tally]:
 _KEY = ("order", "version")
 _OBSERVED = (
     "state", "late", "build", "worker", "delivery", "placed_at", "received_at", "finished_at",
-    "queue_ms", "handling_ms", "result", "error_type", "error_message",
+    "queue_ms", "handling_ms", "result", "error_type", "error_message", "event_ids",
 )  # fmt: skip
 _WRITTEN = ("launch", "order", "version", "role", *_OBSERVED)
 
@@ -145,7 +149,24 @@ def _observation(roster: Roster, event: Event, *, late: bool) -> Row:
         msgspec.json.encode(event.result).decode() if event.result is not None else "",
         storable(error.type) if error else "",
         storable(error.message) if error else "",
+        None if event.kind is _RECEIVED else _text([event.event_id]),
     )
+
+
+def _note_repeats(roster: Roster, repeats: Iterable[Event], ledger: Ledger) -> None:
+    """Keep the ids of repeats beside the answer that counts: what is delivered again is known."""
+    rows = [
+        (
+            *_observation(roster, one, late=False)[:-1],
+            _text(ledger.event_ids[one.order, one.version]),
+        )
+        for one in repeats
+    ]
+    upsert(Observation, _WRITTEN, rows, key=_KEY, updated=("event_ids",))
+
+
+def _text(event_ids: Sequence[str]) -> str:
+    return msgspec.json.encode(event_ids).decode()
 
 
 _MISSED = (

@@ -190,7 +190,7 @@ def test_dead_letters_are_counted_and_the_newest_say_why(launch: Launch) -> None
         )
         for n in range(5)
     ]  # fmt: skip
-    record_dead_letters(letters, timezone.now())
+    record_dead_letters(letters, uuid4(), timezone.now())
     feed = frame(launch)["feed"]
     assert feed["dead_letters"] == 5
     assert [one["reason"] for one in feed["dead_reasons"]] == ["reason 4", "reason 3", "reason 2"]

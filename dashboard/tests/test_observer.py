@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
 from dashboard import observer as observing
-from dashboard.models import DeadLetter, DeadLetterTally, Observation
+from dashboard.models import DeadLetter, DeadLetterTally, Observation, Tally
 from dashboard.observer import Observer
 from dashboard.observing import recording
 from dashboard.tests.factories import a_launch, an_event, an_order
@@ -187,6 +187,74 @@ async def test_while_the_database_is_away_nothing_is_acked_or_lost(
         await broker.publish([said(an_event(launch, await placed(launch)))])
         await until_stored(lambda: Observation.objects.count() == 1)
     assert len(tries) == 3
+
+
+async def test_a_batch_whose_commit_was_not_confirmed_is_recorded_once(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, tries = MemoryBroker(), []
+    events = [an_event(launch, await placed(launch)) for _ in range(5)]
+    bad = Outgoing(exchange=topology.KITCHEN_EVENTS, routing_key="candidate.vnext", body=b"{")
+
+    def commits_and_loses_the_connection(real: Callable[..., None]) -> Callable[..., None]:
+        def run(*args: object) -> None:
+            real(*args)
+            tries.append(real)
+            if tries.count(real) == 1:
+                raise OperationalError("the connection was lost in the commit")
+
+        return run
+
+    for name in ("record_events", "record_dead_letters"):
+        real = getattr(observing, name)
+        monkeypatch.setattr(observing, name, commits_and_loses_the_connection(real))
+    async with observed(broker):
+        await broker.publish([said(*events), bad])
+        await until(lambda: len(tries) == 4)
+    assert await sync_to_async(recorded)() == {"handled": 5, "repeats": 0, "dead letters": 1}
+
+
+async def test_a_batch_whose_ack_was_lost_is_recorded_once(launch: Launch) -> None:
+    broker = MemoryBroker()
+    events = [an_event(launch, await placed(launch)) for _ in range(5)]
+    dead = Outgoing(exchange=topology.ORDERS_DEAD, routing_key="kitchen.vnext", body=b"{}")
+    once = {"handled": 5, "repeats": 0, "dead letters": 2}
+
+    async def records_and_loses_the_broker() -> None:
+        async with observed(broker):
+            lose_the_next_acks(broker)
+            await broker.publish([said(*events), dead, dead])
+            await until_stored(lambda: Tally.objects.exists() and recorded() == once)
+            broker.lose()
+
+    with pytest.raises(ExceptionGroup):
+        await records_and_loses_the_broker()
+    broker.restore()
+    async with observed(broker):
+        await until(lambda: not broker.bodies(topology.OBSERVER_QUEUE))
+        await until(lambda: not broker.bodies(topology.DEAD_LETTERS_QUEUE))
+    assert await sync_to_async(recorded)() == once
+
+
+def lose_the_next_acks(broker: MemoryBroker) -> None:
+    """From now on the acks of those that consume do not arrive."""
+
+    async def lost(deliveries: object) -> None:
+        await asyncio.sleep(0)
+
+    for consumer in broker._consumers:
+        setattr(consumer, "ack", lost)  # noqa: B010
+
+
+def recorded() -> dict[str, int]:
+    """What is counted of vnext, and of dead letters."""
+    tally = Tally.objects.get(version="vnext")
+    letters = DeadLetterTally.objects.values_list("count", flat=True)
+    return {
+        "handled": tally.handled,
+        "repeats": tally.repeats,
+        "dead letters": sum(letters),
+    }
 
 
 async def test_one_event_that_the_database_refuses_costs_itself_alone(

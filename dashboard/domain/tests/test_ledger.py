@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.domain.ledger import Counts, Key, Ledger, Pair, Standing
-from dashboard.domain.outcome import State
+from dashboard.domain.outcome import Change, State
 
 ORDER = UUID(int=1)
 CONTROL, CANDIDATE, BASELINE = "vlatest", "vnext", "vlatest-b"
@@ -46,6 +46,28 @@ def test_a_repeat_keeps_the_first_answer_and_is_counted() -> None:
     assert list(ledger.pairs(CONTROL, OTHERS)) == []
     assert ledger.counts[CANDIDATE] == Counts(repeats=1)
     assert ledger.after[ORDER, CANDIDATE] == handled(150)
+
+
+def test_an_event_that_is_delivered_again_is_no_repeat() -> None:
+    first = Ledger({})
+    first.take(ORDER, CANDIDATE, handled(150), event_id="a")
+    first.take(ORDER, CANDIDATE, handled(9), event_id="b")
+    first.take(ORDER, CANDIDATE, handled(150), event_id="a")
+    assert first.counts[CANDIDATE] == Counts(orders=1, handled=1, repeats=1)
+    again = Ledger(first.after, first.event_ids)
+    for event_id in "abab":
+        assert again.take(ORDER, CANDIDATE, handled(9), event_id=event_id) is Change.STALE
+    assert again.counts[CANDIDATE] == Counts()
+    again.take(ORDER, CANDIDATE, handled(9), event_id="c")
+    assert again.counts[CANDIDATE] == Counts(repeats=1)
+
+
+def test_of_one_order_a_bounded_number_of_events_is_remembered() -> None:
+    ledger = Ledger({})
+    for number in range(1000):
+        ledger.take(ORDER, CANDIDATE, handled(9), event_id=str(number))
+    assert ledger.counts[CANDIDATE].repeats == 999
+    assert ledger.event_ids[ORDER, CANDIDATE] == ("0", *map(str, range(991, 1000)))
 
 
 def test_a_late_answer_mends_a_missing_pair_and_counts_once() -> None:
@@ -99,6 +121,38 @@ def test_any_split_into_batches_gives_the_same_counts(
     assert {name: +counter for name, counter in whole.items()} == {
         name: +counter for name, counter in split.items()
     }
+
+
+_events = st.lists(
+    st.tuples(
+        st.integers(1, 3).map(lambda number: UUID(int=number)),
+        st.sampled_from((CONTROL, CANDIDATE)),
+        st.sampled_from([State.RECEIVED, State.HANDLED, State.FAILED]),
+        st.integers(1, 6).map(str),
+    ),
+    max_size=40,
+    unique_by=lambda event: event[3],
+)
+
+
+@given(_events, st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=6))
+def test_batches_that_are_delivered_again_count_nothing_twice(
+    events: list[tuple[UUID, str, State, str]], again: list[tuple[int, int]]
+) -> None:
+    def run(batches: list[list[tuple[UUID, str, State, str]]]) -> dict[str, Counter[str]]:
+        stored, known = dict[Key, Standing](), dict[Key, tuple[str, ...]]()
+        counts: dict[str, Counter[str]] = {name: Counter() for name in (CONTROL, CANDIDATE)}
+        for batch in batches:
+            ledger = Ledger(stored, known)
+            for order, version, state, event_id in batch:
+                ledger.take(order, version, Standing(state, 1.0), event_id=event_id)
+            list(ledger.pairs(CONTROL, (CANDIDATE,)))
+            stored, known = ledger.after, ledger.event_ids
+            for version, added in ledger.counts.items():
+                counts[version].update(asdict(added))
+        return {name: +counter for name, counter in counts.items()}
+
+    assert run([events, *(events[start:end] for start, end in again), events]) == run([events])
 
 
 @given(_news)
