@@ -24,7 +24,7 @@ from dashboard.board.paint_verdict import blank_line, verdict_line
 from dashboard.board.rows import find_rows
 from dashboard.board.stories import order_story
 from dashboard.pages import again, timeline
-from dashboard.pages.launches import asked_launch
+from dashboard.pages.launches import asked_launch, newest_changes
 from dashboard.pages.order_pairs import pairs_of
 from dashboard.pages.side_by_side import lay_side_by_side
 from restaurant.models import Launch
@@ -68,7 +68,7 @@ def board(request: HttpRequest) -> HttpResponse:
             "verdict": verdict_line(frame) or blank_line(),
             "lights": lights(frame),
             "rate": wording.rate(frame["rate"]),
-            "changes": launch.changes.all()[:_CHANGES],
+            "changes": newest_changes(launch, _CHANGES),
             **_lanes(request, launch, frame),
         },
     )

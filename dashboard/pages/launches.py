@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.access import board_access
 from dashboard.board.frame import find_launch, newest_launch
-from restaurant.models import Launch
+from restaurant.models import Launch, LaunchChange
 
 #: Changes on one page.
 _CHANGES = 200
@@ -31,6 +31,11 @@ def asked_launch(request: HttpRequest) -> Launch | None:
     return launch
 
 
+def newest_changes(launch: Launch, most: int) -> list[LaunchChange]:
+    """The newest changes of a launch."""
+    return list(launch.changes.all()[:most])
+
+
 @require_safe
 @never_cache
 @board_access
@@ -39,6 +44,6 @@ def launch_changes(request: HttpRequest, launch: UUID) -> HttpResponse:
     found = find_launch(launch)
     if found is None:
         raise Http404("there is no such launch")
-    changes = list(found.changes.all()[: _CHANGES + 1])
+    changes = newest_changes(found, _CHANGES + 1)
     context = {"launch": found, "changes": changes[:_CHANGES], "more": len(changes) > _CHANGES}
     return render(request, "dashboard/launch_changes.html", context)

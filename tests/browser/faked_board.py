@@ -35,6 +35,7 @@ def render(frame: dict[str, Any]) -> str:
         override_settings(BOARD_PUBLIC=True),
         patch.object(board_views, "asked_launch", return_value=launch),
         patch.object(board_views, "build_frame", return_value=frame),
+        patch.object(board_views, "newest_changes", return_value=[]),
     ):
         answer = board_views.board(request)
     assert isinstance(answer, HttpResponse)
