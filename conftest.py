@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from local import broker_cluster as clusters
 from local.broker_node import BrokerNode
 from local.ports import LOOPBACK
 from tests.users import users_for_tests
@@ -21,6 +22,7 @@ from tests.users import users_for_tests
 #: A fixture that a test uses, at whatever remove, and the mark that the test gets for it.
 _MARKS = {
     "_broker_with_virtual_hosts": "broker",
+    "broker_cluster": "broker",
     "broker_node": "broker",
     "_django_db_helper": "database",
 }
@@ -90,6 +92,13 @@ def broker_node(tmp_path: Path) -> Iterator[BrokerNode]:
     node.start()
     yield node
     node.stop(gently=False)
+
+
+@pytest.fixture
+def broker_cluster(tmp_path: Path) -> Iterator[clusters.BrokerCluster]:
+    """Three running nodes that are one broker; the test may kill and start each."""
+    with clusters.broker_cluster(tmp_path / "broker-cluster") as cluster:
+        yield cluster
 
 
 def _manage(

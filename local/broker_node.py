@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from local.ports import LOOPBACK, answers, can_listen, free_ports
@@ -53,12 +53,33 @@ class Ports:
         return all(can_listen(port) for port in asdict(self).values())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """What a node of a cluster needs to know of it."""
+
+    #: Holds the directory of each node, and the home with the cookie that they share.
+    directory: Path
+    #: The Erlang name of the node that starts first; the others join it.
+    first: str
+    #: The name server that they share; it is not a node's to end.
+    epmd: int
+
+
 class BrokerNode:
     """The node of one directory; whoever names the directory can start and stop it."""
 
-    def __init__(self, directory: Path, *, management: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        management: bool = False,
+        name: str = _NODE_NAME,
+        cluster: Membership | None = None,
+    ) -> None:
         self._directory = directory.resolve()
         self._management = management
+        self._name = name
+        self._cluster = cluster
         self._root = given_root(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -93,6 +114,14 @@ class BrokerNode:
         """
         if self.is_running() and self._answers():
             return
+        self.begin(outlives_us=outlives_us)
+        self.wait_until_begun()
+
+    def begin(self, *, outlives_us: bool = False) -> None:
+        """Start the node without waiting for it, as the nodes of a new cluster wait for another.
+
+        Call it in a thread that stays: Linux ends the node with the thread, too.
+        """
         self.stop()
         self._write_configuration(self._choose_ports())
         plugins = _MANAGEMENT if self._management else ()
@@ -107,6 +136,9 @@ class BrokerNode:
                 stderr=output,
                 start_new_session=True,
             )
+
+    def wait_until_begun(self) -> None:
+        """Wait until the node takes connections."""
         self._wait_until_it_answers()
         self._remembered_pid_file.write_text(str(self._pid()))
 
@@ -125,26 +157,30 @@ class BrokerNode:
         if self._process is not None:
             self._process.wait()
             self._process = None
-        if self._ports_file.exists() and answers(self.ports.epmd):
-            self._stop_epmd()
+        if self._cluster is None and self._ports_file.exists() and answers(self.ports.epmd):
+            self.stop_epmd()
 
     def control(self, *arguments: str, stdin: str = "") -> str:
         """Run ``rabbitmqctl`` on the node and give what it printed."""
         program = self._seen_in_root((scripts(self._root) or Path()) / "rabbitmqctl")
-        done = subprocess.run(
-            self._in_root(str(program), "--quiet", "-n", _NODE_NAME, *arguments),
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            input=stdin,
-            timeout=START_TIMEOUT_S,
-        )
+        try:
+            done = subprocess.run(
+                self._in_root(str(program), "--quiet", "-n", self._name, *arguments),
+                env=self._environment(),
+                capture_output=True,
+                text=True,
+                input=stdin,
+                timeout=START_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: {late}") from late
         if done.returncode:
             raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: {done.stderr or done.stdout}")
         return done.stdout
 
     def _in_root(self, *command: str) -> list[str]:
-        return in_root(self._root, self._directory, command)
+        shared = self._directory if self._cluster is None else self._cluster.directory
+        return in_root(self._root, shared, command)
 
     def _seen_in_root(self, path: Path) -> Path:
         """A path of the root as it is in there; the node's own directory is the same inside."""
@@ -158,9 +194,17 @@ class BrokerNode:
         return answers(self.ports.amqp)
 
     def _choose_ports(self) -> Ports:
+        if self._cluster is not None:
+            return self._ports_in(self._cluster)
         if self._ports_file.exists() and self.ports.are_free():
             return self.ports
         return Ports.free()
+
+    def _ports_in(self, cluster: Membership) -> Ports:
+        """A member keeps the ports that it had: its clients and the other nodes know them."""
+        if self._ports_file.exists():
+            return self.ports
+        return replace(Ports.free(), epmd=cluster.epmd)
 
     def _write_configuration(self, ports: Ports) -> None:
         for name in ("data", "log", "home"):
@@ -176,6 +220,12 @@ class BrokerNode:
             "disk_free_limit.absolute = 50MB",
             "vm_memory_high_watermark.absolute = 512MB",
         ]
+        if self._cluster is not None:
+            lines.append("cluster_formation.peer_discovery_backend = classic_config")
+            lines += [
+                f"cluster_formation.classic_config.nodes.{number} = {name}"
+                for number, name in enumerate(sorted({self._cluster.first, self._name}), start=1)
+            ]
         if self._management:  # it would listen on every interface
             lines += [
                 f"management.tcp.ip = {LOOPBACK}",
@@ -191,11 +241,12 @@ class BrokerNode:
             if not name.startswith(("RABBITMQ_", "ERL_"))
         }
         return inherited | {
-            "HOME": str(directory / "home"),  # where Erlang keeps the cookie
+            # Where Erlang keeps the cookie.
+            "HOME": str((self._cluster.directory if self._cluster else directory) / "home"),
             "ERL_EPMD_PORT": str(ports.epmd),
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "ERL_CRASH_DUMP": str(directory / "erl_crash.dump"),
-            "RABBITMQ_NODENAME": _NODE_NAME,
+            "RABBITMQ_NODENAME": self._name,
             "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
             "RABBITMQ_NODE_PORT": str(ports.amqp),
             "RABBITMQ_DIST_PORT": str(ports.distribution),
@@ -265,7 +316,7 @@ class BrokerNode:
             time.sleep(0.05)
         return False
 
-    def _stop_epmd(self) -> None:
+    def stop_epmd(self) -> None:
         """End the node's name server, found by its port; it refuses while a node is registered."""
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while answers(self.ports.epmd) and time.monotonic() < deadline:
