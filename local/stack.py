@@ -95,6 +95,10 @@ class Stack:
             self._server.close()
         return [process.wait(_STOP_TIMEOUT_S) for process in processes]
 
+    def ended(self, name: str) -> int:
+        """Wait until a process has ended by itself; its exit code."""
+        return self._running.pop(name).wait(PATIENCE_S)
+
     def pids(self) -> dict[str, int]:
         """The processes that were started, by name."""
         return {name: process.pid for name, process in self._running.items()}

@@ -10,11 +10,13 @@ from local.settings import ROOT
 from local.stack import Stack, until
 from tests.users import urls_of_users
 
-__all__ = ["EQUAL", "EVERYTHING", "KITCHENS", "ROOT", "Stack", "a_stack", "until"]
+__all__ = ["EQUAL", "EVERYTHING", "KITCHENS", "OTHER_CONTROL", "ROOT", "Stack", "a_stack", "until"]
 
 KITCHENS = {"vlatest": "control", "vnext": "candidate", "vlatest-b": "baseline"}
 #: A candidate that cooks as the control does.
 EQUAL = "vlatest-c"
+#: A control of a later launch.
+OTHER_CONTROL = "vlatest-d"
 EVERYTHING = ("site", "relay", "observer", *KITCHENS)
 
 
@@ -30,7 +32,7 @@ def a_stack(
         directory,
         amqp_url,
         settings,
-        kitchens={**KITCHENS, EQUAL: "candidate"},
+        kitchens={**KITCHENS, EQUAL: "candidate", OTHER_CONTROL: "control"},
         urls=urls_of_users(amqp_url),
     )
     stack.manage("migrate", "--verbosity", "0")

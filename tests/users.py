@@ -14,6 +14,7 @@ KITCHENS = {
     "vnext": Role.CANDIDATE,
     "vlatest-b": Role.BASELINE,
     "vlatest-c": Role.CANDIDATE,
+    "vlatest-d": Role.CONTROL,
     "vshell": Role.CANDIDATE,
     # The queue of this version would have the name of the exchange of all events.
     "events": Role.CANDIDATE,

@@ -247,7 +247,9 @@ async def keep_connected(
                 await _run(session, broker, shutdown)
         except* (BrokerLost, PublishFailed) as lost:
             on_state(False)
-            logger.warning("no broker: %s", _first(lost), extra={"action": "broker_lost"})
+            cause = _first(lost)
+            what = "the broker refuses" if isinstance(cause, DeclareRefused) else "no broker"
+            logger.warning("%s: %s", what, cause, extra={"action": "broker_lost"})
             if time.monotonic() > steady_at:
                 patience_s = RECONNECT_S[0]
             await shutdown.wait(patience_s * random.uniform(0.5, 1.0))

@@ -9,10 +9,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 
 import pytest
 
+from kitchen_worker.contract import broker as client
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.contract.broker import connect, hosts_of
 from kitchen_worker.contract.dead_letters import dead_letter
 from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.tests.making import an_order, posted, posted_bytes, topology_of
 from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken
 from kitchen_worker.contract.topology import Queue, QueueTypes, Topology, dead_queue, kitchen_queue
@@ -23,6 +25,7 @@ from kitchen_worker.contract.wire import (
     Outgoing,
     PublishFailed,
 )
+from local.ports import LOOPBACK, free_ports
 
 TYPES = QueueTypes()
 CONTROL = topology.live("vlatest", TYPES)
@@ -276,6 +279,48 @@ async def test_in_memory_what_was_not_acked_comes_again_after_a_loss() -> None:
     [again] = await taken(broker, kitchen_queue("vlatest"), 1)
     assert again.message_id == first.message_id
     assert again.redelivered
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("first", [0, 1])
+async def test_of_several_nodes_the_first_that_answers_is_used(amqp_url: str, first: int) -> None:
+    (closed,) = free_ports(1)
+    nodes = f"amqp://guest:guest@{LOOPBACK}:{closed}/, {amqp_url}"
+    assert hosts_of(nodes) == [f"amqp://guest:guest@{LOOPBACK}:{closed}/", amqp_url]
+    async with connect(nodes, "test", first=first) as broker:
+        assert not await broker.has_queue(kitchen_queue("vnobody"))
+
+
+async def test_where_no_node_answers_the_broker_is_lost() -> None:
+    one, two = free_ports(2)
+    with pytest.raises(BrokerLost):
+        async with connect(f"amqp://{LOOPBACK}:{one},amqp://{LOOPBACK}:{two}", "test"):
+            raise AssertionError("nobody listens there")
+
+
+async def test_each_new_session_begins_with_the_next_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    shutdown = Shutdown()
+
+    @asynccontextmanager
+    async def refuses(urls: str, name: str, *, first: int = 0) -> AsyncIterator[Broker]:
+        begun.append(first)
+        if len(begun) == 3:
+            shutdown.request()
+        if begun:
+            raise BrokerLost("takes connections and nothing else")
+        yield MemoryBroker()
+
+    monkeypatch.setattr(client, "connect", refuses)
+    monkeypatch.setattr(client, "RECONNECT_S", (0.0, 0.0))
+    await client.keep_connected(
+        url="amqp://one,amqp://two", name="test", shutdown=shutdown, session=_unreached
+    )
+    assert begun == [0, 1, 2]
+
+
+async def _unreached(_: Broker) -> None:
+    raise AssertionError("there is no session")
 
 
 @pytest.mark.broker
