@@ -7,7 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local.settings import ROOT
+import pytest
+
+from kitchen_worker.contract.permissions import users
+from local.broker_node import BrokerNode
+from local.broker_users import make_users
+from local.processes import ends_with_us
+from local.settings import BROKER, ROOT
+from local.stack import until
 
 #: It is refused by its own name before it would connect to a broker.
 _NO_KITCHEN = ("--version", "vmine", "--role", "candidate", "--kitchen", "no_such_kitchen:cook")
@@ -35,3 +42,30 @@ def test_with_a_broker_it_becomes_the_kitchen(tmp_path: Path) -> None:
     become = _kitchen(tmp_path, "amqp://guest:guest@127.0.0.1:5672/")
     assert become.returncode == 2
     assert "no_such_kitchen" in become.stderr
+
+
+@pytest.mark.broker
+def test_at_the_private_broker_a_new_version_gets_a_user_of_its_own(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    node = BrokerNode(directory / BROKER)
+    node.start()
+    try:
+        make_users(node.control, users({}), directory)
+        command = [sys.executable, "-m", "local.kitchen", "--version", "vmine"]
+        own = ["--role", "candidate", "--kitchen", "kitchen_worker.tests.own_kitchen:cook"]
+        environ = {**os.environ, "RUN_DIRECTORY": str(directory), "AMQP_URL": ""}
+        kitchen = subprocess.Popen(
+            ends_with_us([*command, *own]), cwd=ROOT, env=environ, stderr=subprocess.DEVNULL
+        )
+        try:
+            until(
+                lambda: "kitchen-vmine" in node.control("list_connections", "user"),
+                "it has connected as itself",
+            )
+        finally:
+            kitchen.kill()
+            kitchen.wait()
+        permissions = node.control("list_user_permissions", "kitchen-vmine")
+        assert r"^(kitchen\.events|orders\.dead)$" in permissions
+    finally:
+        node.stop(gently=False)

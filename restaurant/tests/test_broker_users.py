@@ -17,6 +17,7 @@ from kitchen_worker.contract import permissions
 from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.wire import BrokerLost
+from local.broker_node import BrokerNode
 from restaurant.tests.making import a_launch
 
 _KITCHENS = ("vlatest=control", "vnext=candidate")
@@ -123,6 +124,27 @@ def test_a_kitchen_without_a_version_or_a_role_is_refused(wrong: str) -> None:
 def test_without_a_way_to_the_broker_the_ways_are_named() -> None:
     with pytest.raises(CommandError, match="BROKER_MANAGEMENT_URL, --management or --run"):
         _said()
+
+
+@pytest.mark.broker
+def test_a_new_broker_that_loads_the_definitions_has_these_users_and_no_guest(
+    tmp_path: Path,
+) -> None:
+    node = BrokerNode(tmp_path / "node")
+    (tmp_path / "node" / "conf.d").mkdir(parents=True)
+    file = tmp_path / "node" / "definitions.json"
+    (tmp_path / "node" / "conf.d" / "users.conf").write_text(f"load_definitions = {file}\n")
+    out, errors = _said("--definitions", "--broker", "amqp://broker/kitchen")
+    file.write_text(out)
+    node.start()
+    try:
+        for name, url in _urls(errors).items():
+            password = urlsplit(url).password or ""
+            asyncio.run(_log_in(permissions.url_of(f"{node.url}kitchen", name, password)))
+        with pytest.raises((BrokerLost, BaseExceptionGroup)):
+            asyncio.run(_log_in(f"{node.url}kitchen"))
+    finally:
+        node.stop(gently=False)
 
 
 @pytest.mark.broker

@@ -68,7 +68,12 @@ def test_kitchens_differ_in_name_version_and_role_alone() -> None:
     alike = [
         _without_who_it_is(
             kitchen,
-            {f"kitchen-{version}": "NAME", version: "VERSION", _config(kitchen).role: "ROLE"},
+            {
+                f"kitchen-{version}": "NAME",
+                f"broker-kitchen-{version}": "SECRET",
+                version: "VERSION",
+                _config(kitchen).role: "ROLE",
+            },
         )
         for version, kitchen in kitchens.items()
     ]
@@ -105,13 +110,11 @@ def test_the_component_changes_nothing_because_it_only_brings_resources() -> Non
     assert component["kind"] == "Component"
 
 
-def test_a_dark_kitchen_gets_the_brokers_address_and_no_other_secret() -> None:
-    for kitchen in _kitchens().values():
+def test_a_kitchen_gets_the_broker_user_of_its_version_and_no_other_secret() -> None:
+    for version, kitchen in _kitchens().items():
         [spec] = pod_of(kitchen)["containers"]
-        keys = [
-            one["valueFrom"]["secretKeyRef"]["key"] for one in spec["env"] if "value" not in one
-        ]
-        assert keys == ["amqp-url"]
+        references = [one["valueFrom"]["secretKeyRef"] for one in spec["env"] if "value" not in one]
+        assert references == [{"name": f"broker-kitchen-{version}", "key": "amqp-url"}]
 
 
 def test_the_base_has_no_dark_kitchen() -> None:
