@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush kitchen mend manage verdict test test-brokers lint types format bench bench-quick soak grow simulate lock clean
+.PHONY: help run rush kitchen mend manage verdict rabbitmqctl test test-brokers lint types format bench bench-quick soak grow simulate lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -34,6 +34,9 @@ manage: .venv/runtime ## run the manage.py command of ARGS with the settings of 
 verdict: .venv/runtime ## say whether vnext, or the --version of ARGS, may be promoted
 	@$(BIN)/python -m local.manage verdict $(ARGS); \
 		case $$? in 0|10|20|30|40) ;; *) exit 1;; esac
+
+rabbitmqctl: .venv/runtime ## run the rabbitmqctl command of ARGS on the private broker of `make run`
+	@exec $(BIN)/python -m local.broker_node rabbitmqctl $(ARGS)
 
 grow: ARGS ?= --orders 1000000
 grow: .venv/runtime ## fill a new database in .run, or as ARGS says, with observed orders for `make bench`

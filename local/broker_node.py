@@ -3,7 +3,8 @@
 It has its own cookie, its own free ports (AMQP, Erlang distribution, epmd, and the management API
 if asked for) and its own data; stopped, it leaves no process. RABBITMQ_ROOT names the root of
 another Debian whose RabbitMQ is to run. A test starts one with BrokerNode;
-``python -m local.broker_node stop|start|status`` stops and starts the one of a running `make run`.
+``python -m local.broker_node stop|start|status`` stops and starts the one of a running `make run`,
+and ``rabbitmqctl ...`` runs that command on it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from local.settings import BROKER, run_directory
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 _NODE_NAME = "dark-kitchen@localhost"
+#: The act that takes words of its own.
+_CONTROL = "rabbitmqctl"
 _MANAGEMENT = ("rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_web_dispatch")
 
 
@@ -326,17 +329,22 @@ class BrokerNode:
 
 
 def main() -> int:
-    """Stop, start or ask for the node of a running `make run`, as an operator would."""
+    """Stop, start or ask for the node of a running `make run`, or run rabbitmqctl on it."""
     parser = argparse.ArgumentParser(prog="python -m local.broker_node", description=main.__doc__)
-    parser.add_argument("act", choices=("start", "stop", "status"))
+    parser.add_argument("act", choices=("start", "stop", "status", _CONTROL))
     parser.add_argument("--directory", type=Path, default=run_directory(os.environ) / BROKER)
-    options = parser.parse_args()
+    given = sys.argv[1:]
+    own = given.index(_CONTROL) + 1 if _CONTROL in given else len(given)
+    options = parser.parse_args(given[:own])
     node = BrokerNode(options.directory)
     try:
         if options.act == "start":
             node.start(outlives_us=True)
         elif options.act == "stop":
             node.stop()
+        elif options.act == _CONTROL:
+            print(node.control(*given[own:]), end="")
+            return 0
     except NodeFailed as failure:
         print(failure, file=sys.stderr)
         return 1

@@ -56,6 +56,12 @@ def test_an_operator_stops_and_starts_the_node_of_another_process(
 
     up = f"The private broker is up: {broker_node.url}"
     assert operate("status") == (0, up)
+    control = [sys.executable, "-m", "local.broker_node"]
+    where = ["--directory", str(tmp_path / "broker-node")]
+    listed = subprocess.run(
+        [*control, *where, "rabbitmqctl", "list_vhosts", "name"], capture_output=True, text=True
+    )
+    assert listed.stdout.split()[-1] == "/"
     assert operate("stop") == (0, "The private broker is down.")
     assert operate("status") == (3, "The private broker is down.")
     assert _open_ports(broker_node) == []

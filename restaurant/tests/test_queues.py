@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from kitchen_worker.contract import topology
+from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.tests.making import an_order, posted, topology_of
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
@@ -24,6 +26,7 @@ from kitchen_worker.contract.topology import (
     kitchen_queue,
 )
 from kitchen_worker.contract.wire import Broker, DeclareRefused
+from local.broker_node import BrokerNode
 from restaurant.models import BrokerProblem, Order, OrderState
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues
@@ -35,6 +38,7 @@ from restaurant.tests.making import (
     said,
     some_orders,
     start_launch,
+    until,
 )
 
 pytestmark = pytest.mark.django_db
@@ -183,3 +187,36 @@ def test_a_former_control_answers_its_own_orders_and_is_then_taken_away(opened: 
 
 def _answer(order: Order) -> None:
     Order.objects.filter(pk=order.pk).update(state=OrderState.READY)
+
+
+@pytest.mark.broker
+def test_a_policy_lowers_a_bound_of_a_queue_in_use_and_the_relay_goes_on(
+    broker_node: BrokerNode,
+) -> None:
+    a_launch(candidate="100", baseline="0")
+    some_orders(5)
+    policy = (
+        "set_policy",
+        "--apply-to",
+        "queues",
+        "dark",
+        r"^kitchen\.vnext$",
+        '{"max-length": 2}',
+    )
+
+    async def play() -> None:
+        async with connect(broker_node.url, "test") as broker:
+            queues = Queues(TYPES)
+            await queues.check(broker)
+            await Outbox(queues).step(broker)
+            assert await broker.depth(VNEXT) == 5
+            await asyncio.to_thread(broker_node.control, *policy)
+            await until(lambda: _shorter(broker), "the oldest are dropped")
+            await queues.check(broker)
+            assert await broker.depth(VLATEST) == 5
+
+    async def _shorter(broker: Broker) -> bool:
+        return await broker.depth(VNEXT) == 2
+
+    run(play)
+    assert not BrokerProblem.objects.exists()
