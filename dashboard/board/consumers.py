@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
@@ -19,7 +20,7 @@ from django.http import HttpRequest
 from dashboard.access import may_watch
 from dashboard.board.lenses import Lens
 from dashboard.board.live import Hub
-from dashboard.board.views import View
+from dashboard.board.views import DEFAULT, View
 
 DENIED = 4403
 NOT_UNDERSTOOD = 4400
@@ -69,7 +70,7 @@ class BoardConsumer(AsyncWebsocketConsumer):
             await self.close(DENIED)
             return
         query = parse_qs(self.scope["query_string"].decode("latin-1"))
-        self.view = _view({name: values[0] for name, values in query.items()}, View(None, Lens.ALL))
+        self.view = _view({name: values[0] for name, values in query.items()}, DEFAULT)
         if not self.hub.join(self):
             await self.close(FULL)
 
@@ -84,7 +85,7 @@ class BoardConsumer(AsyncWebsocketConsumer):
         elif isinstance(wish.get("ack"), int):
             await self.hub.acknowledged(self, wish["ack"])
         else:
-            await self.hub.look(self, _view(wish, self.view))
+            self.hub.look(self, partial(_view, wish))
 
     async def send_text(self, text: str) -> None:
         """See Socket.send_text; straight to the server, past Channels' own layers."""

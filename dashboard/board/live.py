@@ -12,10 +12,11 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -27,11 +28,12 @@ from django.db import close_old_connections, connections
 from dashboard.board.depths import Backlogs, read_depths
 from dashboard.board.frame import find_launch, newest_launch
 from dashboard.board.seats import Seat
-from dashboard.board.views import Frame, View, build, look_anew
+from dashboard.board.views import DEFAULT, NOWHERE, Frame, View, build, look_anew
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.wire import Broker, Deliveries
+from restaurant.models import Launch
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ HEARTBEAT_S = 1.0
 #: From one tick to the next, as a multiple of the processor time that its frames took: many views
 #: make frames rarer, and not the process busy.
 _REST = 3
+#: How long a tick spends on other views than plain ones; those that come too late wait for the
+#: next: however many views there are, a plain board moves.
+OTHERS_S = 0.05
 #: Sockets that one process holds at most.
 MAX_SOCKETS = 2000
 #: A socket that has not acknowledged a frame for so long is closed.
@@ -107,7 +112,8 @@ class Hub:
         """Take a socket in, if there is a seat; it gets its first frame at the next tick."""
         if len(self.seats) >= MAX_SOCKETS:
             return False
-        self.seats[socket] = Seat()
+        self.seats[socket] = Seat(wish=socket.view)
+        socket.view = DEFAULT
         self._news.set()
         if not self._tasks:
             self._tasks = [
@@ -146,15 +152,12 @@ class Hub:
             await socket.send_text(json.dumps({"type": "pace", "every": seat.every}))
         await self._offer(socket, seat)
 
-    async def look(self, socket: Socket, view: View) -> None:
-        """A socket looks at something else from now on."""
+    def look(self, socket: Socket, wish: Callable[[View], View]) -> None:
+        """A socket looks at something else from the next tick on: the last that it wished for."""
         seat = self.seats.get(socket)
-        socket.view = view
         if seat is not None:
-            seat.newest_sent = 0
-            seat.series_at = 0.0
+            seat.wish = wish(seat.wish or socket.view)
             self._news.set()
-            await self._offer(socket, seat)
 
     def heard(self, launch: UUID) -> None:
         """Something of a launch has changed."""
@@ -178,21 +181,71 @@ class Hub:
     async def _tick(self) -> None:
         self._news.clear()
         changed, self._changed = self._changed, set()
-        views = {socket.view for socket in self.seats}
-        for stale in self.frames.keys() - views:
+        await self._grant_wishes()
+        plain, others = self._in_turn()
+        for stale in self.frames.keys() - {*plain, *others}:
             del self.frames[stale]
-        for view in views:
-            is_hurried = bool(changed) if view.launch is None else view.launch in changed
-            if is_hurried or self._is_due(view):
-                await self._show(partial(self._build, view, is_hurried=is_hurried), view)
+        for view in plain:
+            await self._renew(view, changed)
         await self._hand_out()
-        for view in views:
-            frame = self.frames.get(view)
-            if frame is not None and frame.worked_out is not None and frame.worked_out.is_old:
-                await self._look_ahead(frame, view)
+        late = await self._for_a_while(others, lambda view: self._renew(view, changed))
+        if late:
+            self._changed |= changed
+            self._news.set()
+        await self._hand_out()
+        for view in plain:
+            await self._look_ahead(view)
+        await self._for_a_while(others, self._look_ahead)
 
-    async def _look_ahead(self, frame: Frame, view: View) -> None:
+    async def _for_a_while(
+        self, views: list[View], work: Callable[[View], Awaitable[None]]
+    ) -> list[View]:
+        """Do something for views until the time of a tick for them is over; those that are left."""
+        ends_at = time.monotonic() + OTHERS_S
+        for number, view in enumerate(views):
+            if number and time.monotonic() > ends_at:
+                return views[number:]
+            await work(view)
+        return []
+
+    async def _renew(self, view: View, changed: AbstractSet[UUID]) -> None:
+        is_hurried = bool(changed) if view.launch is None else view.launch in changed
+        if is_hurried or self._is_due(view):
+            await self._show(partial(self._build, view, is_hurried=is_hurried), view)
+
+    async def _grant_wishes(self) -> None:
+        """Let sockets look at what they wished for since the last tick, as far as it exists."""
+        wishes = {socket: seat.wish for socket, seat in self.seats.items() if seat.wish is not None}
+        if not wishes:
+            return
+        views = await self._in_database(partial(_existing, set(wishes.values())))
+        now = time.monotonic()
+        for socket, wish in wishes.items():
+            seat = self.seats.get(socket)
+            if seat is None:
+                continue
+            seat.wish = seat.wish if seat.wish != wish else None
+            seat.newest_sent, seat.series_at, seat.looks_since = 0, 0.0, now
+            socket.view = views[wish]
+
+    def _in_turn(self) -> tuple[list[View], list[View]]:
+        """The plain views that are looked at, and the others, first those that waited longest."""
+        since: dict[View, float] = {}
+        for socket, seat in self.seats.items():
+            frame = self.frames.get(socket.view)
+            at = seat.looks_since if frame is None else frame.built_at
+            since[socket.view] = min(at, since.get(socket.view, at))
+        views = sorted(since, key=lambda view: since[view])
+        return (
+            [view for view in views if view.is_plain],
+            [view for view in views if not view.is_plain],
+        )
+
+    async def _look_ahead(self, view: View) -> None:
         """Work out for the next frames what takes long; they can do without it for a while."""
+        frame = self.frames.get(view)
+        if frame is None or frame.worked_out is None or not frame.worked_out.is_old:
+            return
         try:
             await self._show(partial(self._look_anew, frame), view)
         except Exception:
@@ -244,7 +297,7 @@ class Hub:
             await socket.close_slow()
             self.leave(socket)
             return
-        frame = self._newest(socket)
+        frame = self._newest(socket) if seat.wish is None else None
         if frame is None or frame.number <= seat.newest_sent or not seat.has_room:
             return
         seat.send(frame.number, now)
@@ -342,6 +395,27 @@ class Hub:
 
     async def _in_database(self, work: Callable[[], _Answer]) -> _Answer:
         return await asyncio.get_running_loop().run_in_executor(self._database, work)
+
+
+def _existing(asked: AbstractSet[View]) -> dict[View, View]:
+    """For views that are asked for, those that there are.
+
+    All launches that do not exist are one; a version that does not is the first one.
+    """
+    close_old_connections()
+    launches = Launch.objects.prefetch_related("dark_versions").in_bulk(
+        {view.launch for view in asked if view.launch is not None}
+    )
+    newest = newest_launch()
+    views = {}
+    for view in asked:
+        launch = newest if view.launch is None else launches.get(view.launch)
+        if launch is None:
+            views[view] = DEFAULT if view.launch is None else NOWHERE
+            continue
+        is_there = view.version in {dark.version for dark in launch.dark_versions.all()}
+        views[view] = view if is_there else replace(view, version="")
+    return views
 
 
 def _versions(launches: Iterable[UUID | None]) -> set[str]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from dashboard.board.views import View
+
 #: An acknowledgement within this time is prompt.
 PROMPT_S = 0.5
 #: Frames under way at most to a socket that keeps up, and how often it acknowledges.
@@ -21,6 +23,10 @@ AHEAD_EVERY = 5
 class Seat:
     """What one socket was sent, and has not acknowledged."""
 
+    #: What it wished to look at since the last tick.
+    wish: View | None = None
+    #: When it began to look at what it looks at.
+    looks_since: float = 0.0
     newest_sent: int = 0
     #: When the charts were worked out that it has.
     series_at: float = 0.0

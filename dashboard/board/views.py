@@ -28,6 +28,16 @@ class View:
     lens: Lens
     version: str = ""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is what the board's page shows unless somebody chooses something."""
+        return self.launch is None and self.lens is Lens.ALL
+
+
+DEFAULT = View(None, Lens.ALL)
+#: What sockets look at that ask for a launch that does not exist.
+NOWHERE = View(UUID(int=0), Lens.ALL)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkedOut:

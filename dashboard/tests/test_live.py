@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -259,11 +261,86 @@ async def test_another_lens_is_another_view(launch: Launch) -> None:
     async with watched(socket) as hub:
         frame = await socket.gets(1)
         assert len(frame["rows"]) == 1
-        await hub.look(socket, View(launch.id, Lens.FAILED))
+        hub.look(socket, lambda _: View(launch.id, Lens.FAILED))
         await hub.acknowledged(socket, frame["n"])
         second = await socket.gets(2)
         assert (second["lens"], second["rows"]) == ("failed", [])
         assert "series" in second
+
+
+async def test_a_socket_changes_its_view_once_a_tick_to_what_it_wished_for_last(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[View] = []
+    real = views.build
+
+    def noted(view: View, *args: Any, **options: Any) -> views.Frame:
+        built.append(view)
+        return real(view, *args, **options)
+
+    monkeypatch.setattr(live, "build", noted)
+    socket, hub = FakeSocket(NEWEST), Hub(NO_BROKER)
+    monkeypatch.setattr(hub, "_tick_for_ever", asyncio.Event().wait)
+    hub.join(socket)
+    for lens in (Lens.FAILED, Lens.SLOWER, Lens.DIFFERING):
+        for version in ("vlatest-b", "vnext"):
+            hub.look(socket, partial(replace, lens=lens))
+            hub.look(socket, partial(replace, version=version))
+    await hub._tick()
+    assert built == [View(None, Lens.DIFFERING, "vnext")]
+    assert (await socket.gets(1))["lens"] == "differing"
+    hub.leave(socket)
+    await hub.close()
+
+
+async def test_what_does_not_exist_is_built_once_however_many_ask_for_it(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[View] = {View(uuid4(), Lens.ALL, f"v{number}") for number in range(20)}
+    asked |= {View(launch.id, Lens.ALL, f"v{number}") for number in range(20)}
+    existing = await sync_to_async(live._existing)(asked)
+    assert existing.keys() == asked
+    assert set(existing.values()) == {views.NOWHERE, View(launch.id, Lens.ALL)}
+    kept = View(launch.id, Lens.FAILED, "vlatest-b")
+    assert await sync_to_async(live._existing)({kept}) == {kept: kept}
+
+
+async def test_plain_boards_come_first_and_the_others_in_turn_while_there_is_time(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    real = views.build
+
+    def noted(view: View, *args: Any, **options: Any) -> views.Frame:
+        done.append("plain" if view.is_plain else view.lens.value)
+        return real(view, *args, **options)
+
+    monkeypatch.setattr(live, "build", noted)
+    monkeypatch.setattr(live, "OTHERS_S", 0.0)
+    chosen = [Lens.FAILED, Lens.SLOWER, Lens.DIFFERING]
+    others = [FakeSocket(View(launch.id, lens)) for lens in chosen]
+    plain, hub = FakeSocket(NEWEST), Hub(NO_BROKER)
+    monkeypatch.setattr(hub, "_tick_for_ever", asyncio.Event().wait)
+    for socket in (*others, plain):
+        hub.join(socket)
+    real_send = plain.send_text
+
+    async def send(text: str) -> None:
+        done.append("sent")
+        await real_send(text)
+
+    monkeypatch.setattr(plain, "send_text", send)
+    await hub._tick()
+    assert done[:3] == ["plain", "sent", done[2]]
+    assert len(done) == 3
+    for _ in range(2):
+        hub.heard(launch.id)
+        await hub._tick()
+    assert sorted(word for word in done if word not in ("plain", "sent")) == sorted(chosen)
+    assert all(len(socket.frames) == 1 for socket in others)
+    for socket in (*others, plain):
+        hub.leave(socket)
+    await hub.close()
 
 
 async def test_without_a_launch_the_board_says_so() -> None:

@@ -153,7 +153,9 @@ def admin_pages() -> list[str]:
     for model in admin.site._registry:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         found.append(reverse(f"{name}_changelist"))
-        found += [reverse(f"{name}_change", args=[one.pk]) for one in model.objects.all()[:1]]
+        found += [
+            reverse(f"{name}_change", args=[one.pk]) for one in model._default_manager.all()[:1]
+        ]
     return found
 
 
