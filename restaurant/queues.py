@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import utc_now
-from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
+from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
 from kitchen_worker.contract.wire import Broker, DeclareRefused
 from restaurant import launches
 from restaurant.models import BrokerProblem
@@ -43,7 +43,7 @@ class Queues:
     async def ensure(self, broker: Broker, controls: Iterable[str], dark: Iterable[str]) -> None:
         """Declare the queues of these versions, unless this session has declared them."""
         for control in sorted(set(controls) - self._controls):
-            kept = await broker.declare_or_keep(topology.live(control, self.types))
+            kept = await self._declare(broker, topology.live(control, self.types))
             await broker.unbind(topology.former_bindings(control))
             self._controls.add(control)
             self._retired.discard(control)
@@ -62,18 +62,30 @@ class Queues:
 
         One that exists with other arguments gets no more orders, and is replaced once it is empty.
         """
-        queue, whole = kitchen_queue(version), topology.dark(version, self.types)
+        queue, binding = kitchen_queue(version), topology.dark_binding(version)
+        whole = topology.dark(version, self.types)
+        others = tuple(one for one in whole.bindings if one != binding)
         try:
-            kept = await broker.declare_or_keep(whole)
-            if queue in {one.name for one in kept}:
-                await broker.unbind([topology.dark_binding(version)])
-                if not await broker.delete_queue(queue, only_if_empty=True):
-                    reason = next(one.reason for one in kept if one.name == queue)
-                    return f"{reason}. It gets no orders until it is empty and replaced."
-                kept = await broker.declare_or_keep(whole)
+            kept = await self._declare(broker, replace(whole, bindings=others))
+            if other := next((one for one in kept if one.name == queue), None):
+                await broker.unbind([binding])
+                return f"{other.reason}. It gets no orders until it is empty and replaced."
+            await broker.declare(Topology(bindings=(binding,)))
         except DeclareRefused as refusal:
             return refusal.reason
         return _kept(kept)
+
+    async def _declare(self, broker: Broker, whole: Topology) -> list[DeclareRefused]:
+        """Declare queues; replace those that have a bound, exist with other arguments and are
+        empty. Gives the refusals of those that are kept as they are."""
+        kept = await broker.declare_or_keep(whole)
+        bounded = {one.name for one in whole.queues if "x-max-length" in one.arguments}
+        replaced = [
+            await broker.delete_queue(one.name, only_if_empty=True)
+            for one in kept
+            if one.name in bounded
+        ]
+        return await broker.declare_or_keep(whole) if any(replaced) else kept
 
     async def _retire(self, broker: Broker, control: str) -> None:
         """Take away what led orders to a former control: all that it was sent is answered."""

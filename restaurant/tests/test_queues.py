@@ -23,6 +23,7 @@ from kitchen_worker.contract.topology import (
     Queue,
     QueueTypes,
     Topology,
+    dead_queue,
     kitchen_queue,
 )
 from kitchen_worker.contract.wire import Broker, DeclareRefused
@@ -127,6 +128,29 @@ def test_a_live_queue_that_exists_with_other_arguments_is_used_as_it_is(opened: 
     some_orders(2)
     run(play)
     assert "It is used as it is" in BrokerProblem.objects.get(queue=VLATEST).reason
+
+
+def test_bounded_queues_of_an_earlier_release_are_replaced_once_they_are_empty(
+    opened: Opening,
+) -> None:
+    former = {"x-queue-type": "classic", "x-max-length": 10_000, "x-overflow": "drop-head"}
+    names = (dead_queue(VLATEST), dead_queue(VNEXT), VNEXT)
+    a_launch(candidate="100", baseline="0")
+    some_orders(2)
+
+    async def play() -> None:
+        async with opened() as broker:
+            for name in names:
+                await broker.declare(Topology(queues=(Queue(name=name, arguments=former),)))
+            queues = Queues(TYPES)
+            await queues.check(broker)
+            for whole in (topology.live("vlatest", TYPES), topology.dark("vnext", TYPES)):
+                await broker.declare(whole)
+            await Outbox(queues).step(broker)
+            assert await broker.depth(VLATEST) == await broker.depth(VNEXT) == 2
+
+    run(play)
+    assert not BrokerProblem.objects.exists()
 
 
 def test_an_exchange_of_production_with_another_type_is_refused() -> None:
