@@ -22,7 +22,7 @@ from dashboard.chores import Chores
 from dashboard.observing.dead_letters import record_dead_letters
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import Rosters
-from dashboard.observing.sweep import sweep
+from dashboard.observing.sweep import Sweeping
 from dashboard.reviewing.closing import close_blocks
 from dashboard.reviewing.replay_answers import record_answers
 from dashboard.reviewing.replaying import give_up_overdue
@@ -72,6 +72,8 @@ class Observer:
     announced: int = 0
     #: Whether more events wait than one batch takes.
     behind: bool = False
+    #: The sweep that is under way, if one is.
+    _sweeping: Sweeping | None = None
     #: Set while something has changed that was not announced.
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -94,24 +96,28 @@ class Observer:
 
     async def _observe(self, broker: Broker, deliveries: Deliveries) -> None:
         """Take batch after batch; sweep once all is heard that was said, and not before everybody
-        was able to answer: the time without a broker is not held against a version."""
+        was able to answer: the time without a broker is not held against a version. A long sweep
+        takes turns with the batches."""
         next_sweep = time.monotonic() + self.deadline.total_seconds()
+        self._sweeping = None
         while not self.shutdown.requested:
             self.health.beat()
             begun = time.monotonic()
-            self.behind = await self.step(broker, deliveries)
+            wait_s = WAIT_S if self._sweeping is None else 0.0
+            self.behind = await self.step(broker, deliveries, wait_s=wait_s)
             ended = time.monotonic()
             if self.behind or ended - begun > STALL_S:
                 # Much may have been said that was not heard yet.
                 next_sweep = max(next_sweep, ended + CAUGHT_UP_S)
             elif ended >= next_sweep:
                 await self._sweep()
-                next_sweep = time.monotonic() + SWEEP_EVERY_S
+                if self._sweeping is None:
+                    next_sweep = time.monotonic() + SWEEP_EVERY_S
         await deliveries.cancel()
 
-    async def step(self, broker: Broker, deliveries: Deliveries) -> bool:
+    async def step(self, broker: Broker, deliveries: Deliveries, *, wait_s: float = WAIT_S) -> bool:
         """Record one batch and ack it; says whether more is likely to wait."""
-        batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=WAIT_S)
+        batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=wait_s)
         heard, refused = hear(batch)
         for start in range(0, len(heard), RECORDED_AT_ONCE):
             some = heard[start : start + RECORDED_AT_ONCE]
@@ -141,12 +147,20 @@ class Observer:
         return refused + _stored_or_refused(record_answers, replayed)
 
     async def _sweep(self) -> None:
-        self._note_changed(await self._stored(lambda: give_up_overdue(utc_now(), self.deadline)))
-        marked = await self._stored(lambda: sweep(utc_now(), self.deadline))
+        """Do one step of a sweep, and at its end what is to be done once a sweep."""
+        sweeping = self._sweeping = self._sweeping or Sweeping(utc_now() - self.deadline)
+        marked = await self._stored(lambda: sweeping.step(utc_now()))
         if marked:
             logger.info("%d answers are missing", marked, extra={"action": "sweep"})
             self._note_changed(self.rosters.known)
-        self._note_changed(await self._stored(lambda: close_blocks(utc_now())))
+        if sweeping.is_done:
+            self._sweeping = None
+            overdue = await self._stored(lambda: give_up_overdue(utc_now(), self.deadline))
+            self._note_changed(overdue)
+            self._note_changed(await self._stored(self._close_blocks))
+
+    def _close_blocks(self) -> set[UUID]:
+        return close_blocks(utc_now(), on_step=self.health.beat)
 
     async def _collect_dead_letters(self, deliveries: Deliveries) -> None:
         while not self.shutdown.requested:

@@ -190,6 +190,8 @@ class Sweep(models.Model):
 
     launch = models.UUIDField(primary_key=True)
     swept_until = models.DateTimeField()
+    #: The launch has ended, and none of its letters is left to look through.
+    finished = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return f"{self.launch} until {self.swept_until}"

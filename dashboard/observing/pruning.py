@@ -14,12 +14,21 @@ from uuid import UUID
 
 from django.db import transaction
 
-from dashboard.models import Comparison, Example, Observation, ReplayedOrder, Sweep, TimeSlice
+from dashboard.models import (
+    Comparison,
+    Example,
+    Observation,
+    ReplayedOrder,
+    Sweep,
+    Tally,
+    TimeSlice,
+)
 from dashboard.observing.halving import first_id_from
+from dashboard.observing.sweep import unfinished
 from restaurant.models import Launch, Letter
 
-#: Orders, or points of the charts, of one transaction.
-CHUNK = 500
+#: Orders, or points of the charts, of one transaction: a batch of events waits for one at most.
+CHUNK = 200
 
 
 @dataclass(frozen=True)
@@ -33,10 +42,10 @@ class Pruned:
 
 
 def first_to_keep(before: datetime) -> int:
-    """The number of the first order of this time or later; of one that an open launch's sweep has
-    still to look for, if that is earlier."""
+    """The number of the first order of this time or later; of one that a sweep has still to look
+    for, if that is earlier."""
     swept = dict(Sweep.objects.values_list("launch", "swept_until"))
-    launches = Launch.objects.filter(ended_at=None).values_list("id", "started_at")
+    launches = unfinished().values_list("id", "started_at")
     moment = min([before, *(swept.get(launch, started) for launch, started in launches)])
     return first_id_from("restaurant_order", "placed_at", moment)
 
@@ -44,11 +53,15 @@ def first_to_keep(before: datetime) -> int:
 def prune_orders(until: int, after: int = 0, at_most: int = CHUNK) -> Pruned:
     """Take away what was observed of the next orders below a number, but for those that are kept.
 
-    Orders whose letter waits, or is gone already, are passed over.
+    Orders whose letter waits, or is gone already, are passed over. Under the lock under which the
+    observer records, so that neither finds half of what the other writes.
     """
     letters = Letter.objects.filter(order__gt=after, order__lt=until, sent_at__isnull=False)
-    found = dict(letters.order_by("order").values_list("order", "order__uuid")[:at_most])
+    rows_found = letters.order_by("order").values_list("order", "order__uuid", "launch")[:at_most]
+    found = {number: uuid for number, uuid, _ in rows_found}
+    launches = {launch for _, _, launch in rows_found}
     with transaction.atomic():
+        list(Tally.objects.select_for_update().filter(launch__in=launches).order_by("id"))
         kept = _kept(found.values())
         going = {number: uuid for number, uuid in found.items() if uuid not in kept}
         rows = _delete(going)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,11 +23,15 @@ from restaurant.models import Letter
 MAX_POINTS = 240
 
 
-def close_blocks(now: datetime) -> set[UUID]:
-    """Let the blocks count whose orders have all ended; gives the launches that changed."""
+def close_blocks(now: datetime, *, on_step: Callable[[], None] = lambda: None) -> set[UUID]:
+    """Let the blocks count whose orders have all ended; gives the launches that changed.
+
+    ``on_step`` is called before each evidence.
+    """
     waiting = models.Evidence.objects.filter(blocks__isnull=False).distinct()
     changed = set()
     for launch, pk in waiting.values_list("launch", "pk"):
+        on_step()
         with transaction.atomic():
             list(Tally.objects.select_for_update().filter(launch=launch).order_by("id"))
             if _close(models.Evidence.objects.get(pk=pk), now):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import msgspec
@@ -17,14 +18,16 @@ from dashboard import observer as observing
 from dashboard.models import DeadLetter, DeadLetterTally, Observation, Tally
 from dashboard.observer import Observer
 from dashboard.observing import recording
-from dashboard.tests.factories import a_launch, an_event, an_order
+from dashboard.observing import sweep as sweeps
+from dashboard.observing.sweep import Sweeping
+from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Event, Role, encode_event, join_events
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.wire import Outgoing
-from restaurant.models import DarkVersion, Launch
+from restaurant.models import DarkVersion, Launch, Letter
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -350,11 +353,13 @@ async def test_silence_counts_only_once_all_is_heard_that_was_said(
     broker, order = MemoryBroker(), await placed(launch)
     heard_at_each_sweep: list[int] = []
 
-    def swept(now: object, deadline: object) -> int:
-        heard_at_each_sweep.append(Observation.objects.count())
-        return 0
+    real = Sweeping.step
 
-    monkeypatch.setattr(observing, "sweep", swept)
+    def step(sweeping: Sweeping, now: datetime) -> int:
+        heard_at_each_sweep.append(Observation.objects.count())
+        return real(sweeping, now)
+
+    monkeypatch.setattr(Sweeping, "step", step)
     monkeypatch.setattr(observing, "MANY", 1)
     monkeypatch.setattr(observing, "CAUGHT_UP_S", 0.2)
     monkeypatch.setattr(observing, "STALL_S", 60.0)
@@ -365,3 +370,35 @@ async def test_silence_counts_only_once_all_is_heard_that_was_said(
     async with observed(broker, deadline=timedelta(0)):
         await until(lambda: bool(heard_at_each_sweep))
     assert heard_at_each_sweep[0] == 2
+
+
+async def test_a_long_sweep_takes_turns_with_live_events_and_beats_at_each_step(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, order, real = MemoryBroker(), await placed(launch), Sweeping.step
+    for _ in range(30):
+        await placed(launch)
+    beaten: list[int] = []
+    at_each_step: list[tuple[bool, int]] = []
+
+    def step(sweeping: Sweeping, now: datetime) -> int:
+        was_heard = Observation.objects.filter(order=order, state="handled").exists()
+        at_each_step.append((was_heard, len(beaten)))
+        return real(sweeping, now)
+
+    monkeypatch.setattr(sweeps, "STEP", 1)
+    monkeypatch.setattr(sweeps, "_OVERLAP", timedelta(0))
+    monkeypatch.setattr(Sweeping, "step", step)
+    monkeypatch.setattr(Health, "beat", lambda _: beaten.append(1))
+    orders = Letter.objects.order_by("id")
+    for n, letter in enumerate([one async for one in orders], start=1):
+        letter.sent_at = START + timedelta(seconds=n)
+        await letter.asave()
+    async with observed(broker, deadline=timedelta(0)):
+        await until(lambda: len(at_each_step) >= 3)
+        await broker.publish([said(an_event(launch, order))])
+        await until_stored(lambda: Observation.objects.filter(state="missing").count() == 61)
+    heard = [was_heard for was_heard, _ in at_each_step[:30]]
+    assert True in heard
+    beats = [number for _, number in at_each_step]
+    assert all(one < other for one, other in pairwise(beats))

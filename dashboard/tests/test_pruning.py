@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from dashboard.models import (
@@ -26,6 +28,7 @@ from dashboard.models import (
 from dashboard.observing.pruning import first_to_keep, prune_orders, prune_slices
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import Rosters, read_roster
+from dashboard.observing.sweep import sweep
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from dashboard.tests.making import a_replay
 from kitchen_worker.contract.messages import EventKind, utc_now
@@ -134,14 +137,29 @@ def test_a_letter_that_waits_stays(launch: Launch) -> None:
     assert Letter.objects.get().order_id == order.pk
 
 
-def test_what_an_open_launch_has_not_swept_stays(launch: Launch) -> None:
+def test_what_was_not_swept_yet_stays_after_its_launch_has_ended_too(launch: Launch) -> None:
     _observed(launch, START + timedelta(hours=1))
     Sweep.objects.update(swept_until=START)
     assert prune_orders(first_to_keep(LATER)).orders == 0
     Sweep.objects.all().delete()
     assert prune_orders(first_to_keep(LATER)).orders == 0
     end_launch(launch, at=LATER)
+    assert prune_orders(first_to_keep(LATER)).orders == 0
+    sweep(LATER + timedelta(days=1), timedelta(seconds=30))
     assert prune_orders(first_to_keep(LATER)).orders == 1
+
+
+def test_pruning_first_takes_the_lock_under_which_events_are_recorded(launch: Launch) -> None:
+    _observed(launch)
+    until = first_to_keep(LATER)
+    with CaptureQueriesContext(connection) as captured:
+        prune_orders(until)
+    said = [one["sql"] for one in captured]
+    lock = next(n for n, sql in enumerate(said) if '"dashboard_tally"' in sql)
+    deletions = [n for n, sql in enumerate(said) if sql.startswith("DELETE")]
+    assert deletions
+    assert lock < min(deletions)
+    assert connection.vendor == "sqlite" or said[lock].endswith("FOR UPDATE")
 
 
 def test_what_is_said_of_a_pruned_order_counts_no_more(launch: Launch) -> None:
