@@ -88,6 +88,7 @@ class Observer:
             is_busy=lambda: self.behind,
             on_change=self._note_changed,
         )
+        self._sweeping = None
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._observe(broker, events))
             tasks.create_task(self._collect_dead_letters(dead))
@@ -99,7 +100,6 @@ class Observer:
         was able to answer: the time without a broker is not held against a version. A long sweep
         takes turns with the batches."""
         next_sweep = time.monotonic() + self.deadline.total_seconds()
-        self._sweeping = None
         while not self.shutdown.requested:
             self.health.beat()
             begun = time.monotonic()
