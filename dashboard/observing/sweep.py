@@ -7,7 +7,7 @@ time, so that events that come meanwhile do not wait for long.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -98,13 +98,13 @@ class Sweeping:
         row.save()
 
 
-def _next(launch: Launch, since: datetime, until: datetime) -> tuple[datetime, Sequence[Letter]]:
+def _next(launch: Launch, since: datetime, until: datetime) -> tuple[datetime, list[Letter]]:
     """The next letters whose deadline has passed, and up to when they were sent."""
     sent = Letter.objects.filter(launch=launch, sent_at__gt=since, sent_at__lte=until)
     last = sent.order_by("sent_at").values_list("sent_at", flat=True)[STEP : STEP + 1].first()
     end = last or until
     fields = ("sample", "order__uuid", "order__placed_at")
-    return end, sent.filter(sent_at__lte=end).select_related("order").only(*fields)
+    return end, list(sent.filter(sent_at__lte=end).select_related("order").only(*fields))
 
 
 def _silences(roster: Roster, letters: Iterable[Letter]) -> Iterable[Silence]:
