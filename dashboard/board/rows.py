@@ -10,6 +10,7 @@ from uuid import UUID
 from dashboard.board.frames import Json, tenths
 from dashboard.board.lenses import ROWS
 from dashboard.domain.decision import ACCEPTED
+from dashboard.domain.outcome import Outcome, State, outcome
 from dashboard.models import Comparison, Discrepancy, Observation, Signature
 from dashboard.observing.rosters import Roster, read_roster
 from dashboard.observing.signatures import Members
@@ -38,7 +39,7 @@ def read_rows(roster: Roster, uuids: Iterable[UUID], versions: Collection[str] =
     for order, quantity, title in lines.values_list("order", "quantity", "title"):
         items[order].append(title.lower() if quantity == 1 else f"{quantity} {title.lower()}")
     ids = [uuid for _, uuid, *_ in orders]
-    seen, pairs = _cells(ids, names), _pairs(ids, names)
+    pairs, seen = _pairs(ids, names), _cells(ids, names)
     return [
         {
             "id": str(uuid),
@@ -48,7 +49,13 @@ def read_rows(roster: Roster, uuids: Iterable[UUID], versions: Collection[str] =
             "placed_at": placed_at.timestamp(),
             "cells": {
                 version: (seen.get((uuid, version)) or _unseen(sample or (), version, role))
-                | {"pair": pairs.get((uuid, version))}
+                | {
+                    "pair": _fitting(
+                        pairs.get((uuid, version)),
+                        seen.get((uuid, roster.control)),
+                        seen.get((uuid, version)),
+                    )
+                }
                 for version, role in roster.roles.items()
                 if version in names
             },
@@ -114,9 +121,17 @@ def _pairs(orders: list[UUID], versions: Collection[str]) -> dict[_Key, Json]:
     rows = Discrepancy.objects.filter(pk__in=shown).order_by("count", "id")
     found = {pk: (path, state) for pk, path, state in rows.values_list("id", "path", "state")}
     return {
-        (order, version): _pair(outcome, members.get(text or signature, Members()), found)
-        for order, version, outcome, signature, text in pairs
+        (order, version): _pair(ended, members.get(text or signature, Members()), found)
+        for order, version, ended, signature, text in pairs
     }
+
+
+def _fitting(pair: Json | None, control: Json | None, version: Json | None) -> Json | None:
+    """The pair, if it is that of these two cells: events may have come between the two reads."""
+    if pair is None or control is None or version is None:
+        return None
+    states, found = (State(control["state"]), State(version["state"])), Outcome(pair["outcome"])
+    return pair if outcome(*states, agree=found is Outcome.AGREE) is found else None
 
 
 def _members(signatures: set[int]) -> dict[Any, Members]:
@@ -124,14 +139,14 @@ def _members(signatures: set[int]) -> dict[Any, Members]:
     return {pk: Members(frozenset(counted), frozenset(gone)) for pk, counted, gone in rows}
 
 
-def _pair(outcome: str, members: Members, found: dict[int, tuple[str, str]]) -> Json:
+def _pair(ended: str, members: Members, found: dict[int, tuple[str, str]]) -> Json:
     """``differs``: the paths that count, the rarest first: what always differs tells least."""
     counting = [
         path for pk, (path, state) in found.items()
         if pk in members.counted and state not in ACCEPTED
     ]  # fmt: skip
     return {
-        "outcome": outcome,
+        "outcome": ended,
         "differs": counting[:DIFFERS],
         "more": max(0, len(counting) - DIFFERS),
         "accepted": len(members.all) - len(counting),

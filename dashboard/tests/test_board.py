@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -14,7 +16,7 @@ from django.utils import timezone
 from dashboard.board.frame import build_frame, newest_launch
 from dashboard.board.frames import Json
 from dashboard.board.lenses import ROWS, Lens
-from dashboard.board.rows import find_rows
+from dashboard.board.rows import find_rows, read_rows
 from dashboard.board.series import POINTS
 from dashboard.board.stories import order_story
 from dashboard.models import TimeSlice
@@ -89,6 +91,38 @@ def test_a_row_shows_the_control_and_the_version_beside_it(launch: Launch) -> No
     assert "vlatest-b" not in row["cells"]
     built = build_frame(launch, Lens.ALL, version="vlatest-b", with_series=False)
     assert built["rows"][0]["cells"]["vlatest-b"]["state"] == "unsampled"
+
+
+@pytest.mark.parametrize("known", ["received", "missing", None])
+def test_what_comes_while_a_row_is_read_is_shown_whole_or_not_at_all(
+    launch: Launch, known: str | None
+) -> None:
+    order = an_order(launch)
+    say(launch, order, "vlatest", result={"total_price": "7.00"})
+    if known == "received":
+        say(launch, order, "vnext", EventKind.RECEIVED)
+    elif known == "missing":
+        silence = Silence(order.uuid, "vnext", order.placed_at)
+        record_silences(read_roster(launch), [silence], timezone.now())
+    roster = read_roster(launch)
+    reads: list[str] = []
+
+    def end_between(execute: Any, sql: str, *rest: Any) -> Any:
+        if re.search('FROM "dashboard_(observation|comparison)"', sql):
+            reads.append(sql)
+            if len(reads) == 2:
+                say(launch, order, "vnext", result={"total_price": "6.99"})
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(end_between):
+        (row,) = read_rows(roster, [order.uuid], ["vlatest", "vnext"])
+    cell = row["cells"]["vnext"]
+    outcome = cell["pair"] and cell["pair"]["outcome"]
+    assert len(reads) >= 2
+    assert (cell["state"], outcome) in [
+        ("waiting", None), ("received", None), ("missing", None), ("missing", "missing"),
+        ("handled", None), ("handled", "differ"),
+    ]  # fmt: skip
 
 
 def test_the_newest_rows_come_first_and_no_more_than_fit(launch: Launch) -> None:
