@@ -92,10 +92,17 @@ class LaunchRequirements(models.Model):
     author = models.CharField(max_length=150)
     reason = models.CharField(max_length=500)
     set_at = models.DateTimeField()
+    #: The row that it took the place of, 0 for the defaults: of two at once, one alone can.
+    follows = models.PositiveBigIntegerField(default=0, editable=False)
 
     class Meta:
         ordering: ClassVar = ["-id"]
         verbose_name_plural = "launch requirements"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["launch", "follows"], name="requirements_follow_one_another"
+            )
+        ]
         indexes: ClassVar = [models.Index(fields=["launch", "-id"], name="requirements_in_force")]
 
     def __str__(self) -> str:

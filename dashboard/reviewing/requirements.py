@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from dashboard.domain.verdict.requirements import Requirements
 from dashboard.models import LaunchRequirements
@@ -48,12 +48,15 @@ def set_requirements(
     Raises RequirementsChanged.
     """
     lines = {name: value for name, value in asdict(required).items() if name in LINES}
-    with transaction.atomic():
-        if newest(launch) != seen:
-            raise RequirementsChanged
-        return LaunchRequirements.objects.create(
-            launch=launch, author=author, reason=reason, set_at=now, **lines
-        )
+    if newest(launch) != seen:
+        raise RequirementsChanged
+    try:
+        with transaction.atomic():
+            return LaunchRequirements.objects.create(
+                launch=launch, author=author, reason=reason, set_at=now, follows=seen, **lines
+            )
+    except IntegrityError as others:
+        raise RequirementsChanged from others
 
 
 def changes(launch: UUID, most: int) -> Iterator[Change]:

@@ -45,3 +45,27 @@ def test_pairs_that_were_stored_before_results_were_compared_are_to_be_judged() 
     assert (rejudging.launch, rejudging.cursor) == (launch, 0)
     assert tally.matrix == {"agree": 1, "handled/failed": 1, "handled/missing": 1}
     assert sorted(outcomes) == ["agree", "candidate_failed", "missing"]
+
+
+def test_requirements_that_were_set_before_follow_one_another() -> None:
+    before = ("dashboard", "0009_sweep_finished")
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes("dashboard")
+    old = MigrationExecutor(connection)
+    old.migrate([before])
+    apps = old.loader.project_state([before]).apps
+    ours, theirs = uuid4(), uuid4()
+    lines = ("speed", "failures", "slow", "differences")
+    first, _, second = (
+        apps.get_model("dashboard", "LaunchRequirements").objects.create(
+            launch=launch, author="ada", reason="why", set_at=timezone.now(), most_missing=0.01,
+            most_behind_s=10, **{f"{line}_margin": 0.01 for line in lines},
+        )
+        for launch in (ours, theirs, ours)
+    )  # fmt: skip
+
+    new = MigrationExecutor(connection)
+    new.migrate(latest)
+
+    apps = new.loader.project_state(latest).apps
+    rows = apps.get_model("dashboard", "LaunchRequirements").objects.filter(launch=ours)
+    assert dict(rows.values_list("pk", "follows")) == {first.pk: 0, second.pk: first.pk}

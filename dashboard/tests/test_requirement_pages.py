@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from dashboard.domain.verdict.requirements import Requirements
 from dashboard.models import LaunchRequirements
+from dashboard.reviewing import requirements
 from dashboard.reviewing.requirements import LINES, newest, set_requirements
 from dashboard.reviewing.verdicts import requirements_of
 from dashboard.tests.factories import START, a_launch
@@ -167,6 +168,24 @@ def test_who_was_slower_is_told_and_can_set_them_all_the_same(
     (seen,) = re.findall(r'name="seen" value="(\d+)"', response.content.decode())
     assert client.post(page_of(launch), AS_TYPED | {"seen": seen}).status_code == 302
     assert requirements_of(launch.id).speed_margin == 0.05
+
+
+def test_of_two_who_set_them_at_once_the_second_is_told(
+    client: Client, launch: Launch, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both find that nobody has set them, and then both do."""
+
+    def then_bo_sets_them(of: UUID) -> int:
+        found = newest(of)
+        monkeypatch.setattr(requirements, "newest", newest)
+        set_by("bo", of, speed_margin=0.03)
+        return found
+
+    monkeypatch.setattr(requirements, "newest", then_bo_sets_them)
+    response = client.post(page_of(launch), AS_TYPED)
+    assert response.status_code == 422
+    assert "Somebody else has set them" in text(response)
+    assert requirements_of(launch.id).speed_margin == 0.03
 
 
 def test_only_who_may_can_set_them(client: Client, launch: Launch) -> None:

@@ -327,10 +327,11 @@ def test_requirements_that_were_set_last_hold(judged: Launch) -> None:
         "failures_margin": 0.005, "slow_margin": 0.01, "differences_margin": 0.005,
         "most_missing": 0.01, "most_behind_s": 10.0,
     }  # fmt: skip
-    for margin in (0.1, 0.3):
+    for follows, margin in enumerate((0.1, 0.3)):
         LaunchRequirements.objects.create(
-            launch=judged.id, speed_margin=margin, author="ada", reason="", set_at=START, **lines
-        )
+            launch=judged.id, speed_margin=margin, author="ada", reason="", set_at=START,
+            follows=follows, **lines,
+        )  # fmt: skip
     assert requirements_of(judged.id).speed_margin == 0.3
 
 
