@@ -84,11 +84,11 @@ def _soak(
             rig.stack(DATABASE_URL=url, MINUTE_MS="1", DEADLINE_SECONDS=_NO_DEADLINE) as stack,
             chromium() as browser,
         ):
-            stack.start("site", "observer", CONTROL, _CANDIDATE)
+            stack.start("site", "observer", _CANDIDATE)
             letters = Letters(stack)
             waiting = letters.place(_WARM_UP + _DRAINED)
             with open_board(browser, stack.url) as page, ThreadPoolExecutor(1) as beside:
-                stack.start("relay")
+                stack.start("relay", CONTROL)
                 letters.let_go(waiting[:_WARM_UP])
                 drained = _DRAINED / letters.let_go(waiting[_WARM_UP:])
                 rate = share * sustained(stack, drained=drained, seconds=_OVERLOADED_S)

@@ -33,11 +33,11 @@ def _on(engine: Engine, rig: Rig, browser: Browser, *, until_left: float) -> Fig
     orders, floor_orders = (600, 1500) if rig.quick else (3000, 5000)
     floors, products, costs = list[float](), list[float](), list[dict[str, float]]()
     with rig.stack(database=engine, MINUTE_MS="1", DEADLINE_SECONDS=_NO_DEADLINE) as stack:
-        stack.start("site", "observer", CONTROL, "vnext")
+        stack.start("site", "observer", "vnext")
         letters = Letters(stack)
         waiting = letters.place(_WARM_UP + orders * rig.rounds)
         with open_board(browser, stack.url):
-            stack.start("relay")
+            stack.start("relay", CONTROL)
             letters.let_go(waiting[:_WARM_UP])
             round_s = 0.0
             for first in range(_WARM_UP, len(waiting), orders):

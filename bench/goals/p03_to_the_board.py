@@ -32,11 +32,11 @@ _Posted = tuple[float, str]
 def measure(rig: Rig) -> Iterator[Figure]:
     """Post orders while a rush runs, at half of what is kept up with beside one."""
     with rig.stack(MINUTE_MS="1", DEADLINE_SECONDS="3600") as stack, chromium() as browser:
-        stack.start("site", "observer", CONTROL, "vnext")
+        stack.start("site", "observer", "vnext")
         letters, orders = Letters(stack), 400 if rig.quick else 2500
         waiting = letters.place(_WARM_UP + orders)
         with open_board(browser, stack.url, script=SCRIPT) as page:
-            stack.start("relay")
+            stack.start("relay", CONTROL)
             letters.let_go(waiting[:_WARM_UP])
             drained = orders / letters.let_go(waiting[_WARM_UP:])
             rate = sustained(stack, drained=drained, seconds=2.0 if rig.quick else 6.0) / 2

@@ -35,7 +35,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
     with rig.stack(
         candidates=dict.fromkeys(dark, 0), MINUTE_MS="1", DEADLINE_SECONDS="3600"
     ) as stack:
-        stack.start("site", "observer", CONTROL, *dark)
+        stack.start("site", "observer", *dark)
         at_most = _at_most(stack, dark, orders, rounds)
         yield _versions(at_most)
         stack.stop(*dark[_FEW:])
@@ -52,7 +52,7 @@ def _at_most(stack: Stack, dark: list[str], orders: int, rounds: int) -> dict[in
         _let_handle(stack, dark, count)
         waiting[count] = letters.place(orders * (rounds + 1))
     _let_handle(stack, dark, _FEW)
-    stack.start("relay")
+    stack.start("relay", CONTROL)
     costs: dict[int, list[_Cost]] = {count: [] for count in _COUNTS}
     for first in range(0, orders * (rounds + 1), orders):
         for count, several in costs.items():
