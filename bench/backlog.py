@@ -65,7 +65,7 @@ async def _events(version: str, orders: Sequence[Delivery]) -> list[bytes]:
     kitchen, rng = kitchen_of(config), random.Random(version)
     several = [OrderTold.read(one, config=config, worker="bench:1") for one in orders]
     received = [one.received().encoded for one in several]
-    ended = [one.ended(_slowed(await kitchen(one.order), rng)).encoded for one in several]
+    ended = [one.ended(_slowed(await kitchen.cook(one.order), rng)).encoded for one in several]
     return list(_in_turn(received, ended))
 
 

@@ -16,7 +16,8 @@ from kitchen_worker.contract.health import Health, serve_health
 from kitchen_worker.contract.lasting import keep_what_stands
 from kitchen_worker.contract.shutdown import shutdown_on_signals
 from kitchen_worker.cooking import Kitchen, kitchen_of
-from kitchen_worker.worker import NoQueue, Worker
+from kitchen_worker.watchdog import end_soon, watchdog
+from kitchen_worker.worker import CannotWork, Worker
 
 logger = logging.getLogger("kitchen_worker")
 
@@ -31,28 +32,31 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return 2
     _log_in_lines(config.log_level)
     keep_what_stands()
-    try:
-        asyncio.run(_run(config, kitchen))
-    except NoQueue as missing:
-        logger.critical("%s; ending", missing, extra={"action": "no_queue"})
-        return 1
-    return 0
+    return asyncio.run(_run(config, kitchen))
 
 
-async def _run(config: WorkerConfig, kitchen: Kitchen) -> None:
+async def _run(config: WorkerConfig, kitchen: Kitchen) -> int:
     health = Health()
     probes = serve_health(config.health_port, health, host=config.health_host)
-    async with shutdown_on_signals() as shutdown, probes:
+    watching = watchdog(config.order_timeout_seconds, health)
+    async with shutdown_on_signals() as shutdown, probes, watching:
         worker = Worker(config=config, kitchen=kitchen, shutdown=shutdown, health=health)
         logger.info("%s opens as %s", config.version, config.role, extra={"action": "opened"})
-        await keep_connected(
-            url=config.amqp_url,
-            name=f"kitchen {config.version}",
-            shutdown=shutdown,
-            session=worker.session,
-            on_state=partial(_note_state, health),
-        )
+        status = 0
+        try:
+            await keep_connected(
+                url=config.amqp_url,
+                name=f"kitchen {config.version}",
+                shutdown=shutdown,
+                session=worker.session,
+                on_state=partial(_note_state, health),
+            )
+        except CannotWork as cause:
+            logger.critical("%s; ending", cause, extra={"action": "cannot_work"})
+            status = 1
     logger.info("%s is closed", config.version, extra={"action": "closed"})
+    end_soon(status)
+    return status
 
 
 def _note_state(health: Health, connected: bool) -> None:

@@ -25,6 +25,8 @@ from kitchen_worker.kitchens.known import COOKS, known_name, shipped_build
 from kitchen_worker.kitchens.vnext import Fault
 
 _MAX_BUILD = 200
+#: The broker itself takes back what is not acknowledged within 30 minutes.
+_MAX_ORDER_TIMEOUT_S = 1_200
 _NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 _Version = Annotated[str, Meta(pattern=VERSION_PATTERN, description="1 to 40 of a-z, 0-9 and -")]
 _Kitchen = Annotated[str, Meta(pattern=f"^{_NAME}:{_NAME}$", description="package.module:callable")]
@@ -56,6 +58,14 @@ class WorkerConfig:
     prefetch: Annotated[
         int, whole(1, 65_535), Meta(title="orders held at once at most, cooked or waiting")
     ] = 200
+    order_timeout_seconds: Annotated[
+        float,
+        number(0.1, _MAX_ORDER_TIMEOUT_S),
+        Meta(
+            title="how long an order may take, else it fails as TimedOut; "
+            "less than the site's DEADLINE_SECONDS"
+        ),
+    ] = 20.0
     minute_ms: Annotated[
         float,
         number(0, 60_000),
@@ -118,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         "what it made of it. Every option can be given as an environment variable too.",
         epilog="SIGTERM and SIGINT "
         "stop it: it takes no more, finishes what it holds within 10 s, and exits 0. It exits 1 "
-        "when no launch has its version as the control and it was told to be one, and 2 on wrong "
+        "when its kitchen hangs, and when it is to be a control that no launch names; 2 on wrong "
         "options.",
         allow_abbrev=False,
     )

@@ -9,13 +9,14 @@ import math
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from kitchen_worker.config import ConfigError, WorkerConfig
-from kitchen_worker.contract.messages import Failure, Order, utc_now
+from kitchen_worker.contract.messages import TIMED_OUT, Failure, Order, utc_now
 from kitchen_worker.kitchens.known import Cook, cook_of
 from kitchen_worker.threads import DaemonThreads
 
@@ -36,8 +37,22 @@ class Cooked(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-#: A kitchen as the worker runs it: it never raises, but for being cancelled.
-Kitchen = Callable[[Order], Awaitable[Cooked]]
+#: An async kitchen of a user's; and any kitchen, timed, with what it raises caught.
+_Work = Callable[[Order], Awaitable[Any]]
+_Run = Callable[[Order], Awaitable[Cooked]]
+
+
+@dataclass(frozen=True)
+class Kitchen:
+    """A kitchen as the worker runs it: it never raises, but for being cancelled."""
+
+    cook: _Run
+    #: Where it cooks, if that is in threads.
+    threads: DaemonThreads | None = None
+
+    def hung(self, limit_s: float) -> int:
+        """How many of its threads have been at one order for longer than this."""
+        return self.threads.overdue(limit_s) if self.threads is not None else 0
 
 
 def kitchen_of(config: WorkerConfig) -> Kitchen:
@@ -45,15 +60,17 @@ def kitchen_of(config: WorkerConfig) -> Kitchen:
     if config.kitchen is not None:
         work = _imported(config.kitchen)
         if _is_async(work):
-            return _awaited(work)
-        return _threaded(work, DaemonThreads(config.concurrency, name="kitchen"))
+            return Kitchen(_awaited(work))
+        threads = DaemonThreads(config.concurrency, name="kitchen")
+        return Kitchen(_threaded(work, threads), threads)
     cook = cook_of(config.version, config.mend)
     if cook is None:
         raise ConfigError(f"--version: {config.version!r} is not known here")
     rng = random.Random(config.seed)
     if not config.minute_ms:
-        return _inline(cook, rng)
-    return _awaited(_simulated(cook, rng, config.minute_ms))
+        return Kitchen(_inline(cook, rng))
+    longest_s = min(_MAX_SIMULATED_S, config.order_timeout_seconds / 2)
+    return Kitchen(_awaited(_simulated(cook, rng, config.minute_ms, longest_s=longest_s)))
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -63,6 +80,16 @@ def failure_of(error: BaseException) -> Failure:
     except Exception:  # noqa: BLE001 - a user's __str__ may do anything
         text = "(its message cannot be read)"
     return Failure(type=_plain(type(error).__name__, 200), message=_plain(text, 4000))
+
+
+def timed_out(received_at: datetime, limit_s: float) -> Cooked:
+    """What came of an order whose time was over."""
+    return Cooked(
+        received_at=received_at,
+        finished_at=utc_now(),
+        handling_ms=limit_s * 1000,
+        failure=Failure(type=TIMED_OUT, message=f"no result within {limit_s:g} s"),
+    )
 
 
 def _plain(text: str, longest: int) -> str:
@@ -90,21 +117,21 @@ def _is_async(work: Callable[[Order], Any]) -> bool:
     return inspect.iscoroutinefunction(work) or inspect.iscoroutinefunction(type(work).__call__)
 
 
-def _inline(cook: Cook, rng: random.Random) -> Kitchen:
+def _inline(cook: Cook, rng: random.Random) -> _Run:
     async def run(order: Order) -> Cooked:
         return _timed(lambda order: cook(order, rng), order)
 
     return run
 
 
-def _threaded(work: Callable[[Order], Any], threads: DaemonThreads) -> Kitchen:
+def _threaded(work: Callable[[Order], Any], threads: DaemonThreads) -> _Run:
     async def run(order: Order) -> Cooked:
         return await threads.run(_timed, work, order)
 
     return run
 
 
-def _awaited(work: Callable[[Order], Awaitable[Any]]) -> Kitchen:
+def _awaited(work: _Work) -> _Run:
     async def run(order: Order) -> Cooked:
         received_at, start = utc_now(), time.perf_counter()
         result: Any = None
@@ -120,16 +147,14 @@ def _awaited(work: Callable[[Order], Awaitable[Any]]) -> Kitchen:
     return run
 
 
-def _simulated(
-    cook: Cook, rng: random.Random, minute_ms: float
-) -> Callable[[Order], Awaitable[Any]]:
+def _simulated(cook: Cook, rng: random.Random, minute_ms: float, *, longest_s: float) -> _Work:
     """A kitchen that takes as long as it says, scaled, give or take a little."""
 
     async def work(order: Order) -> Any:
         result = cook(order, rng)
         seconds = result["actual_minutes"] * minute_ms / 1000
         factor = math.exp(rng.gauss(0, _SIGMA))
-        await asyncio.sleep(min(seconds * factor, _MAX_SIMULATED_S))
+        await asyncio.sleep(min(seconds * factor, longest_s))
         return result
 
     return work

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
@@ -13,56 +15,84 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
+class _Job:
+    """One call: the function, who waits for it, and since when it runs."""
+
+    def __init__(self, call: Callable[[], Any], ended: asyncio.Future[Any]) -> None:
+        self.call = call
+        self.ended = ended
+        self.begun_at = math.inf
+
+    def run(self) -> None:
+        """Call it, unless nobody waits for it by now, and give what came of it to the loop."""
+        if self.ended.cancelled():
+            return
+        self.begun_at = time.monotonic()
+        try:
+            settle: tuple[Callable[[Any], None], Any] = (self.ended.set_result, self.call())
+        except BaseException as error:  # noqa: BLE001 - who waits gets it
+            settle = (self.ended.set_exception, error)
+        _tell(self.ended, *settle)
+
+
 class DaemonThreads:
-    """At most ``most`` threads, started when there is work for them."""
+    """At most ``most`` threads that somebody waits for, started when there is work for them.
+
+    A call that nobody waits for any more gives its place to another one: no thread can be ended.
+    """
 
     def __init__(self, most: int, *, name: str) -> None:
         self._most = most
         self._name = name
-        self._threads = 0
-        self._idle = threading.Semaphore(0)
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = self._free = self._queued = 0
+        self._running: set[_Job] = set()
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run ``function`` in a thread and wait for it. One that is not begun can be cancelled."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[_T] = loop.create_future()
-
-        def work() -> None:
-            if ended.cancelled():
-                return
-            try:
-                settle: tuple[Callable[[Any], None], Any] = (
-                    ended.set_result,
-                    function(*args, **kwargs),
-                )
-            except BaseException as error:  # noqa: BLE001 - whoever waits gets it
-                settle = (ended.set_exception, error)
-            _tell(loop, ended, *settle)
-
-        self._work.put(work)
-        if not self._idle.acquire(blocking=False) and self._threads < self._most:
-            self._threads += 1
-            threading.Thread(
-                target=self._serve, name=f"{self._name}-{self._threads}", daemon=True
-            ).start()
+        ended: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        with self._lock:
+            self._queued += 1
+            one_more = self._queued > self._free and self._room() > 0
+            self._threads += one_more
+            self._free += one_more
+        self._work.put(_Job(lambda: function(*args, **kwargs), ended))
+        if one_more:
+            threading.Thread(target=self._serve, name=self._name, daemon=True).start()
         return await ended
+
+    def overdue(self, limit_s: float) -> int:
+        """How many calls have run for longer than this."""
+        with self._lock:
+            begun = [job.begun_at for job in self._running]
+        return sum(time.monotonic() - one > limit_s for one in begun)
+
+    def _room(self) -> int:
+        """How many more threads there may be; below 0 when there are too many."""
+        abandoned = sum(job.ended.cancelled() for job in self._running)
+        return self._most + abandoned - self._threads
 
     def _serve(self) -> None:
         while True:
-            self._work.get()()
-            self._idle.release()
+            job = self._work.get()
+            with self._lock:
+                self._queued -= 1
+                self._free -= 1
+                self._running.add(job)
+            job.run()
+            with self._lock:
+                self._running.discard(job)
+                if self._room() < 0:
+                    self._threads -= 1
+                    return
+                self._free += 1
 
 
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    ended: asyncio.Future[Any],
-    settle: Callable[[Any], None],
-    value: Any,
-) -> None:
+def _tell(ended: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:
     def deliver() -> None:
         if not ended.done():
             settle(value)
 
     with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
-        loop.call_soon_threadsafe(deliver)
+        ended.get_loop().call_soon_threadsafe(deliver)

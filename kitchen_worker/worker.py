@@ -9,16 +9,19 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
+from typing import Any, cast
 
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.dead_letters import dead_letter
 from kitchen_worker.contract.health import Health
-from kitchen_worker.contract.messages import MessageError, Role
+from kitchen_worker.contract.messages import MessageError, Role, utc_now
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.topology import OBSERVER_QUEUE, events_key, kitchen_queue
 from kitchen_worker.contract.wire import Broker, Deliveries, Delivery
-from kitchen_worker.cooking import Kitchen
+from kitchen_worker.cooking import Kitchen, timed_out
 from kitchen_worker.reporter import DARK_GATHER_S, GATHER_S, Reporter
+from kitchen_worker.taking import CarefulDeliveries
 from kitchen_worker.telling import OrderTold
 
 logger = logging.getLogger(__name__)
@@ -36,8 +39,22 @@ CONTROL_PATIENCE_S = 10.0
 _ASK_EVERY_S, _WARN_EVERY_S = 1.0, 30.0
 
 
-class NoQueue(Exception):
+class CannotWork(Exception):
+    """Raised when the process has to end; says why.
+
+    ::
+
+        NoQueue         Raised when a control has no queue: no launch has it as its control.
+        KitchenHangs    Raised when most orders that are cooked at once do not come to an end.
+    """
+
+
+class NoQueue(CannotWork):
     """Raised when a control has no queue: no launch has it as its control."""
+
+
+class KitchenHangs(CannotWork):
+    """Raised when most orders that are cooked at once do not come to an end."""
 
 
 class Worker:
@@ -57,17 +74,21 @@ class Worker:
         self._shutdown = shutdown
         self._health = health
         self._drain_s = drain_s
+        #: What goes on although it was cancelled.
+        self._lingering: set[asyncio.Task[None]] = set()
         self._name = f"{socket.gethostname()}:{os.getpid()}"[:200]
 
     async def session(self, broker: Broker) -> None:
         """Work on a connected broker until shutdown.
 
-        Raises BrokerError when the broker is lost, and NoQueue.
+        Raises BrokerError when the broker is lost, and CannotWork.
         """
         config = self._config
         if not await self._has_queues(broker):
             return
-        deliveries = await broker.consume(kitchen_queue(config.version), prefetch=config.prefetch)
+        deliveries = await CarefulDeliveries.of(
+            broker, kitchen_queue(config.version), prefetch=config.prefetch
+        )
         reporter = Reporter(
             broker,
             deliveries,
@@ -81,13 +102,24 @@ class Worker:
             kitchen_queue(config.version),
             extra={"action": "taking_orders"},
         )
-        await _Shift(
+        shift = _Shift(
             deliveries=deliveries,
             reporter=reporter,
-            handle=lambda delivery: self._handle(broker, deliveries, reporter, delivery),
+            handle=lambda delivery: self._handle(shift, broker, delivery),
             concurrency=config.concurrency,
             beat=self._health.beat,
-        ).work(self._shutdown, drain_s=self._drain_s)
+        )
+        try:
+            await shift.work(self._shutdown, drain_s=self._drain_s)
+        finally:
+            held = self._lingering | shift.running
+            self._lingering = {task for task in held if not task.done()}
+
+    @property
+    def hung(self) -> int:
+        """How many orders are cooked although their time is over."""
+        limit_s = self._config.order_timeout_seconds
+        return self._kitchen.hung(limit_s) + sum(not task.done() for task in self._lingering)
 
     async def _has_queues(self, broker: Broker) -> bool:
         """Wait for the queues that others declare; False when asked to stop. Raises NoQueue."""
@@ -105,9 +137,7 @@ class Worker:
                 return False
         return True
 
-    async def _handle(
-        self, broker: Broker, deliveries: Deliveries, reporter: Reporter, delivery: Delivery
-    ) -> None:
+    async def _handle(self, shift: _Shift, broker: Broker, delivery: Delivery) -> None:
         """Everything about one order, from its bytes to its report."""
         try:
             told = OrderTold.read(delivery, config=self._config, worker=self._name)
@@ -115,11 +145,46 @@ class Worker:
             logger.warning(
                 "dead-lettered an order: %s", unreadable, extra={"action": "dead_lettered"}
             )
-            await dead_letter(broker, deliveries, delivery, unreadable.reason)
+            await dead_letter(broker, shift.deliveries, delivery, unreadable.reason)
             return
-        reporter.add(told.received())
-        cooked = await self._kitchen(told.order)
-        reporter.add(told.ended(cooked))
+        shift.reporter.add(told.received())
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        timer = asyncio.get_running_loop().call_later(
+            self._config.order_timeout_seconds, self._time_out, shift, task, told, utc_now()
+        )
+        try:
+            cooked = await self._kitchen.cook(told.order)
+        finally:
+            timer.cancel()
+        if task in shift.running:
+            shift.reporter.add(told.ended(cooked))
+
+    def _time_out(
+        self, shift: _Shift, task: asyncio.Task[None], told: OrderTold, received_at: datetime
+    ) -> None:
+        """Report an order as failed, and give its slot to another one."""
+        limit_s = self._config.order_timeout_seconds
+        logger.warning(
+            "gave up an order after %g s",
+            limit_s,
+            extra={"action": "timed_out", "order_id": told.order.id},
+        )
+        shift.reporter.add(told.ended(timed_out(received_at, limit_s)))
+        shift.give_up(task)
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
+        asyncio.get_running_loop().call_later(_CANCEL_S, self._end_if_most_hang, shift)
+
+    def _end_if_most_hang(self, shift: _Shift) -> None:
+        hung, slots = self.hung, self._config.concurrency
+        if 2 * hung > slots:
+            self._health.set_connected(False)
+            shift.end(
+                KitchenHangs(
+                    f"{hung} orders go on after their time limit of "
+                    f"{self._config.order_timeout_seconds:g} s, and {slots} are cooked at once"
+                )
+            )
 
 
 class _Shift:
@@ -134,24 +199,29 @@ class _Shift:
         concurrency: int,
         beat: Callable[[], None],
     ) -> None:
-        self._deliveries = deliveries
-        self._reporter = reporter
+        self.deliveries = deliveries
+        self.reporter = reporter
+        self.running: set[asyncio.Task[None]] = set()
         self._handle = handle
         self._concurrency = concurrency
         self._beat = beat
-        self._running: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        #: Why the process has to end after this shift.
+        self._ending: asyncio.Future[CannotWork] = asyncio.get_running_loop().create_future()
 
     async def work(self, shutdown: Shutdown, *, drain_s: float) -> None:
-        """Take and cook until shutdown, then finish what is held within ``drain_s``."""
+        """Take and cook until shutdown, then finish what is held within ``drain_s``.
+
+        Raises BrokerError when the broker is lost, and what ``end`` was given.
+        """
         stop = asyncio.create_task(_until(shutdown), name="stop")
         taking = asyncio.create_task(self._take(), name="take")
-        telling = asyncio.create_task(self._reporter.run(), name="tell")
+        telling = asyncio.create_task(self.reporter.run(), name="tell")
         try:
-            await _first_of(stop, taking, telling, self._broken)
+            await _first_of(stop, taking, telling, self._broken, self._ending)
             await _cancelled(taking)
-            await self._deliveries.cancel()
+            await self.deliveries.cancel()
             drained = asyncio.create_task(self._drained(), name="drain")
             try:
                 async with asyncio.timeout(drain_s):
@@ -159,19 +229,32 @@ class _Shift:
             except TimeoutError:
                 logger.warning(
                     "%d orders were not finished in time; the broker gives them to the next",
-                    len(self._running),
+                    len(self.running),
                     extra={"action": "drain_ended"},
                 )
             finally:
                 await _cancelled(drained)
+            if self._ending.done():
+                raise self._ending.result()
         finally:
-            await _cancelled(stop, taking, telling, *self._running)
+            await _cancelled(stop, taking, telling, *self.running)
+
+    def give_up(self, task: asyncio.Task[None]) -> None:
+        """Cancel the work on an order, and wait for it no more."""
+        self.running.discard(task)
+        self._changed.set()
+        task.cancel()
+
+    def end(self, cause: CannotWork) -> None:
+        """Take no more orders, finish those that end, and raise the cause."""
+        if not self._ending.done():
+            self._ending.set_result(cause)
 
     async def _take(self) -> None:
         while True:
-            free = self._concurrency - len(self._running)
+            free = self._concurrency - len(self.running)
             if free > 0:
-                batch = await self._deliveries.batch(at_most=free, gather_s=0.0, wait_s=_BEAT_S)
+                batch = await self.deliveries.batch(at_most=free, gather_s=0.0, wait_s=_BEAT_S)
                 for delivery in batch:
                     self._start(delivery)
             else:
@@ -183,20 +266,20 @@ class _Shift:
 
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.ensure_future(self._handle(delivery))
-        self._running.add(task)
+        self.running.add(task)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self.running.discard(task)
         self._changed.set()
         if not task.cancelled() and (error := task.exception()) and not self._broken.done():
             self._broken.set_exception(error)
 
     async def _drained(self) -> None:
-        while self._running:
+        while self.running:
             self._changed.clear()
             await self._changed.wait()
-        await self._reporter.wait_until_told()
+        await self.reporter.wait_until_told()
 
 
 async def _missing_queue(broker: Broker, config: WorkerConfig) -> str:
@@ -223,7 +306,7 @@ async def _until(shutdown: Shutdown) -> None:
     await shutdown.wait()
 
 
-async def _first_of(*waiting: asyncio.Future[None]) -> None:
+async def _first_of(*waiting: asyncio.Future[Any]) -> None:
     """Wait until one ends; raises what any that ended raised."""
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for one in done:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,9 +11,10 @@ from dashboard.domain.ledger import Key, Ledger, Standing
 from dashboard.domain.outcome import State
 from dashboard.domain.verdict.paired_order import Result, Status
 from dashboard.models import Tally
-from dashboard.observing.answers import Answers
+from dashboard.observing.answers import Answer, Answers
 from dashboard.observing.signatures import Members
 from dashboard.observing.texts import storable
+from kitchen_worker.contract.messages import TIMED_OUT
 
 _RECEIVED = State.RECEIVED
 _STATUSES = {State.HANDLED: Status.OK, State.FAILED: Status.FAILED}
@@ -48,10 +49,10 @@ def ends_of(
         if standing.state is _RECEIVED:
             continue
         order, version = key
-        was = ledger.before.get(key)
+        was, answer = ledger.before.get(key), answers.of(order, version)
         found[order][version] = End(
-            _result(standing, key, answers.taken),
-            storable(answers.of(order, version).build) or _build(tallies, version),
+            _result(standing, answer, is_taken=key in answers.taken),
+            storable(answer.build) or _build(tallies, version),
             shown.get(key),
             is_new=was != standing,
             is_late=was is not None and was.state is not _RECEIVED,
@@ -63,10 +64,13 @@ def ends_of(
     }
 
 
-def _result(standing: Standing, key: Key, taken: Container[Key]) -> Result:
+def _result(standing: Standing, answer: Answer, *, is_taken: bool) -> Result:
+    """A version that gave an order up has timed out, as one has that took it and said no more."""
     status = _STATUSES.get(standing.state)
     if status is None:
-        return Result(Status.TIMEOUT if key in taken else Status.MISSING)
+        return Result(Status.TIMEOUT if is_taken else Status.MISSING)
+    if status is Status.FAILED and answer.error_type == TIMED_OUT:
+        status = Status.TIMEOUT
     return Result(status, standing.handling_ms)
 
 

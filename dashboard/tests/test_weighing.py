@@ -28,7 +28,7 @@ from dashboard.observing.sweep import sweep
 from dashboard.reviewing.closing import MAX_POINTS, close_blocks, with_point
 from dashboard.reviewing.verdicts import accepted_of, requirements_of, weigh, weigh_evidence
 from dashboard.tests.factories import START, a_launch, an_event, an_order
-from kitchen_worker.contract.messages import Event, EventKind
+from kitchen_worker.contract.messages import TIMED_OUT, Event, EventKind, Failure
 from restaurant.models import Launch, Letter
 
 pytestmark = pytest.mark.django_db
@@ -124,6 +124,20 @@ def test_an_order_waits_for_the_baseline_that_it_was_sent_to(
     record_events(roster, [said(launch, order, "vlatest-b")], START)
     assert blocks()["compared"] == 1
     assert blocks("vlatest-b")["orders"] == 1
+
+
+def test_an_order_that_a_kitchen_gave_up_has_timed_out_and_counts_as_the_whole_deadline(
+    launch: Launch, roster: Roster
+) -> None:
+    order = placed(launch)
+    gave_up = Failure(type=TIMED_OUT, message="no result within 20 s")
+    failed = said(launch, order, "vnext", 1.0, kind=EventKind.FAILED, result=None, error=gave_up)
+    record_events(roster, [said(launch, order, "vlatest"), failed], START)
+    assert blocks() == {**ANSWERED, "errors_pos": 1, "handled": 0, "compared": 0}
+    (block,) = whole_tally(rows()[0]).blocks.values()
+    assert block.candidate_ns == DEADLINE / timedelta(microseconds=1) * 1000
+    (observed,) = models.Observation.objects.filter(version="vnext")
+    assert (observed.state, observed.error_type) == ("failed", "TimedOut")
 
 
 def test_silence_counts_as_missing_and_a_late_answer_is_counted_as_late_alone(

@@ -21,7 +21,7 @@ from kitchen_worker.contract.line import Line
 from kitchen_worker.contract.losses import loss_as_broker_lost
 from kitchen_worker.contract.wire import BrokerLost, Delivery
 
-_CANCEL_TIMEOUT_S = 20.0
+_TIMEOUT_S = 20.0
 
 
 class RabbitDeliveries:
@@ -45,10 +45,21 @@ class RabbitDeliveries:
 
     async def start(self, prefetch: int) -> None:
         """Begin to take deliveries, at most ``prefetch`` of them unacknowledged."""
-        await self._channel.basic_qos(prefetch_count=prefetch)
         self._channel.on_consumer_cancel_callbacks.add(self._on_cancelled_by_broker)
         self._line.listen(self._channel.number, self._on_frame)
         self._lost.add_done_callback(self._wake)
+        await self._consume(prefetch)
+
+    async def set_prefetch(self, prefetch: int) -> None:
+        """See Deliveries.set_prefetch. A consumer keeps its prefetch: the next one of the same
+        channel has another, and what is held stays to be acknowledged there."""
+        await self.cancel()
+        with loss_as_broker_lost():
+            async with asyncio.timeout(_TIMEOUT_S):
+                await self._consume(prefetch)
+
+    async def _consume(self, prefetch: int) -> None:
+        await self._channel.basic_qos(prefetch_count=prefetch)
         consuming = await self._channel.basic_consume(self._queue, _not_on_the_line)
         self._consumer_tag = consuming.consumer_tag
 
@@ -87,7 +98,7 @@ class RabbitDeliveries:
         if self._consumer_tag is not None:
             tag, self._consumer_tag = self._consumer_tag, None
             with loss_as_broker_lost():
-                await self._channel.basic_cancel(tag, timeout=_CANCEL_TIMEOUT_S)
+                await self._channel.basic_cancel(tag, timeout=_TIMEOUT_S)
 
     async def _next(self, wait_s: float) -> bool:
         """Wait for a delivery; raises BrokerLost when none can come."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -19,7 +21,10 @@ class Health:
     """What a process knows of its own health: its broker, and when its loop last made progress."""
 
     def __init__(self) -> None:
+        #: Whether it has its broker, and what it needs there.
         self.connected = False
+        #: Whether something holds up its whole loop.
+        self.blocked = False
         self._beaten_at = time.monotonic()
 
     def beat(self) -> None:
@@ -34,7 +39,12 @@ class Health:
     @property
     def live(self) -> bool:
         """Whether the process's loop still makes progress."""
-        return time.monotonic() - self._beaten_at < STUCK_AFTER_S
+        return not self.blocked and time.monotonic() - self._beaten_at < STUCK_AFTER_S
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process does its work."""
+        return self.connected and not self.blocked
 
 
 @asynccontextmanager
@@ -44,10 +54,28 @@ async def serve_health(
     """Serve /live and /ready on ``port``; serves nothing when it is 0 or None. Gives the port.
 
     ``host`` is the interface to listen on: the loopback one, unless probes come from elsewhere.
+    A thread serves them, with a loop of its own: it answers while the process's loop is blocked.
     """
     if not port:
         yield None
         return
+    opened: Future[Callable[[], object]] = Future()
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_serve(port, health, host, opened)), name="health", daemon=True
+    )
+    thread.start()
+    close = await asyncio.wrap_future(opened)
+    try:
+        yield port
+    finally:
+        close()
+        thread.join(_REQUEST_TIMEOUT_S)
+
+
+async def _serve(
+    port: int, health: Health, host: str, opened: Future[Callable[[], object]]
+) -> None:
+    """Serve until what ``opened`` gives is called; it gives an error when the port is taken."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -60,18 +88,22 @@ async def serve_health(
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, host, port, limit=4096)
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     try:
-        yield port
-    finally:
-        server.close()
+        server = await asyncio.start_server(answer, host, port, limit=4096)
+    except OSError as taken:
+        opened.set_exception(taken)
+        return
+    opened.set_result(lambda: loop.call_soon_threadsafe(stop.set))
+    await stop.wait()
+    server.close()
 
 
 def _response(request: bytes, health: Health) -> bytes:
     target = (request.split() + [b""] * 2)[1].split(b"?")[0]
     answers = {
         b"/live": {"live": health.live},
-        b"/ready": {"ready": health.connected},
+        b"/ready": {"ready": health.ready},
     }
     body = answers.get(target, {"error": "ask for /live or /ready"})
     status = HTTPStatus.OK if True in body.values() else HTTPStatus.SERVICE_UNAVAILABLE

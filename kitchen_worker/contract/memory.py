@@ -252,6 +252,12 @@ class MemoryDeliveries:
         self._check()
         return taken
 
+    async def set_prefetch(self, prefetch: int) -> None:
+        """See Deliveries.set_prefetch."""
+        self._check()
+        self._prefetch = len(self._held) + prefetch
+        self._queue.changed.set()
+
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """See Deliveries.ack."""
         self._check()

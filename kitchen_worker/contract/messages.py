@@ -114,6 +114,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         _check_instant(self.placed_at)
 
 
+#: Type of the failure of an order that took longer than its kitchen allows.
+TIMED_OUT = "TimedOut"
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """The error of a kitchen that raised: its type's name and its message."""
 

@@ -78,6 +78,10 @@ class Deliveries(Protocol):
         """
         ...
 
+    async def set_prefetch(self, prefetch: int) -> None:
+        """Have at most so many unacknowledged, beside what is held now; raises BrokerLost."""
+        ...
+
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the broker that these are done with; raises BrokerLost."""
         ...

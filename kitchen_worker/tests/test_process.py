@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ from kitchen_worker.contract.topology import (
     kitchen_queue,
 )
 from local.broker_node import BrokerNode
+from local.ports import free_ports
 
 pytestmark = pytest.mark.broker
 
@@ -69,6 +71,20 @@ async def observed(broker: RabbitBroker, count: int, *kinds: EventKind) -> list[
             found += [one for one in decode_events(delivery.body) if one.kind in kinds]
     await deliveries.cancel()
     return found
+
+
+async def all_ends(broker: RabbitBroker, orders: Sequence[Order]) -> list[Event]:
+    """What ends these orders, repeats among them."""
+    deliveries = await broker.consume(OBSERVER_QUEUE, prefetch=200)
+    ends: list[Event] = []
+    while missing := {order.id for order in orders} - {event.order_id for event in ends}:
+        batch = await deliveries.batch(at_most=100, gather_s=0, wait_s=DEADLINE_S)
+        assert batch, f"{len(missing)} orders never ended"
+        await deliveries.ack(batch)
+        for delivery in batch:
+            ends += [one for one in decode_events(delivery.body) if one.kind in ENDS]
+    await deliveries.cancel()
+    return ends
 
 
 async def sent(broker: RabbitBroker, count: int) -> list[Order]:
@@ -198,6 +214,111 @@ async def test_a_users_own_kitchen_is_found_and_cooks(amqp_url: str) -> None:
         assert handled.result == {"portions": 3}
 
 
+OWN = "kitchen_worker.tests.own_kitchen"
+LIMIT = ("--order-timeout-seconds", "1")
+
+
+def probed(port: int, path: str) -> int | None:
+    """The status that a probe gets; None where nobody answers."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except OSError:
+            return None
+
+
+async def test_a_kitchen_that_blocks_the_event_loop_is_not_live_and_then_ends(
+    amqp_url: str, tmp_path: Path
+) -> None:
+    log, (port,) = tmp_path / "log", free_ports(1)
+    options = ("--kitchen", f"{OWN}:cook_async", "--health-port", str(port), *LIMIT)
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        with running(amqp_url, *options, log=log) as process:
+            await until(lambda: probed(port, "/ready") == 200, "it is ready")
+            assert probed(port, "/live") == 200
+            await broker.publish([posted(an_order(note="block the loop"), "vnext")])
+            seen: set[tuple[int | None, int | None]] = set()
+
+            def ended() -> bool:
+                seen.add((probed(port, "/live"), probed(port, "/ready")))
+                return process.poll() is not None
+
+            await until(ended, "it ends")
+        assert process.returncode == 1
+        assert (503, 503) in seen
+        assert "CRITICAL the kitchen has blocked the event loop for 1 s; ending." in log.read_text()
+        assert "own_kitchen.py" in log.read_text(), "it says where"
+        assert await broker.depth(QUEUE) == 1
+
+
+@pytest.mark.parametrize("kitchen", ["cook", "cook_async"])
+async def test_a_kitchen_whose_slots_hang_ends_with_1_once_its_orders_are_reported(
+    amqp_url: str, tmp_path: Path, kitchen: str
+) -> None:
+    log, note = tmp_path / "log", "hang" if kitchen == "cook" else "ignore cancellation"
+    options = ("--kitchen", f"{OWN}:{kitchen}", "--concurrency", "3", *LIMIT)
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        orders = [an_order(note=note), an_order(), an_order(note=note), an_order()]
+        await broker.publish([posted(order, "vnext") for order in orders])
+        with running(amqp_url, *options, log=log) as process:
+            ends = await observed(broker, 4, *ENDS)
+            assert await asyncio.to_thread(process.wait, DEADLINE_S) == 1
+        assert await broker.depth(QUEUE) == 0
+    timed_out = {event.order_id for event in ends if event.error}
+    assert timed_out == {orders[0].id, orders[2].id}
+    assert "CRITICAL 2 orders go on after their time limit of 1 s" in log.read_text()
+
+
+async def test_a_kitchen_that_ignores_cancellation_stops_when_asked_to(amqp_url: str) -> None:
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        await broker.publish([posted(an_order(note="ignore cancellation"), "vnext")])
+        with running(amqp_url, "--kitchen", f"{OWN}:cook_async") as process:
+            await observed(broker, 1, EventKind.RECEIVED)
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, DEADLINE_S) == 0
+
+
+async def test_an_order_that_ends_the_process_is_dead_lettered_alone(amqp_url: str) -> None:
+    whole = topology_of(types=QueueTypes(live=QueueType.QUORUM))
+    dead = dead_queue(kitchen_queue("vlatest"))
+    own = ("--version", "vlatest", "--role", "control", "--kitchen", f"{OWN}:cook")
+    async with fresh_rabbit(amqp_url, WHOLE, whole) as broker:
+        await broker.declare(whole)
+        innocent = [an_order() for _ in range(200)]
+        killer = an_order(note="end the process")
+        orders = [*innocent[:100], killer, *innocent[100:]]
+        assert not any(await broker.publish([posted(order) for order in orders]))
+        async with started_again_and_again(amqp_url, *own):
+            [letter] = await taken(broker, dead, 1)
+            ends = await all_ends(broker, innocent)
+        assert letter.message_id == killer.id
+        assert await broker.depth(dead) == 0
+        assert max(event.delivery for event in ends) <= 3
+
+
+@asynccontextmanager
+async def started_again_and_again(url: str, *options: str) -> AsyncIterator[None]:
+    """A kitchen under a supervisor that starts it again whenever it ends."""
+
+    async def supervise() -> None:
+        while True:
+            with running(url, *options) as process:
+                while process.poll() is None:
+                    await asyncio.sleep(0.02)
+
+    supervising = asyncio.create_task(supervise())
+    try:
+        yield
+    finally:
+        supervising.cancel()
+        with suppress(asyncio.CancelledError):
+            await supervising
+
+
 @asynccontextmanager
 async def own_node(directory: Path) -> AsyncIterator[BrokerNode]:
     """A broker that this test may stop."""
@@ -211,11 +332,8 @@ async def own_node(directory: Path) -> AsyncIterator[BrokerNode]:
 
 async def drained(url: str, orders: Sequence[Order]) -> list[Event]:
     """All ends of all these orders, repeats among them."""
-    ends: list[Event] = []
     async with connect(url, "test") as broker:
-        while missing := {order.id for order in orders} - {event.order_id for event in ends}:
-            ends += await observed(broker, len(missing), *ENDS)
-    return ends
+        return await all_ends(broker, orders)
 
 
 async def test_a_broker_that_stops_and_comes_back_loses_nothing(tmp_path: Path) -> None:

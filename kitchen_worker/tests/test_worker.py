@@ -6,8 +6,8 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from kitchen_worker.contract.messages import (
     MAX_EVENT_BYTES,
     Event,
     EventKind,
+    Failure,
     Order,
     Role,
     utc_now,
@@ -58,6 +59,7 @@ class Kitchens:
     """What users bring: callables of every kind, here as attributes that tests set."""
 
     work: Work
+    over = False
 
 
 def served(order: Order) -> Any:
@@ -533,3 +535,130 @@ async def test_a_control_without_a_queue_says_so_at_once_and_ends(
 async def test_a_kitchen_that_waits_for_its_queue_stops_when_asked_to() -> None:
     async with working(MemoryBroker()):
         await asyncio.sleep(0)
+
+
+def hasty(config: WorkerConfig) -> WorkerConfig:
+    """Three at once, each of them for a moment."""
+    return replace(config, order_timeout_seconds=0.2, concurrency=3)
+
+
+@pytest.fixture
+def hold() -> Iterator[threading.Event]:
+    """Holds back kitchens that hang in threads until the test is over."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+async def _ignoring(order: Order) -> Any:
+    while order.note == "hang" and not Kitchens.over:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.05)
+    return {}
+
+
+async def _hanging(order: Order) -> Any:
+    await asyncio.sleep(600 if order.note == "hang" else 0)
+    return {}
+
+
+@pytest.mark.parametrize("way", ["thread", "async", "ignoring"])
+async def test_an_order_that_never_ends_is_timed_out_and_gives_its_slot_back(
+    way: str, hold: threading.Event
+) -> None:
+    def work(order: Order) -> Any:
+        if order.note == "hang":
+            hold.wait(60)
+        return {}
+
+    Kitchens.over = False
+    Kitchens.work = {"thread": work, "async": _hanging, "ignoring": _ignoring}[way]
+    config = hasty(SYNC if way == "thread" else ASYNC)
+    broker = await opened()
+    hanging, fine = an_order(note="hang"), [an_order() for _ in range(12)]
+    await broker.publish([posted(order, "vnext") for order in (hanging, *fine)])
+    async with working(broker, config):
+        ends = await ended(broker, 13)
+        Kitchens.over = True
+        hold.set()
+        await broker.publish([posted(an_order(), "vnext")])
+        ends = await ended(broker, 14)
+    [failed] = [event for event in ends if event.kind is EventKind.FAILED]
+    assert failed.order_id == hanging.id
+    assert failed.error == Failure(type="TimedOut", message="no result within 0.2 s")
+    assert failed.handling_ms == 200
+    assert len(ends) == 14, "what comes after the time limit is not reported again"
+    assert broker.bodies(QUEUE) == []
+
+
+@pytest.mark.parametrize("way", ["thread", "ignoring"])
+async def test_a_process_most_of_whose_slots_hang_reports_them_and_ends(
+    way: str, hold: threading.Event
+) -> None:
+    def work(order: Order) -> Any:
+        if order.note == "hang":
+            hold.wait(60)
+        return {}
+
+    Kitchens.over = False
+    Kitchens.work = {"thread": work, "ignoring": _ignoring}[way]
+    config = hasty(SYNC if way == "thread" else ASYNC)
+    broker, health = await opened(), Health()
+    orders = [an_order(note=note) for note in ("hang", "", "hang", "")]
+    await broker.publish([posted(order, "vnext") for order in orders])
+    session = begun(broker, config, Shutdown(), health=health)
+    with pytest.raises(worker.KitchenHangs, match=r"^2 orders go on .* 0.2 s, and 3 are cooked"):
+        await asyncio.wait_for(session, DEADLINE_S)
+    Kitchens.over = True
+    ends = Counter(event.error.type if event.error else "" for event in told(broker, *ENDS))
+    assert ends == {"TimedOut": 2, "": 2}
+    assert not health.ready
+    broker.lose()
+    assert broker.bodies(QUEUE) == []
+
+
+def _returned(order: Order, times: int) -> Outgoing:
+    """An order as a quorum queue delivers it after so many deliveries."""
+    message = posted(order, "vnext")
+    headers = {**message.headers, "x-delivery-count": times}
+    return msgspec.structs.replace(message, headers=headers)
+
+
+async def test_orders_that_came_back_several_times_are_held_one_at_a_time() -> None:
+    held: list[int] = []
+    broker = await opened()
+
+    async def work(order: Order) -> Any:
+        held.append(sum(one.held for one in broker._consumers))
+        await asyncio.sleep(0.001)
+        return {}
+
+    Kitchens.work = work
+    await broker.publish([_returned(an_order(), 2) for _ in range(20)])
+    await broker.publish([_returned(an_order(), 1) for _ in range(40)])
+    async with working(broker, ASYNC):
+        ends = await ended(broker, 60)
+    assert held[:20] == [1] * 20
+    assert max(held) > 10
+    assert Counter(event.delivery for event in ends) == {3: 20, 2: 40}
+    assert broker.bodies(QUEUE) == []
+
+
+async def test_a_suspect_order_does_not_keep_the_next_ones_one_at_a_time() -> None:
+    release = asyncio.Event()
+
+    async def work(order: Order) -> Any:
+        await release.wait()
+        return {}
+
+    Kitchens.work = work
+    broker = await opened()
+    async with working(broker, ASYNC):
+        await until(
+            lambda: [one._prefetch for one in broker._consumers] == [CONFIG.prefetch],
+            "nothing in an empty queue is suspect",
+        )
+        await broker.publish([_returned(an_order(), 5), posted(an_order(), "vnext")])
+        await until(lambda: len(told(broker)) == 2, "both are cooked at once")
+        release.set()
+        await ended(broker, 2)

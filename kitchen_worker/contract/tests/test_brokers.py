@@ -135,6 +135,26 @@ async def test_no_more_than_the_prefetch_is_held(opened: Opening) -> None:
         assert len(await deliveries.batch(at_most=10, gather_s=0.2, wait_s=DEADLINE_S)) == 2
 
 
+async def test_a_prefetch_that_is_raised_counts_what_comes_after_what_is_held(
+    opened: Opening,
+) -> None:
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL)
+        orders = [an_order() for _ in range(6)]
+        await broker.publish([posted(order) for order in orders])
+        deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=1)
+        held = await deliveries.batch(at_most=10, gather_s=0.1, wait_s=DEADLINE_S)
+        await deliveries.set_prefetch(4)
+        more = await deliveries.batch(at_most=10, gather_s=0.2, wait_s=DEADLINE_S)
+        assert [one.message_id for one in held + more] == [order.id for order in orders[:5]]
+        await deliveries.ack([more[1], held[0]])
+        await deliveries.ack([more[0], *more[2:]])
+        [last] = await deliveries.batch(at_most=10, gather_s=0.1, wait_s=DEADLINE_S)
+        await deliveries.ack([last])
+        await deliveries.cancel()
+        assert await broker.depth(kitchen_queue("vlatest")) == 0
+
+
 async def test_an_empty_queue_gives_an_empty_batch(opened: Opening) -> None:
     async with opened(CONTROL) as broker:
         await broker.declare(CONTROL)
