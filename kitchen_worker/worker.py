@@ -35,6 +35,8 @@ _BEAT_S = 5.0
 _CANCEL_S = 1.0
 #: How long a control waits for its queue: the relay may be starting, too.
 CONTROL_PATIENCE_S = 10.0
+#: How long relay and observer may take to start before it is worth a word.
+_STARTING_S = 3.0
 #: How often a queue that does not exist is asked for, and how often its absence is logged.
 _ASK_EVERY_S, _WARN_EVERY_S = 1.0, 30.0
 
@@ -124,15 +126,17 @@ class Worker:
     async def _has_queues(self, broker: Broker) -> bool:
         """Wait for the queues that others declare; False when asked to stop. Raises NoQueue."""
         deadline = time.monotonic() + CONTROL_PATIENCE_S
-        warned, warn_at = "", 0.0
+        found, warn_at = "", 0.0
         while missing := await _missing_queue(broker, self._config):
             self._health.beat()
             now = time.monotonic()
             if self._config.role is Role.CONTROL and now >= deadline:
                 raise NoQueue(missing)
-            if missing != warned or now >= warn_at:
+            if missing != found:
+                found, warn_at = missing, now + _STARTING_S
+            if now >= warn_at:
                 logger.warning("%s; waiting for it", missing, extra={"action": "no_queue"})
-                warned, warn_at = missing, now + _WARN_EVERY_S
+                warn_at = now + _WARN_EVERY_S
             if await self._shutdown.wait(min(_ASK_EVERY_S, CONTROL_PATIENCE_S)):
                 return False
         return True

@@ -499,6 +499,7 @@ async def test_a_dark_kitchen_declares_nothing_and_waits_for_both_queues(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "_ASK_EVERY_S", 0.01)
+    monkeypatch.setattr(worker, "_STARTING_S", 0.0)
     broker, health = MemoryBroker(), Health()
     whole = WHOLE
     own = tuple(queue for queue in whole.queues if queue.name == QUEUE)
@@ -525,6 +526,7 @@ async def test_a_control_without_a_queue_says_so_at_once_and_ends(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "CONTROL_PATIENCE_S", 0.05)
+    monkeypatch.setattr(worker, "_STARTING_S", 0.0)
     config = replace(SYNC, version="vfoo", role=Role.CONTROL)
     session = begun(await opened(), config, Shutdown())
     await until(lambda: "no queue kitchen.vfoo; waiting" in caplog.text, "it says so at once")
