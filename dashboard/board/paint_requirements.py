@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dashboard.board import wording
 from dashboard.board.frames import Json
@@ -49,6 +50,15 @@ class Plot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class History:
+    """Since when a requirement's word holds, or what it was before."""
+
+    before: str
+    at: datetime
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """One requirement of the checklist; ``anchor`` is its place in the page that explains it."""
 
@@ -59,7 +69,7 @@ class Line:
     limit: str
     plot: Plot
     more: str
-    history: str
+    history: History | None
 
 
 def lines(rows: Sequence[Json]) -> tuple[Line, ...]:
@@ -116,10 +126,14 @@ def _more(row: Json) -> str:
     return f"about {wording.count(row['more_orders'])} more orders"
 
 
-def _history(row: Json) -> str:
+def _history(row: Json) -> History | None:
     if row["was"]:
-        return f"was {row['was']} at {wording.clock(row['was_at'])}, now {row['word']}"
-    return f"{row['word']} since {wording.clock(row['since'])}" if row["since"] else ""
+        at = datetime.fromtimestamp(row["was_at"], UTC)
+        return History(before=f"was {row['was']} at ", at=at, after=f", now {row['word']}")
+    if row["since"]:
+        at = datetime.fromtimestamp(row["since"], UTC)
+        return History(before=f"{row['word']} since ", at=at, after="")
+    return None
 
 
 def _plot(row: Json) -> Plot:

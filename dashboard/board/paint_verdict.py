@@ -15,7 +15,7 @@ from dashboard.domain.verdict.words import Word
 _ORDERS = {
     "size": ("on {} orders", "on {} ones"),
     "item": ("on orders with {}", "on those with {}"),
-    "hour": ("on orders at {}:00", "on those at {}:00"),
+    "hour": ("on orders at {}:00 UTC", "on those at {}:00 UTC"),
 }
 
 

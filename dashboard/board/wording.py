@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 
 #: Stands for a number that nobody has measured.
 NONE = "–"
@@ -64,11 +63,6 @@ def change(of_one: float) -> str:
     """A change with its sign: ``−31 %``, ``+0.4 %``, ``0 %``."""
     text = percent(of_one)
     return text if text == f"0{_THIN}%" else f"{_MINUS if of_one < 0 else '+'}{text}"
-
-
-def clock(epoch_s: float) -> str:
-    """``14:02 UTC``."""
-    return f"{datetime.fromtimestamp(epoch_s, UTC):%H:%M}{_THIN}UTC"
 
 
 def delta(control_ms: float | None, version_ms: float | None) -> str:

@@ -101,7 +101,7 @@ def _of_segments(evidence: Evidence, margin: float) -> Iterator[str]:
 
 
 def _segment_text(effect: SegmentEffect) -> str:
-    name = effect.segment.replace(":", " ", 1)
+    name = effect.segment.replace(":", " ", 1) + (" UTC" if effect.kind == "hour" else "")
     return f"{name}: {speed_text(effect.estimate, effect.interval)}"
 
 

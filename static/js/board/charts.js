@@ -1,5 +1,6 @@
 // The charts: the control's line under the dark version's, on one axis that starts at zero.
 
+import { clock } from "../times.js";
 import { duration, rate } from "./format.js";
 import { setHidden, setText } from "./dom.js";
 import { FONT, Palette } from "./palette.js";
@@ -34,12 +35,6 @@ const CHARTS = {
     mark: (perSecond) => `${perSecond}/s`,
   },
 };
-
-const clock = new Intl.DateTimeFormat("en-GB", {
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-});
 
 class Chart {
   constructor(figure, palette, group) {
@@ -119,7 +114,7 @@ class Chart {
           ...axis,
           grid: { show: false },
           space: 5.6 * palette.rem,
-          values: (_u, splits) => splits.map((second) => clock.format(second * 1000)),
+          values: (_u, splits) => splits.map((second) => clock(second, "H:i:s")),
         },
         {
           ...axis,
@@ -220,7 +215,7 @@ class Chart {
     const at = index ?? lastFilled(data);
     if (at === null || at === undefined) return;
     const per = this.kind.lines.length;
-    setText(this.when, clock.format(data[0][at] * 1000));
+    setText(this.when, clock(data[0][at], "H:i:s"));
     this.versions.forEach((version, place) => {
       const words = this.words[place];
       this.kind.lines.forEach((line, offset) => {

@@ -54,10 +54,6 @@ export function change(ofOne) {
   return text === `0${SPACE}%` ? text : `${ofOne < 0 ? "−" : "+"}${text}`;
 }
 
-export function clock(epochS) {
-  return `${new Date(epochS * 1000).toISOString().slice(11, 16)}${SPACE}UTC`;
-}
-
 export function delta(controlMs, versionMs) {
   if (!controlMs || versionMs === null || versionMs === undefined) return "";
   const percent = rounded(((versionMs - controlMs) / controlMs) * 100);

@@ -1,5 +1,6 @@
 // The effect on handling time with its interval, as it narrows, and the line it must stay below.
 
+import { clock } from "../times.js";
 import { change, count } from "./format.js";
 import { effect, ratio } from "./dots.js";
 import { setText } from "./dom.js";
@@ -8,12 +9,6 @@ import { lastOf, usual } from "./points.js";
 
 /** The least that the axis of the effect reaches, as a change of the time. */
 const LEAST = 0.05;
-
-const clock = new Intl.DateTimeFormat("en-GB", {
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-});
 
 export class Narrowing extends Plot {
   show({ history, line }, version) {
@@ -37,7 +32,7 @@ export class Narrowing extends Plot {
       ...options,
       scales: { x: { time: true }, y: { range: () => this.range() } },
       axes: [
-        { ...axis, grid: { show: false }, space: 5.6 * this.palette.rem, values: (_u, all) => all.map((one) => clock.format(one * 1000)) },
+        { ...axis, grid: { show: false }, space: 5.6 * this.palette.rem, values: (_u, all) => all.map((one) => clock(one, "H:i:s")) },
         { ...axis, grid, size: 4 * this.palette.rem, gap: 8, values: (_u, all) => all.map((one) => change(one)) },
       ],
       series: [
@@ -88,6 +83,6 @@ export class Narrowing extends Plot {
     const [t, estimate, lo, hi] = this.data;
     const at = index ?? t.length - 1;
     const said = effect({ estimate: estimate[at], lo: lo[at], hi: hi[at] });
-    setText(this.readout, `${clock.format(t[at] * 1000)}, ${count(this.orders[at])} orders: ${said || "not known"}`);
+    setText(this.readout, `${clock(t[at], "H:i:s")}, ${count(this.orders[at])} orders: ${said || "not known"}`);
   }
 }

@@ -1,6 +1,7 @@
 // Paints the checklist of requirements as dashboard/board/paint_requirements.py does.
 
-import { clock, count, percent, seconds, unbroken } from "./format.js";
+import { clock } from "../times.js";
+import { count, percent, seconds, unbroken } from "./format.js";
 import { setData, setText } from "./dom.js";
 
 const SHARES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
@@ -33,8 +34,8 @@ function more({ standing, word, estimate, more_orders: orders }) {
 }
 
 function history({ word, since, was, was_at: then }) {
-  if (was) return `was ${was} at ${clock(then)}, now ${word}`;
-  return since ? `${word} since ${clock(since)}` : "";
+  if (was) return `was ${was} at ${clock(then, "H:i")}, now ${word}`;
+  return since ? `${word} since ${clock(since, "H:i")}` : "";
 }
 
 function part(ofOne) {

@@ -1,5 +1,6 @@
 // Decides on discrepancies from the board: by keyboard or by button, never over a newer decision.
 
+import { localize } from "../times.js";
 import { setText } from "./dom.js";
 
 const KEYS = { b: "bug", d: "by_design", n: "noise", o: "open" };
@@ -7,6 +8,7 @@ const KEYS = { b: "bug", d: "by_design", n: "noise", o: "open" };
 /** What the server says is wrong, out of the page that it answers with. */
 function reason(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
+  localize(page);
   const said = page.querySelector("[role=alert]")?.textContent ?? "";
   return said.replace(/\s+/g, " ").trim();
 }

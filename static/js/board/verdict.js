@@ -8,7 +8,7 @@ const UNKNOWN = 13.9;
 const ORDERS = {
   size: [(name) => `on ${name} orders`, (name) => `on ${name} ones`],
   item: [(name) => `on orders with ${name}`, (name) => `on those with ${name}`],
-  hour: [(name) => `on orders at ${name}:00`, (name) => `on those at ${name}:00`],
+  hour: [(name) => `on orders at ${name}:00 UTC`, (name) => `on those at ${name}:00 UTC`],
 };
 
 function soFar({ word, requirements }) {

@@ -18,7 +18,7 @@ function ladderRows(ladder) {
 }
 
 function segmentName({ kind, name }) {
-  if (kind === "hour") return `at ${name}:00`;
+  if (kind === "hour") return `at ${name}:00 UTC`;
   return kind === "item" ? `with ${name}` : name;
 }
 
