@@ -47,13 +47,13 @@ def broker(environ: Mapping[str, str], users: Iterable[BrokerUser]) -> Iterator[
         if engine_name is None:
             raise NoBroker(WAYS_OUT) from impossible
         with container_broker(engine_name) as container:
-            broker_users.make_users(container.control, users, directory)
+            broker_users.make_users(container, users, directory)
             yield _own(container, f"a {engine_name} container", directory)
         return
     node = BrokerNode(directory / BROKER)
     try:
         node.start()
-        broker_users.make_users(node.control, users, directory)
+        broker_users.make_users(node, users, directory)
         yield _own(node, "private", directory)
     finally:
         node.stop()

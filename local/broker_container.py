@@ -13,6 +13,9 @@ from local.ports import LOOPBACK, free_ports
 
 IMAGE = "rabbitmq:4.2.9"
 START_TIMEOUT_S = 90.0
+_IMPORT = (
+    "umask 077; cat > /tmp/users.json && rabbitmqctl --quiet import_definitions /tmp/users.json"
+)
 _ENGINES = ("docker", "podman")
 
 
@@ -24,13 +27,12 @@ class ContainerBroker:
     _engine: str
     _container: str
 
-    def control(self, *arguments: str, stdin: str = "") -> str:
-        """Run ``rabbitmqctl`` in the container and give what it printed."""
-        command = ("exec", "--interactive", self._container, "rabbitmqctl", "--quiet", *arguments)
-        done = _run(self._engine, *command, stdin=stdin)
+    def import_definitions(self, definitions: str) -> None:
+        """Make the users, permissions and so on of this JSON, or change those that exist."""
+        command = ("exec", "--interactive", self._container, "sh", "-c", _IMPORT)
+        done = _run(self._engine, *command, stdin=definitions)
         if done.returncode:
-            raise ContainerFailed(f"rabbitmqctl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
+            raise ContainerFailed(f"rabbitmqctl import_definitions: {done.stderr.strip()}")
 
 
 class ContainerFailed(RuntimeError):

@@ -17,20 +17,20 @@ from kitchen_worker.contract.permissions import BrokerUser
 from local.settings import kept_secrets
 
 
-class Control(Protocol):
-    """Runs ``rabbitmqctl`` on the broker."""
+class OwnBroker(Protocol):
+    """A broker that we may administer."""
 
-    def __call__(self, *arguments: str, stdin: str) -> object:
-        """Run it with these arguments and this input."""
+    def import_definitions(self, definitions: str) -> None:
+        """Make the users of this JSON, or change those that exist."""
         ...
 
 
-def make_users(control: Control, users: Iterable[BrokerUser], directory: Path) -> None:
+def make_users(broker: OwnBroker, users: Iterable[BrokerUser], directory: Path) -> None:
     """Make the users on a broker of the run in ``directory``, or change those that are there."""
     users = tuple(users)
     passwords = {user.name: _password(user.name, directory) for user in users}
     made = permissions.definitions(users, passwords, vhost="/")
-    control("import_definitions", stdin=json.dumps(made))
+    broker.import_definitions(json.dumps(made))
 
 
 def url_of(url: str, name: str, directory: Path) -> str:

@@ -37,7 +37,7 @@ def _private_url(environ: Mapping[str, str], config: WorkerConfig) -> str:
     if not node.is_running():
         sys.exit(_NO_BROKER)
     user = permissions.kitchen(config.version, config.role)
-    make_users(node.control, [user], directory)
+    make_users(node, [user], directory)
     return url_of(node.url, user.name, directory)
 
 

@@ -18,7 +18,8 @@ from kitchen_worker.contract.tests.waiting import DEADLINE_S, taken, until
 from kitchen_worker.contract.topology import ORDERS_DEAD, Binding, Exchange, Queue, Topology
 from kitchen_worker.contract.wire import Outgoing
 from local.broker_node import BrokerNode
-from local.ports import LOOPBACK, free_ports
+from local.ports import LOOPBACK, answers, free_ports
+from local.stack import until as wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 _CONFIGURATION = """
@@ -53,6 +54,7 @@ def tls_url(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Ite
     (directory / "conf.d" / "tls.conf").write_text(configuration)
     node = BrokerNode(directory)
     node.start()
+    wait_until(lambda: answers(port), "the node listens with TLS")
     yield f"amqps://guest:guest@{LOOPBACK}:{port}/"
     node.stop(gently=False)
 

@@ -50,7 +50,7 @@ def test_at_the_private_broker_a_new_version_gets_a_user_of_its_own(tmp_path: Pa
     node = BrokerNode(directory / BROKER)
     node.start()
     try:
-        make_users(node.control, users({}), directory)
+        make_users(node, users({}), directory)
         command = [sys.executable, "-m", "local.kitchen", "--version", "vmine"]
         own = ["--role", "candidate", "--kitchen", "kitchen_worker.tests.own_kitchen:cook"]
         environ = {**os.environ, "RUN_DIRECTORY": str(directory), "AMQP_URL": ""}

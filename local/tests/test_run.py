@@ -94,6 +94,10 @@ def test_a_run_takes_an_order_and_ctrl_c_leaves_no_process(run: _Run) -> None:
     )
     with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - our own site
         assert json.load(response)["totalPrice"] == 5
+    connected = BrokerNode(run.directory / BROKER).control("list_connections", "user").split()
+    kitchens = {"kitchen-vlatest", "kitchen-vnext", "kitchen-vlatest-b"}
+    # The site connects for a board alone, and none is open.
+    assert set(connected) - {"user"} == {"relay", "observer", *kitchens}
     assert len(run.processes()) >= 8
     assert run.interrupt() == 0
     assert run.processes() == []

@@ -133,8 +133,7 @@ def test_percent_nought_stops_a_version_from_the_next_order_on(stack: Stack) -> 
 def test_orders_placed_while_the_broker_is_away_all_arrive_when_it_is_back(
     tmp_path: Path, broker_node: BrokerNode
 ) -> None:
-    users = json.dumps(users_for_tests(broker_node.url))
-    broker_node.control("import_definitions", stdin=users)
+    broker_node.import_definitions(json.dumps(users_for_tests(broker_node.url)))
     with a_stack(tmp_path, broker_node.url) as stack:
         stack.start(*EVERYTHING)
         stack.manage("rush", "--orders", "50", "--rate", "100", "--seed", "1")

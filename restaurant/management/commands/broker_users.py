@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shlex
-import subprocess
 import urllib.request
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -31,8 +30,8 @@ class Command(BaseCommand):
     """Makes or prints the broker users."""
 
     help = (
-        "Make a broker user for each process, with the permissions that it needs: through the "
-        "management API, or with a rabbitmqctl; or print what makes them. A password comes from "
+        "Make a broker user for each process, with the permissions that it needs, through the "
+        "management API, or print what makes them. A password comes from "
         "BROKER_PASSWORD_<USER>, as in BROKER_PASSWORD_KITCHEN_VNEXT, or is generated and shown "
         "once."
     )
@@ -60,11 +59,10 @@ class Command(BaseCommand):
             f"an administrator in it; better given as {_MANAGEMENT}",
         )
         ways.add_argument(
-            "--run",
-            metavar="COMMAND",
-            help="make them with this rabbitmqctl, as in 'sudo rabbitmqctl'",
+            "--rabbitmqctl",
+            action="store_true",
+            help="print lines for a shell beside the broker, as in: ... --rabbitmqctl | sudo sh",
         )
-        ways.add_argument("--rabbitmqctl", action="store_true", help="print lines for a shell")
         ways.add_argument(
             "--definitions", action="store_true", help="print JSON for load_definitions"
         )
@@ -90,6 +88,7 @@ class Command(BaseCommand):
         elif options["rabbitmqctl"]:
             for user in users:
                 self.stdout.write("\n".join(_lines(user, passwords[user.name], vhost)))
+            self._show(self.stderr, generated)
         elif options["definitions"]:
             self.stdout.write(json.dumps(whole, indent=2))
             self._show(self.stderr, generated)
@@ -118,12 +117,12 @@ def _variable(name: str) -> str:
 
 
 def _lines(user: BrokerUser, password: str, vhost: str) -> list[str]:
-    """What makes a user, or changes one that is there."""
-    login = shlex.join([user.name, password])
+    """What makes a user, or changes one that is there; no list of processes shows a password."""
+    name, on = shlex.quote(user.name), f"--vhost {shlex.quote(vhost)}"
+    given = f"printf '%s\\n' {shlex.quote(password)} | rabbitmqctl"
     patterns = shlex.join([user.name, user.configure, user.write, user.read])
-    on = f"--vhost {shlex.quote(vhost)}"
     return [
-        f"rabbitmqctl add_user {login} || rabbitmqctl change_password {login}",
+        f"{given} add_user {name} || {given} change_password {name}",
         f"rabbitmqctl set_permissions {on} {patterns}",
         *(
             f"rabbitmqctl set_topic_permissions {on} "
@@ -157,31 +156,12 @@ def _secrets(urls: Mapping[str, str], definitions: Mapping[str, Any]) -> dict[st
 
 def _make(options: Mapping[str, Any], definitions: Mapping[str, Any]) -> None:
     management = options["management"] or os.environ.get(_MANAGEMENT, "")
-    if options["run"]:
-        _run(options["run"], definitions)
-    elif management:
-        _post(management, definitions)
-    else:
+    if not management:
         raise CommandError(
-            f"Say how to reach the broker as an administrator: {_MANAGEMENT}, --management or "
-            "--run; or what to print: --rabbitmqctl, --definitions or --kubernetes."
+            f"Name the management API with {_MANAGEMENT} or --management, or say what to print: "
+            "--rabbitmqctl, --definitions or --kubernetes."
         )
-
-
-def _run(command: str, definitions: Mapping[str, Any]) -> None:
-    program = [*shlex.split(command), "import_definitions"]
-    try:
-        done = subprocess.run(
-            program,
-            input=json.dumps(definitions),
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-        )
-    except (OSError, subprocess.TimeoutExpired) as cause:
-        raise CommandError(f"{shlex.join(program)}: {cause}") from cause
-    if done.returncode:
-        raise CommandError(f"{shlex.join(program)}: {(done.stderr or done.stdout).strip()}")
+    _post(management, definitions)
 
 
 def _post(management: str, definitions: Mapping[str, Any]) -> None:
