@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
+from hypothesis.strategies import randoms
 from jsonschema import Draft202012Validator
 
 from kitchen_worker.contract import messages, topology
@@ -25,6 +27,7 @@ from kitchen_worker.contract.tests.test_messages import (
     orders,
 )
 from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
+from kitchen_worker.kitchens import vlatest
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "docs" / "asyncapi.yaml").read_text()
@@ -151,6 +154,14 @@ def test_what_both_take_is_taken_by_both() -> None:
         assert EVENTS.is_valid(event)
         assert _validator("Events").is_valid([event, EVENT])
     assert not _validator("Events").is_valid([])
+
+
+@given(orders, randoms())
+def test_what_vlatest_gives_is_the_restaurants_result(order: messages.Order, rng: Random) -> None:
+    result = json.loads(json.dumps(vlatest.cook(order, rng)))
+    _validator("RestaurantResult").validate(result)
+    [handled] = map(json.loads, _examples("orderHandled"))
+    _validator("RestaurantResult").validate(handled["result"])
 
 
 @pytest.mark.parametrize("what", BAD_ORDERS)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
+from random import Random
+from typing import Any
 
 from django.core.management import get_commands, load_command_class
+from hypothesis import given, strategies
 
+from dashboard.domain.comparing.judgement import Ending, Group, GroupKind, judge
+from dashboard.domain.comparing.rules import Rules
+from dashboard.domain.outcome import State
+from kitchen_worker.contract.messages import Order
+from kitchen_worker.contract.tests.making import an_item, an_order
+from kitchen_worker.kitchens import vlatest
 from restaurant.checks import IDS
+from restaurant.menu import MAX_QUANTITY, MENU
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+#: What the module has that the README gives as an example of a kitchen.
+MY_KITCHEN: dict[str, Any] = {}
+exec("\n".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL)), MY_KITCHEN)  # noqa: S102
 
 
 def test_the_settings_table_names_every_setting_with_its_check() -> None:
@@ -38,6 +52,27 @@ def test_the_make_targets_of_the_readme_exist() -> None:
 def test_nothing_in_the_docs_names_a_machine() -> None:
     for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "k8s" / "README.md"):
         assert not re.search(r"/(?:work|root|home)/", path.read_text()), path
+
+
+@strategies.composite
+def orders(draw: strategies.DrawFn) -> Order:
+    """Any order from the menu."""
+    quantities = strategies.integers(1, MAX_QUANTITY)
+    chosen = strategies.dictionaries(strategies.sampled_from(MENU), quantities, min_size=1)
+    items = [
+        an_item(item.name, many, preparation_time=item.preparation_time, unit_price=item.price)
+        for item, many in draw(chosen).items()
+    ]
+    return an_order(*items, note=draw(strategies.text(max_size=20)))
+
+
+@given(orders())
+def test_the_kitchen_of_the_readme_agrees_with_vlatest_but_for_the_cook(order: Order) -> None:
+    control, ours = (
+        Ending(state=State.HANDLED, result=json.loads(json.dumps(result)))
+        for result in (vlatest.cook(order, Random(order.note)), MY_KITCHEN["cook"](order))
+    )
+    assert set(judge(control, ours, Rules(())).groups) <= {Group(GroupKind.VALUE, "cook")}
 
 
 def test_the_commands_that_the_readme_gives_to_make_manage_are_understood() -> None:

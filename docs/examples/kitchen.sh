@@ -4,6 +4,9 @@
 #   apt-get install amqp-tools jq
 #   AMQP_URL=amqp://guest:guest@127.0.0.1:5672/ docs/examples/kitchen.sh
 #
+# Its result has the fields of vlatest (RestaurantResult in docs/asyncapi.yaml), and agrees with it on
+# everything that is on the menu, but for the cook.
+#
 # First make it a version of the launch (in the admin): the relay then declares its queue, and
 # until then this script waits for it.
 # amqp-consume hands over an order's body and none of its headers, so the launch is not said: the
@@ -28,15 +31,22 @@ cook() {
   jq --compact-output --exit-status \
     --arg received_at "$(date --utc +%Y-%m-%dT%H:%M:%S.%6NZ)" --arg start "$EPOCHREALTIME" \
     --arg event_id "$(cat /proc/sys/kernel/random/uuid)" --arg worker "$HOSTNAME:$$" '
+    def station:
+      if test("fries|rings") then "fryer"
+      elif test("soda|lemonade|shake") then "drinks"
+      elif test("sundae|brownie") then "desserts"
+      else "grill" end;
     select(.id and (.items | length > 0)) | {
       event_id: $event_id, kind: "handled", order_id: .id,
       launch: (env.LAUNCH | if . == "" then null else . end),
       version: env.VERSION, role: env.ROLE, build: "kitchen.sh", worker: $worker,
       placed_at: .placed_at, received_at: $received_at,
       result: {
-        lines: [.items[] | {name, quantity, minutes: (.quantity * .preparation_time)}],
-        note: .note, total_price: .total_price,
-        estimated_minutes: .total_prep_time, actual_minutes: .total_prep_time, cook: "jq"
+        lines: [.items[] | {
+          name, quantity, station: (.name | station), minutes: (.quantity * .preparation_time)
+        }],
+        note: .note, total_price: .total_price, estimated_minutes: .total_prep_time,
+        actual_minutes: (.total_prep_time * 10 / 9 | round), cook: "jq"
       },
       error: null,
       finished_at: (now | "\(strftime("%Y-%m-%dT%H:%M:%S")).\(. * 1e6 % 1e6 | floor | tostring
