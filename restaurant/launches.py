@@ -37,6 +37,9 @@ _ROUTING = """
     ORDER BY dark.role DESC, dark.version
 """
 
+#: The queue of a version of this name would be called as the exchange of all events, and the
+#: broker's permissions do not tell the two apart.
+_RESERVED = "events"
 #: Sample points are hundredths of a percent.
 _POINTS = 10_000
 
@@ -278,6 +281,8 @@ def check_versions(control: str, dark: Sequence[str]) -> None:
     A dark version's queue is bounded, the control's never: the broker does not let one become the
     other, and would stop the relay.
     """
+    if _RESERVED in (control, *dark):
+        raise LaunchRefused(f"a version cannot be called {_RESERVED}: choose another name")
     if control in dark:
         raise LaunchRefused(f"{control} is the control and cannot be a dark version as well")
     if len(set(dark)) != len(dark):

@@ -140,6 +140,8 @@ def test_a_wrong_launch_is_refused_whole(control: str, dark: list[tuple[str, str
     [
         ("vnext", "vlatest-c", "vnext was a dark version"),
         ("vlatest", "vlatest-c", ""),
+        ("events", "vlatest-c", "cannot be called events"),
+        ("vlatest", "events", "cannot be called events"),
         ("vlatest-2", "vlatest", "vlatest was a control"),
     ],
 )
