@@ -14,6 +14,8 @@ import msgspec
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.messages import (
     ID_PATTERN,
+    MAX_DEPTH,
+    MAX_EVENT_BYTES,
     Event,
     EventKind,
     Failure,
@@ -35,7 +37,9 @@ _ID = re.compile(ID_PATTERN)
 #: An event's id: this process, and the how many-th of it.
 _PROCESS = uuid4().hex
 _numbers = count(1)
-_NO_ERROR = b'"error":null}'
+#: Where in a result a value is: in what, and under which key there.
+_Place = tuple[Any, Any]
+_MAX_PATH = 200
 
 
 class BadResult(ValueError):
@@ -76,19 +80,13 @@ class OrderTold(msgspec.Struct, frozen=True):
         return Report(EventKind.FAILED, encode_event(event), self.delivery)
 
     def _handled(self, cooked: Cooked) -> bytes:
-        if not isinstance(cooked.result, dict):
-            kind = type(cooked.result).__name__
-            raise BadResult(f"the result is a {kind}, not a JSON object")
+        _check_result(cooked.result)
         try:
-            event = encode_event(self._ended(EventKind.HANDLED, cooked, result=cooked.result))
+            return encode_event(self._ended(EventKind.HANDLED, cooked, result=cooked.result))
         except OversizedMessage as large:
             raise BadResult(f"the result is too large: {large}") from large
         except Exception as cause:
             raise BadResult(f"the result is not JSON: {type(cause).__name__}: {cause}") from cause
-        # What is not finite was written as null: most results have none, and are not looked at.
-        if b"null" in event.removesuffix(_NO_ERROR) and not _is_finite(cooked.result):
-            raise BadResult("the result is not JSON: it holds NaN or an infinity")
-        return event
 
     def _ended(
         self,
@@ -127,18 +125,41 @@ class OrderTold(msgspec.Struct, frozen=True):
         )
 
 
-def _is_finite(result: dict[str, Any]) -> bool:
-    """Whether every number is one that JSON has."""
-    left = [msgspec.to_builtins(result, str_keys=True)]
+def _check_result(result: Any) -> None:
+    """Refuse what JSON does not have, rather than guess how it is meant; raises BadResult."""
+    if not isinstance(result, dict):
+        raise BadResult(f"the result is a {type(result).__name__}, not a JSON object")
+    left: list[tuple[Any, _Place | None, int]] = [(result, None, 1)]
+    size = 0
     while left:
-        value = left.pop()
-        if isinstance(value, float) and not math.isfinite(value):
-            return False
-        if isinstance(value, dict):
-            left += value.values()
-        elif isinstance(value, list | tuple):
-            left += value
-    return True
+        value, place, depth = left.pop()
+        if depth > MAX_DEPTH:
+            raise BadResult(f"the result is nested more than {MAX_DEPTH} deep")
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        size += len(value)
+        if size > MAX_EVENT_BYTES:
+            raise BadResult(f"the result is too large: it has more than {MAX_EVENT_BYTES} values")
+        for key, inner in members:
+            if isinstance(value, dict) and not isinstance(key, str):
+                raise _not_json(f"the key {key!r} is a {type(key).__name__}", place)
+            if isinstance(inner, dict | list | tuple):
+                left.append((inner, (place, key), depth + 1))
+            elif wrong := _wrong_with(inner):
+                raise _not_json(wrong, (place, key))
+
+
+def _wrong_with(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else "NaN or an infinity"
+    return "" if value is None or isinstance(value, str | int) else f"a {type(value).__name__}"
+
+
+def _not_json(what: str, place: _Place | None) -> BadResult:
+    path = ""
+    while place is not None:
+        place, key = place
+        path = (f".{key}" if isinstance(key, str) else f"[{key}]") + path
+    return BadResult(f"the result is not JSON: {what} at ${path[:_MAX_PATH]}")
 
 
 def _delivery_number(delivery: Delivery) -> int:

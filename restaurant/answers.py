@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -32,6 +33,9 @@ GATHER_S = 0.005
 WAIT_S = 0.5
 #: Orders of one statement.
 _CHUNK = 500
+
+#: NUL as JSON escapes it. Behind a backslash that is itself escaped, the same letters are text.
+_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 _BEGIN = """
     UPDATE restaurant_order SET state = 'in_kitchen'
@@ -151,9 +155,7 @@ def _answer(event: Event) -> tuple[str, str]:
 def _as_json(answer: Any) -> str:
     """The answer with NUL replaced in its texts: PostgreSQL cannot keep that character."""
     encoded = msgspec.json.encode(answer)
-    if b"\\u0000" in encoded:
-        encoded = encoded.replace(b"\\u0000", b"\\ufffd")
-    return encoded.decode()
+    return _NUL.sub(rb"\1\\ufffd", encoded).decode()
 
 
 def _chunks(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.html import format_html
 
 from dashboard.admin import filters
 from dashboard.admin.narrowing import in_words, narrowed
@@ -116,15 +117,25 @@ class TallyAdmin(FactAdmin):
 class DeadLetterAdmin(FactAdmin):
     """Dead letters, newest first; as many are kept as can be looked through."""
 
-    list_display = ("seen_at", "queue", "reason", "size")
-    search_fields = ("queue", "reason")
-    search_help_text = "A queue or a reason"
+    list_display = ("seen_at", "queue", "version", "order_page", "reason", "size")
+    search_fields = ("queue", "reason", "version")
+    search_help_text = "A queue, a version, a reason, or an order's number or id"
     date_hierarchy = "seen_at"
+
+    @admin.display(description="order")
+    def order_page(self, letter: DeadLetter) -> str:
+        """The order that it concerns, where that is known."""
+        if letter.order is None:
+            return ""
+        page = reverse("board_order", args=[letter.order])
+        return format_html('<a href="{}">{}</a>', page, letter.order)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """By words."""
+        """By an order, or by words."""
+        if order := _order(search_term.strip().removeprefix("#")):
+            return queryset.filter(order=order), False
         return super(FactAdmin, self).get_search_results(request, queryset, search_term)
 
 

@@ -6,9 +6,12 @@ from uuid import UUID
 
 from dashboard.board.frames import Json
 from dashboard.board.standing import ROLE_ORDER
-from dashboard.models import Observation
+from dashboard.models import DeadLetter, Observation
 from kitchen_worker.contract.messages import Role
 from restaurant.models import Letter, Order
+
+#: Dead letters of one order that are shown, the newest.
+MOST_DEAD_LETTERS = 20
 
 
 def order_story(uuid: UUID) -> Json | None:
@@ -26,6 +29,7 @@ def order_story(uuid: UUID) -> Json | None:
         "lines": list(order.lines.all()),
         "launch": order.launch,
         "observations": observations,
+        "dead_letters": DeadLetter.objects.filter(order=uuid)[:MOST_DEAD_LETTERS],
         "sample": letter.sample if letter else [],
         "sent_at": letter.sent_at if letter else None,
         "message": bytes(letter.body).decode("utf-8", "replace") if letter else "",

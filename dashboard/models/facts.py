@@ -152,6 +152,9 @@ class DeadLetter(models.Model):
 
     queue = models.CharField(max_length=200)
     reason = models.CharField(max_length=1000)
+    #: What it concerns, where that could be read.
+    version = models.CharField(max_length=40, blank=True)
+    order = models.UUIDField(null=True, blank=True)
     #: The start of the message, as text.
     excerpt = models.TextField(blank=True)
     size = models.PositiveIntegerField(default=0)

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from dashboard.models import DeadLetter, DeadLetterBatch, DeadLetterTally
+from kitchen_worker.contract.dead_letters import concerns
 from kitchen_worker.contract.topology import REASON_HEADER
 from kitchen_worker.contract.wire import Delivery
 
@@ -27,6 +28,7 @@ KEPT_DROPS = 20
 _REMEMBERED = 3000
 _EXCERPT = 2000
 _MAX_QUEUE = 200
+_MAX_VERSION = 40
 _MAX_REASON = 1000
 #: What the broker's own dead-lettering says, in plain words.
 _BROKER_REASONS = {
@@ -107,8 +109,15 @@ def _trim(letters: QuerySet[DeadLetter], kept: int) -> None:
 
 def _dead_letter(delivery: Delivery, queue: str, reason: str, now: datetime) -> DeadLetter:
     text = delivery.body[:_EXCERPT].decode("utf-8", "replace").replace("\x00", "\ufffd")
+    version, order = concerns(queue, delivery, delivery.body)
     return DeadLetter(
-        queue=queue, reason=reason, excerpt=text, size=len(delivery.body), seen_at=now
+        queue=queue,
+        reason=reason,
+        version=version[:_MAX_VERSION],
+        order=UUID(order) if order else None,
+        excerpt=text,
+        size=len(delivery.body),
+        seen_at=now,
     )
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from msgspec.structs import replace
+from pytest_django import Settings
 
 from dashboard.models import DeadLetter, DeadLetterTally
 from dashboard.observing import dead_letters
 from dashboard.observing.dead_letters import KEPT_DROPS, record_dead_letters
-from dashboard.tests.factories import START
+from dashboard.tests.factories import START, a_launch, an_order
+from kitchen_worker.contract.topology import REASON_HEADER
 from kitchen_worker.contract.wire import Delivery
 
 pytestmark = pytest.mark.django_db
 
+NONE: Mapping[str, str] = {}
 DROPPED = {"x-death": [{"reason": "expired", "queue": "kitchen.vnext", "count": 1}]}
 
 
@@ -104,3 +110,64 @@ def test_what_was_delivered_before_and_not_recorded_counts() -> None:
     record_dead_letters([dropped(1)], uuid4(), START)
     record_dead_letters(again([dropped(2), dropped(3)]), uuid4(), START)
     assert counted() == {"kitchen.vnext": 3}
+
+
+def _named(
+    queue: str,
+    body: bytes = b"",
+    *,
+    message_id: str | None = None,
+    headers: Mapping[str, str] = NONE,
+) -> Any:
+    delivery = Delivery(
+        tag=1,
+        queue="dashboard.dead",
+        routing_key=queue,
+        body=body,
+        message_id=message_id,
+        headers=headers,
+    )
+    record_dead_letters([delivery], uuid4(), START)
+    letter = DeadLetter.objects.first()
+    assert letter is not None
+    return letter.version, letter.order
+
+
+def test_a_dead_letter_keeps_the_version_and_the_order_that_it_names() -> None:
+    order, live = uuid4(), uuid4()
+    event = b'{"version": "vnext", "result": {"salt": NaN}, "order_id": "%s"}' % str(order).encode()
+    assert _named("dashboard.observer", event) == ("vnext", order)
+    assert _named("restaurant.answers", b"[%s]" % event) == ("", None)
+    assert _named("kitchen.vnext", message_id=str(order)) == ("vnext", order)
+    again = {"replay": str(live)}
+    assert _named("kitchen.vnext", message_id=str(order), headers=again) == ("vnext", live)
+    assert _named("kitchen.vnext", b'{"id": "%s"}' % str(order).encode()) == ("vnext", order)
+    assert _named("kitchen.vnext", message_id="1") == ("vnext", None)
+    assert _named("kitchen." + "v" * 60) == ("v" * 40, None)
+
+
+def test_an_orders_page_shows_its_dead_letters_and_leads_staff_to_them(
+    client: Client, admin_client: Client, settings: Settings
+) -> None:
+    settings.BOARD_PUBLIC = True
+    order = an_order(a_launch())
+    assert "Dead letters" not in client.get(f"/dashboard/orders/{order.uuid}/").content.decode()
+    _named(
+        "kitchen.vnext", message_id=str(order.uuid), headers={REASON_HEADER: "not <b>an</b> order"}
+    )
+    letter = DeadLetter.objects.get()
+
+    page = client.get(f"/dashboard/orders/{order.uuid}/").content.decode()
+    for_staff = admin_client.get(f"/dashboard/orders/{order.uuid}/").content.decode()
+
+    assert "<code>kitchen.vnext</code>" in page
+    assert "not &lt;b&gt;an&lt;/b&gt; order" in page
+    link = f'href="/admin/dashboard/deadletter/{letter.pk}/change/"'
+    assert (link in page, link in for_staff) == (False, True)
+    assert admin_client.get(f"/admin/dashboard/deadletter/{letter.pk}/change/").status_code == 200
+    listed = admin_client.get("/admin/dashboard/deadletter/", {"q": str(order.uuid)})
+    assert f'href="/dashboard/orders/{order.uuid}/"' in listed.content.decode()
+    assert (
+        "0 dead letters"
+        in admin_client.get("/admin/dashboard/deadletter/", {"q": str(uuid4())}).content.decode()
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client
@@ -12,8 +13,11 @@ from dashboard.domain.comparing.comparison import MAX_DIFFERENCES
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy
 from dashboard.observing import grouping
-from dashboard.tests.factories import a_launch
+from dashboard.tests.factories import a_launch, an_event
 from dashboard.tests.test_discrepancy_pages import differ, fail, shown, text
+from kitchen_worker.contract.messages import MAX_DEPTH
+from restaurant.answers import record as answer
+from restaurant.models import Order
 
 pytestmark = pytest.mark.django_db
 
@@ -71,3 +75,37 @@ def test_long_values_keys_and_messages_are_folded(client: Client) -> None:
     assert "show all 9,002 characters" in page
     assert f">{'k' * 5000}<" not in page
     assert "show all 3,000 characters" in failed
+
+
+def nested(depth: int, value: str) -> dict[str, Any]:
+    """A result so deep: objects and lists in turn, the result being the first."""
+    inner: Any = value
+    for level in range(depth, 1, -1):
+        inner = {"in": inner} if level % 2 else [inner]
+    return {"in": inner}
+
+
+def test_results_as_deep_as_the_contract_allows_are_stored_compared_and_shown(
+    client: Client,
+) -> None:
+    control, version = nested(MAX_DEPTH, "soup"), nested(MAX_DEPTH, "stew")
+    order = differ(a_launch(), control, version)
+    Order.objects.filter(uuid=order).update(control="vlatest")
+    assert answer([an_event(None, UUID(order), "vlatest", result=control)]) == 1
+    row = Discrepancy.objects.get()
+
+    ticket = client.get(f"/ticket/{order}/")
+    page = said(client, order)
+
+    assert ticket.status_code == 200
+    assert "Ready" in ticket.content.decode()
+    assert "soup" in page
+    assert "stew" in page
+    path = f"/dashboard/discrepancies/{row.pk}/"
+    assert "stew" in text(client.get(path))
+    assert client.get("/dashboard/").status_code == 200
+
+
+def test_a_result_that_is_deeper_is_no_event() -> None:
+    with pytest.raises(ValueError, match="nested more than 64 deep"):
+        an_event(None, uuid4(), result=nested(MAX_DEPTH + 1, "soup"))

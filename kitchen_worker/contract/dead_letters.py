@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kitchen_worker.contract.topology import ORDERS_DEAD, REASON_HEADER
+from kitchen_worker.contract.messages import ID_PATTERN, names_in
+from kitchen_worker.contract.topology import (
+    ORDER_HEADER,
+    ORDERS_DEAD,
+    REASON_HEADER,
+    REPLAY_HEADER,
+    VERSION_HEADER,
+    kitchen_queue,
+)
 from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing, publish_all
 
+_ID = re.compile(ID_PATTERN)
 #: A reason longer than this is cut.
 _MAX_REASON = 1000
 
@@ -42,8 +52,31 @@ def _letter(refused: Refused) -> Outgoing:
         routing_key=delivery.queue,
         body=refused.body,
         message_id=delivery.message_id,
-        headers={**_plain(delivery), REASON_HEADER: refused.reason[:_MAX_REASON]},
+        headers={
+            **_plain(delivery),
+            **_names(delivery, refused.body),
+            REASON_HEADER: refused.reason[:_MAX_REASON],
+        },
     )
+
+
+def concerns(queue: str, delivery: Delivery, body: bytes) -> tuple[str, str]:
+    """The version and the order that a dead letter from ``queue`` concerns; empty if unknown."""
+    version, order = names_in(body)
+    if not queue.startswith(kitchen_queue("")):
+        return version, order
+    # An order that is sent again has an id of its own, and names the live order.
+    for given in (delivery.headers.get(REPLAY_HEADER), delivery.message_id):
+        if isinstance(given, str) and _ID.fullmatch(given):
+            order = given
+            break
+    return queue.removeprefix(kitchen_queue("")), order
+
+
+def _names(delivery: Delivery, body: bytes) -> dict[str, str]:
+    version, order = concerns(delivery.queue, delivery, body)
+    names = {VERSION_HEADER: version, ORDER_HEADER: order}
+    return {header: name for header, name in names.items() if name}
 
 
 def _plain(delivery: Delivery) -> dict[str, object]:

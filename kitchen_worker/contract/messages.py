@@ -9,6 +9,7 @@ Everything that can be wrong with incoming bytes becomes one error::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import force_setattr
 
 #: Largest order on the wire, in bytes.
 MAX_ORDER_BYTES = 64 * 1024
@@ -27,9 +29,9 @@ MAX_EVENT_BYTES = 256 * 1024
 MAX_EVENTS_BYTES = 1024 * 1024
 #: Most events that one message may carry.
 MAX_EVENTS = 500
-#: Money on the wire is below this, never negative, and has at most so many decimals.
-MAX_MONEY = 10**9
-MAX_MONEY_DECIMALS = 6
+#: How deep lists and objects may lie in each other in a result, which is itself the first of them:
+#: everything that reads, compares or shows results can go so deep.
+MAX_DEPTH = 64
 
 #: No time in a message lies before or after these: a database keeps them all, and shows them.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -41,6 +43,9 @@ ORDER_EVENTS = "order.events"
 VERSION_PATTERN = r"^[a-z0-9-]{1,40}$"
 
 ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+
+#: Money as it is written: never negative, no exponent, no more digits than these.
+MONEY_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,6})?$(?!\n)"
 
 OrderId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
 LaunchId = OrderId
@@ -98,6 +103,9 @@ class OrderItem(msgspec.Struct, frozen=True, kw_only=True):
     preparation_time: Minutes
     unit_price: Decimal
 
+    def __post_init__(self) -> None:
+        force_setattr(self, "unit_price", _money(self.unit_price))
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order as every kitchen receives it. Money is exact; times on the menu are minutes."""
@@ -112,6 +120,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_instant(self.placed_at)
+        force_setattr(self, "total_price", _money(self.total_price))
 
 
 #: Type of the failure of an order that took longer than its kitchen allows.
@@ -158,6 +167,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         kind, finished_at = self.kind, self.finished_at
         _check_instant(self.received_at)
+        if self.result is not None and _is_too_deep(self.result):
+            raise ValueError(f"the result is nested more than {MAX_DEPTH} deep")
         if self.placed_at is not None:
             _check_instant(self.placed_at)
         if finished_at is not None:
@@ -170,15 +181,29 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("error goes with failed, and with nothing else")
 
 
+class _WrittenItem(msgspec.Struct):
+    unit_price: Annotated[str, msgspec.Meta(pattern=MONEY_PATTERN)]
+
+
+class _WrittenOrder(msgspec.Struct):
+    """The money of an order, as it was written: a Decimal takes more than the contract does."""
+
+    total_price: Annotated[str, msgspec.Meta(pattern=MONEY_PATTERN)]
+    items: list[_WrittenItem]
+
+
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _order_decoder = msgspec.json.Decoder(Order)
+_written_order_decoder = msgspec.json.Decoder(_WrittenOrder)
 _event_decoder = msgspec.json.Decoder(Event)
 _events_decoder = msgspec.json.Decoder(
     Annotated[list[Event], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
 )
-_split_decoder = msgspec.json.Decoder(
-    Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
-)
+_MONEY = re.compile(MONEY_PATTERN)
+#: A string, or one that does not end; or what parts values from each other.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]', re.DOTALL)
+#: Some writers begin each text with it; it says nothing.
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def encode_order(order: Order) -> bytes:
@@ -189,13 +214,12 @@ def encode_order(order: Order) -> bytes:
 def decode_order(raw: bytes) -> Order:
     """Read an order; raises UnreadableMessage or OversizedMessage."""
     _bounded(raw, MAX_ORDER_BYTES, "order")
+    text = raw.removeprefix(_BYTE_ORDER_MARK)
     try:
-        order = _order_decoder.decode(raw)
+        _written_order_decoder.decode(text)
+        return _order_decoder.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
         raise UnreadableMessage(f"not an order: {cause}", raw) from cause
-    if not all(_is_money(money) for money in _moneys(order)):
-        raise UnreadableMessage(f"not an order: money is from 0 to {MAX_MONEY}, exact", raw)
-    return order
 
 
 def encode_event(event: Event) -> bytes:
@@ -211,15 +235,57 @@ def join_events(encoded: Sequence[bytes]) -> bytes:
 def split_events(raw: bytes) -> list[bytes]:
     """The events of a message, each still to be read: one bad event must not cost its neighbours.
 
-    Raises UnreadableMessage or OversizedMessage when the message as a whole is none.
+    They are parted where JSON parts them, whatever is in them. Raises UnreadableMessage or
+    OversizedMessage when the message as a whole is none.
     """
-    if raw.lstrip()[:1] != b"[":
+    text = raw.removeprefix(_BYTE_ORDER_MARK).strip()
+    if text[:1] != b"[":
         return [raw]
     _bounded(raw, MAX_EVENTS_BYTES, "events")
-    try:
-        return [bytes(one) for one in _split_decoder.decode(raw)]
-    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
-        raise UnreadableMessage(f"not events: {cause}", raw) from cause
+    inner = text[1:].removesuffix(b"]")
+    pieces, start, depth = [], 0, 0
+    for token in _TOKEN.finditer(inner):
+        kind = token[0]
+        if kind in b"[{":
+            depth += 1
+        elif kind in b"]}":
+            depth = max(depth - 1, 0)
+        elif kind == b"," and not depth:
+            pieces.append(inner[start : token.start()].strip())
+            start = token.end()
+    pieces.append(inner[start:].strip())
+    if pieces == [b""] or len(pieces) > MAX_EVENTS:
+        raise UnreadableMessage(f"not events: a message has from 1 to {MAX_EVENTS}", raw)
+    return pieces
+
+
+def names_in(raw: bytes) -> tuple[str, str]:
+    """The version and the order that an event names, or the order that it is, if they can be read:
+    also of one that cannot be read as a whole."""
+    found: dict[bytes, bytes] = {}
+    depth, key, last = 0, b"", b""
+    for token in _TOKEN.finditer(raw):
+        kind = token[0]
+        if kind in b"[{":
+            depth += 1
+        elif kind in b"]}":
+            depth -= 1
+        elif depth == 1 and kind == b":":
+            key = last
+        elif depth == 1 and kind == b",":
+            key = b""
+        elif depth == 1 and kind[:1] == b'"':
+            if key:
+                found.setdefault(key, kind)
+            last = kind
+    version = _matching(VERSION_PATTERN, found.get(b'"version"', b""))
+    order = found.get(b'"order_id"') or found.get(b'"id"', b"")
+    return version, _matching(ID_PATTERN, order)
+
+
+def _matching(pattern: str, written: bytes) -> str:
+    text = written.decode("ascii", "replace").strip('"')
+    return text if re.fullmatch(pattern, text) else ""
 
 
 def decode_events(raw: bytes) -> list[Event]:
@@ -227,11 +293,12 @@ def decode_events(raw: bytes) -> list[Event]:
 
     What is wrong with which of them, split_events and decode_event tell.
     """
-    if raw.lstrip()[:1] != b"[":
+    text = raw.removeprefix(_BYTE_ORDER_MARK)
+    if text.lstrip()[:1] != b"[":
         return [decode_event(raw)]
     _bounded(raw, MAX_EVENT_BYTES, "events")
     try:
-        events: list[Event] = _events_decoder.decode(raw)
+        events: list[Event] = _events_decoder.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
         raise UnreadableMessage(f"not events: {cause}", raw) from cause
     return events
@@ -241,7 +308,7 @@ def decode_event(raw: bytes) -> Event:
     """Read one event; raises UnreadableMessage or OversizedMessage."""
     _bounded(raw, MAX_EVENT_BYTES, "event")
     try:
-        return _event_decoder.decode(raw)
+        return _event_decoder.decode(raw.removeprefix(_BYTE_ORDER_MARK))
     except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
         raise UnreadableMessage(f"not an event: {cause}", raw) from cause
 
@@ -264,15 +331,26 @@ def _check_instant(at: datetime) -> None:
         raise ValueError(f"a time from {EARLIEST.year} to {LATEST.year} is wanted, not {at}")
 
 
-def _moneys(order: Order) -> list[Decimal]:
-    return [order.total_price, *(item.unit_price for item in order.items)]
+def _money(value: Decimal) -> Decimal:
+    """Money that is written as the contract wants it; raises ValueError."""
+    text = f"{value:f}" if value else f"{abs(value):f}"
+    if not _MONEY.search(text):
+        raise ValueError(f"money is from 0 to below 10^9 with at most 6 decimals, not {value}")
+    return Decimal(text)
 
 
-def _is_money(value: Decimal) -> bool:
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int) or not -MAX_MONEY_DECIMALS <= exponent <= len(str(MAX_MONEY)):
-        return False
-    return 0 <= value < MAX_MONEY
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if type(one) is dict else one)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _bounded(raw: bytes, limit: int, what: str) -> bytes:

@@ -35,6 +35,8 @@ LAUNCH_HEADER = "launch"
 REPLAY_HEADER = "replay"
 #: Header of a dead letter: why nobody could read or handle it.
 REASON_HEADER = "x-reason"
+#: Headers of a dead letter: the version and the order that it concerns, where they can be read.
+VERSION_HEADER, ORDER_HEADER = "x-version", "x-order"
 
 # Bounds of the queues that production does not need, fixed in their arguments: a queue's arguments
 # cannot be changed. An operator lowers them with RabbitMQ policies; the lower of the two holds.

@@ -10,7 +10,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -20,6 +22,7 @@ from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import (
+    MAX_DEPTH,
     MAX_EVENT_BYTES,
     Event,
     EventKind,
@@ -247,6 +250,22 @@ async def test_whatever_a_kitchen_raises_is_data_and_work_goes_on(error: BaseExc
         assert handled.result == {"fine": True}
 
 
+def _nested(depth: int) -> dict[str, Any]:
+    """A result so deep: objects and lists in turn, the result being the first."""
+    inner: Any = "soup"
+    for level in range(depth, 1, -1):
+        inner = {"in": inner} if level % 2 else [inner]
+    return {"in": inner}
+
+
+def _doubling() -> dict[str, Any]:
+    """A small result that would be written as 2^60 values."""
+    inner: list[Any] = []
+    for _ in range(60):
+        inner = [inner, inner]
+    return {"in": inner}
+
+
 def _cyclic() -> dict[str, Any]:
     endless: dict[str, Any] = {}
     endless["again"] = endless
@@ -259,14 +278,24 @@ def _cyclic() -> dict[str, Any]:
         (None, "a NoneType, not a JSON object"),
         ([1], "a list, not a JSON object"),
         ("soup", "a str, not a JSON object"),
-        ({"soup": object()}, "not JSON"),
+        ({"soup": object()}, "not JSON: a object at $.soup"),
+        ({"soups": [{"salts": {"sea"}}]}, "not JSON: a set at $.soups[0].salts"),
+        ({"soups": (frozenset(),)}, "not JSON: a frozenset at $.soups[0]"),
+        ({"soup": b"hot"}, "not JSON: a bytes at $.soup"),
+        ({"price": Decimal("1E+3")}, "not JSON: a Decimal at $.price"),
+        ({"at": utc_now()}, "not JSON: a datetime at $.at"),
+        ({"id": UUID(int=1)}, "not JSON: a UUID at $.id"),
+        ({"config": CONFIG}, "not JSON: a WorkerConfig at $.config"),
+        ({"soup": {7: "hot"}}, "not JSON: the key 7 is a int at $.soup"),
+        (_nested(MAX_DEPTH + 1), "nested more than 64 deep"),
+        (_doubling(), "too large"),
         ({"soup": "\ud800"}, "not JSON"),
         ({"soup": float("nan")}, "NaN or an infinity"),
         ({"soups": [{"salt": (1, float("-inf"))}]}, "NaN or an infinity"),
-        (_cyclic(), "not JSON"),
+        (_cyclic(), "nested more than 64 deep"),
         ({"soup": "x" * MAX_EVENT_BYTES}, "too large"),
     ],
-    ids=["none", "list", "text", "object", "surrogate", "nan", "infinity", "cycle", "large"],
+    ids=lambda value: value.split(": ")[-1] if isinstance(value, str) else "",
 )
 async def test_a_result_that_cannot_be_told_is_a_failure_that_says_so(
     result: Any, said: str
@@ -280,6 +309,15 @@ async def test_a_result_that_cannot_be_told_is_a_failure_that_says_so(
     assert failed.error.type == "BadResult"
     assert said in failed.error.message
     assert broker.bodies(QUEUE) == []
+
+
+async def test_a_result_as_deep_as_the_contract_allows_is_told() -> None:
+    Kitchens.work = lambda order: _nested(MAX_DEPTH)
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext")])
+    async with working(broker, SYNC):
+        [handled] = await ended(broker, 1)
+    assert handled.result == _nested(MAX_DEPTH)
 
 
 async def test_a_result_with_nothing_in_it_is_told_as_it_is() -> None:
@@ -305,6 +343,7 @@ async def test_an_unreadable_order_is_dead_lettered_with_its_reason_and_work_goe
         await until(lambda: len(broker.dead_letters) == 2, "both are dead-lettered")
     assert handled.order_id == order.id
     for letter in broker.dead_letters:
+        assert letter.headers["x-version"] == "vnext"
         assert (letter.exchange, letter.routing_key, letter.body) == (ORDERS_DEAD, QUEUE, body)
         assert "order" in letter.headers[REASON_HEADER]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +12,7 @@ from django.db import DataError
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import (
+    MAX_DEPTH,
     Event,
     EventKind,
     Role,
@@ -177,18 +177,23 @@ def test_a_dark_answer_is_refused_even_where_somebody_bound_it_to_the_answers() 
     assert "cannot answer customers" in broker.dead_letters[0].headers[REASON_HEADER]
 
 
-def test_an_answer_however_deep_ends_as_ready_or_put_aside_and_stops_nobody() -> None:
+def test_an_answer_deeper_than_the_contract_allows_is_put_aside_alone() -> None:
     orders = some_orders(5)
-    deep: Any = "bottom"
-    events: list[Event] = []
-    for depth in range(1, 901):
-        deep = [deep]
-        if depth in (200, 500, 700, 900):
-            events.append(an_event(orders[len(events)].uuid, result={"deep": deep}))
-    broker = _hear(*[said(event) for event in [*events, an_event(orders[4].uuid)]])
-    assert _state(orders[4]) == _state(orders[0]) == OrderState.READY
-    ready = [order for order in orders if _state(order) == OrderState.READY]
-    assert len(ready) + len(broker.dead_letters) == len(orders)
+    depths = [MAX_DEPTH - 1, MAX_DEPTH, 500, 980]
+    bodies = [
+        encode_event(an_event(order.uuid, result={"deep": "bottom"})).replace(
+            b'"bottom"', b"[" * depth + b"]" * depth
+        )
+        for order, depth in zip(orders, depths, strict=False)
+    ]
+    told = join_events([*bodies, encode_event(an_event(orders[4].uuid))])
+    broker = _hear(Outgoing(exchange=KITCHEN_EVENTS, routing_key="control.vlatest", body=told))
+    assert _state(orders[0]) == _state(orders[4]) == OrderState.READY
+    assert len(broker.dead_letters) == 3
+    for letter, order in zip(broker.dead_letters, orders[1:], strict=False):
+        assert letter.headers["x-order"] == str(order.uuid)
+        assert "not an event: " in letter.headers[REASON_HEADER]
+    assert "nested more than 64 deep" in broker.dead_letters[0].headers[REASON_HEADER]
 
 
 def test_a_bad_event_of_the_control_costs_no_other_customer_an_answer() -> None:
@@ -214,6 +219,23 @@ def test_an_answer_with_a_character_that_no_database_keeps_still_reaches_the_cus
     order.refresh_from_db()
     assert order.state == OrderState.READY
     assert order.answer == {"lines": [{"a\ufffd": "nul \ufffd"}]}
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("\\u0000", "\\u0000"),
+        ("\\\\u0000", "\\\\u0000"),
+        ("\x00", "\ufffd"),
+        ("\\\x00", "\\\ufffd"),
+        ("\\\\\x00\x00u0000", "\\\\\ufffd\ufffdu0000"),
+    ],
+)
+def test_a_backslash_and_its_letters_reach_the_customer_unchanged(told: str, kept: str) -> None:
+    [order] = some_orders()
+    assert _hear(said(an_event(order.uuid, result={told: [told]}))).dead_letters == []
+    order.refresh_from_db()
+    assert order.answer == {kept: [kept]}
 
 
 def test_what_the_database_refuses_is_put_aside_alone(monkeypatch: pytest.MonkeyPatch) -> None:

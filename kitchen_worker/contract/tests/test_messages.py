@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kitchen_worker.contract.hearing import hear
 from kitchen_worker.contract.messages import (
     EARLIEST,
     LATEST,
+    MAX_DEPTH,
     MAX_EVENT_BYTES,
     MAX_EVENTS,
     MAX_ORDER_BYTES,
@@ -28,9 +30,11 @@ from kitchen_worker.contract.messages import (
     encode_event,
     encode_order,
     join_events,
+    names_in,
     split_events,
 )
 from kitchen_worker.contract.tests.making import an_event, an_item, an_order, decode_events
+from kitchen_worker.contract.wire import Delivery
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 moments = st.datetimes(
@@ -133,7 +137,8 @@ def test_wild_bytes_are_a_message_error_that_keeps_them(raw: bytes) -> None:
     for read in (decode_order, decode_events):
         with pytest.raises(MessageError) as caught:
             read(raw)
-        assert caught.value.raw == raw
+        # What is parted into events is kept in parts.
+        assert caught.value.raw == raw or (raw.strip()[:1] == b"[" and caught.value.raw in raw)
 
 
 def _without(document: dict[str, Any], key: str) -> dict[str, Any]:
@@ -211,6 +216,33 @@ def test_fields_that_nobody_knows_are_ignored() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "written", ["-0.0", "-0", "1e3", "1E-2", "+1", " 1", "1 ", "1\n", ".5", "5.", "\u0661", 7, 7.5]
+)
+def test_money_that_is_not_written_as_the_contract_says_is_refused(written: Any) -> None:
+    item = {**ITEM, "unit_price": written}
+    for order in ({**ORDER, "total_price": written}, {**ORDER, "items": [ITEM, item]}):
+        with pytest.raises(UnreadableMessage, match=r"not an order: .*(total|unit)_price"):
+            decode_order(json.dumps(order).encode())
+
+
+@pytest.mark.parametrize(
+    ("money_", "written"),
+    [("-0.0", "0.0"), ("1E+3", "1000"), ("0E-6", "0.000000"), ("1E-6", "0.000001")],
+)
+def test_money_is_written_without_a_sign_and_without_an_exponent(money_: str, written: str) -> None:
+    order = an_order(an_item(unit_price=Decimal(money_)), total_price=Decimal(money_))
+    found = json.loads(encode_order(order))
+    assert (found["total_price"], found["items"][0]["unit_price"]) == (written, written)
+    assert decode_order(encode_order(order)) == order
+
+
+@pytest.mark.parametrize("money_", ["-0.01", "1E+9", "1E-7", "NaN", "Infinity"])
+def test_an_order_with_money_out_of_bounds_cannot_be_made(money_: str) -> None:
+    with pytest.raises(ValueError, match="money is from 0"):
+        an_order(total_price=Decimal(money_))
+
+
 def test_money_is_written_as_an_exact_decimal_string() -> None:
     order = an_order(an_item(unit_price=Decimal("4.35"), quantity=3))
     assert json.loads(encode_order(order))["total_price"] == "13.05"
@@ -252,6 +284,93 @@ def test_a_time_that_no_clock_shows_is_refused(far: str) -> None:
     received_at = json.loads(event)["received_at"]
     with pytest.raises(UnreadableMessage, match="a time from 2000 to 2200 is wanted"):
         decode_events(event.replace(received_at, far).encode())
+
+
+def _as_written(event: Any, old: str, new: bytes) -> bytes:
+    raw = encode_event(event)
+    assert old.encode() in raw
+    return raw.replace(old.encode(), new)
+
+
+#: Events that cannot be read, each in a way that is no JSON, or none of every reader.
+BROKEN: dict[str, Callable[[Any], bytes]] = {
+    "NaN": lambda event: _as_written(event, '"Esi"', b"NaN"),
+    "an infinity": lambda event: _as_written(event, '"Esi"', b"[1, -Infinity]"),
+    "half a surrogate pair": lambda event: _as_written(event, "Esi", rb"\ud800, [\""),
+    "what is not UTF-8": lambda event: _as_written(event, "Esi", b"\xff], {"),
+    "a number that is none": lambda event: _as_written(event, '"Esi"', b"01"),
+    "a comma too many": lambda event: _as_written(event, '"Esi"', b'"Esi",,{}'),
+    "brackets that do not match": lambda event: _as_written(event, '"Esi"', b"[1}"),
+    "a bracket too many": lambda event: encode_event(event) + b"}",
+    "a result that is too deep": lambda event: _as_written(
+        event, '"Esi"', b"[" * MAX_DEPTH + b"]" * MAX_DEPTH
+    ),
+    "no version": lambda event: _as_written(event, '"vnext"', b"null"),
+    "something else": lambda event: b"42",
+}
+UNHARMED: dict[str, Callable[[Any], bytes]] = {
+    "as written": encode_event,
+    "behind a byte-order mark": lambda event: b"\xef\xbb\xbf" + encode_event(event),
+    "among blanks": lambda event: b" \n" + encode_event(event) + b"\r\n ",
+    "with wild text": lambda event: _as_written(event, "Esi", rb"\\\", ]}, [{"),
+}
+
+
+@given(
+    st.lists(st.sampled_from([*BROKEN, *UNHARMED]), min_size=1, max_size=12),
+    st.sampled_from([b"", b"\xef\xbb\xbf", b" \n"]),
+)
+def test_of_any_mix_of_events_only_those_that_are_broken_are_lost(
+    ways: list[str], before: bytes
+) -> None:
+    told = [(way, an_event()) for way in ways]
+    pieces = [(BROKEN | UNHARMED)[way](event) for way, event in told]
+    body = before + b"[" + b",".join(pieces) + b"]"
+    delivery = Delivery(tag=1, queue="dashboard.observer", body=body, routing_key="candidate.vnext")
+    heard, refused = hear([delivery])
+    assert [one.event.event_id for one in heard] == [
+        event.event_id for way, event in told if way in UNHARMED
+    ]
+    broken = [event for way, event in told if way in BROKEN]
+    assert len(refused) == len(broken)
+    for one, event in zip(refused, broken, strict=True):
+        assert one.reason.startswith("not an event: ")
+        if one.body != b"42":
+            assert names_in(one.body) == (
+                "" if b'"version":null' in one.body else "vnext",
+                event.order_id,
+            )
+
+
+@pytest.mark.parametrize("way", BROKEN)
+def test_99_good_events_survive_a_broken_one(way: str) -> None:
+    good = [encode_event(an_event()) for _ in range(99)]
+    body = join_events([*good[:50], BROKEN[way](an_event()), *good[50:]])
+    delivery = Delivery(tag=1, queue="q", body=body, routing_key="candidate.vnext")
+    heard, refused = hear([delivery])
+    assert (len(heard), len(refused)) == (99, 1)
+
+
+def test_a_message_that_was_cut_off_loses_the_event_that_was_cut() -> None:
+    good = [encode_event(an_event()) for _ in range(3)]
+    pieces = split_events(join_events(good)[:-100])
+    assert pieces[:2] == good[:2]
+    assert len(pieces) == 3
+
+
+@pytest.mark.parametrize("body", [b"[]", b"[ ]", b"\xef\xbb\xbf[]"])
+def test_a_message_of_no_events_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableMessage, match="from 1 to 500"):
+        split_events(body)
+
+
+def test_names_are_read_from_an_events_own_fields_alone() -> None:
+    other = {"version": "vother", "order_id": "00000000-0000-0000-0000-000000000000"}
+    raw = b'{"result": %s, "order_id": "x", "version": "vnext", "version": "v2"}' % (
+        json.dumps(other).encode()
+    )
+    assert names_in(raw) == ("vnext", "")
+    assert names_in(encode_order(an_order(id=other["order_id"]))) == ("", other["order_id"])
 
 
 def test_the_events_of_a_message_are_split_without_reading_them() -> None:
