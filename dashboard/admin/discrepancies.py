@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from dashboard.access import may_review
 from dashboard.admin import filters
 from dashboard.admin.deciding import DECISIONS, DecisionForm, decided
+from dashboard.admin.shown import ShownText
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Tally
 from dashboard.reviewing.discrepancies import row_of, rows_of
@@ -58,7 +59,7 @@ def _export(form: Format) -> Callable[..., HttpResponseBase]:
 
 
 @admin.register(Discrepancy)
-class DiscrepancyAdmin(FactAdmin):
+class DiscrepancyAdmin(ShownText, FactAdmin):
     """The discrepancies of one launch, by number of pairs; only decisions change them."""
 
     list_display = (

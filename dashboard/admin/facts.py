@@ -13,6 +13,7 @@ from django.utils.html import format_html
 
 from dashboard.admin import filters
 from dashboard.admin.narrowing import in_words, narrowed
+from dashboard.admin.shown import ShownText
 from dashboard.models import (
     Comparison,
     DeadLetter,
@@ -26,7 +27,7 @@ from restaurant.admin import FactAdmin
 from restaurant.models import Order
 
 
-class OrderFactAdmin(FactAdmin):
+class OrderFactAdmin(ShownText, FactAdmin):
     """Facts about orders: found by the order, narrowed by what is chosen beside them."""
 
     search_fields = ("order",)
@@ -104,7 +105,7 @@ class ComparisonAdmin(OrderFactAdmin):
 
 
 @admin.register(Tally)
-class TallyAdmin(FactAdmin):
+class TallyAdmin(ShownText, FactAdmin):
     """The running state of each version in each launch."""
 
     list_display = (
@@ -114,7 +115,7 @@ class TallyAdmin(FactAdmin):
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(FactAdmin):
+class DeadLetterAdmin(ShownText, FactAdmin):
     """Dead letters, newest first; as many are kept as can be looked through."""
 
     list_display = ("seen_at", "queue", "version", "order_page", "reason", "size")
@@ -140,7 +141,7 @@ class DeadLetterAdmin(FactAdmin):
 
 
 @admin.register(Review)
-class ReviewAdmin(FactAdmin):
+class ReviewAdmin(ShownText, FactAdmin):
     """Who decided what, when and why: never changed, never deleted."""
 
     list_display = ("discrepancy", "decision", "note", "author", "decided_at", "replay")
@@ -148,14 +149,14 @@ class ReviewAdmin(FactAdmin):
 
 
 @admin.register(Rejudging)
-class RejudgingAdmin(FactAdmin):
+class RejudgingAdmin(ShownText, FactAdmin):
     """Judgements of the past, newest first."""
 
     list_display = ("launch", "requested_by", "requested_at", "judged", "changed", "finished_at")
 
 
 @admin.register(Replay)
-class ReplayAdmin(FactAdmin):
+class ReplayAdmin(ShownText, FactAdmin):
     """Replays, newest first."""
 
     list_display = (

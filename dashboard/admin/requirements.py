@@ -9,12 +9,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
+from dashboard.admin.shown import ShownText
 from dashboard.models import LaunchRequirements
 from restaurant.admin import FactAdmin
 
 
 @admin.register(LaunchRequirements)
-class LaunchRequirementsAdmin(FactAdmin):
+class LaunchRequirementsAdmin(ShownText, FactAdmin):
     """All settings, newest first: never changed, never deleted. Shares are parts of one."""
 
     list_display = (

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from dashboard.access import RULE, may
+from dashboard.admin.shown import ShownText
 from dashboard.models import Rule
 from dashboard.observing.rulebook import end_rule
 from kitchen_worker.contract.messages import utc_now
@@ -21,7 +22,7 @@ else:
 
 
 @admin.register(Rule)
-class RuleAdmin(_Admin):
+class RuleAdmin(ShownText, _Admin):
     """Rules, newest first."""
 
     list_display = (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from dashboard.board.frames import Json
+from dashboard.domain.foreign_text import visible, visible_together
 from dashboard.models import Example, Tally
 from dashboard.observing.grouping import MAX_DISCREPANCIES
 from dashboard.reviewing.discrepancies import Row, listed, open_count
@@ -46,11 +47,12 @@ def _discrepancies(rows: Sequence[Row]) -> list[Json]:
 
 def _discrepancy(row: Row, example: UUID | None) -> Json:
     found = row.discrepancy
+    control, version = visible_together([found.control_value, found.version_value])
     return {
         "id": found.pk,
         "revision": found.revision,
         "kind": found.kind,
-        "path": found.path,
+        "path": visible(found.path),
         "count": row.count,
         "ignored": 0 if row.carried else found.ignored,
         "rate": row.rate,
@@ -59,8 +61,8 @@ def _discrepancy(row: Row, example: UUID | None) -> Json:
         "carried": row.carried,
         "first": found.first_seen_at.timestamp(),
         "last": found.last_seen_at.timestamp(),
-        "control_value": found.control_value,
-        "version_value": found.version_value,
+        "control_value": control,
+        "version_value": version,
         "example": str(example) if example else None,
     }
 
@@ -68,4 +70,4 @@ def _discrepancy(row: Row, example: UUID | None) -> Json:
 def _newest(rows: Sequence[Row]) -> list[Json]:
     """The discrepancies that were seen first most lately, the newest first."""
     here = sorted((row.discrepancy for row in rows if not row.carried), key=lambda one: -one.pk)
-    return [{"id": one.pk, "kind": one.kind, "path": one.path} for one in here[:_NEWEST]]
+    return [{"id": one.pk, "kind": one.kind, "path": visible(one.path)} for one in here[:_NEWEST]]

@@ -10,6 +10,7 @@ from uuid import UUID
 from dashboard.board.frames import Json, tenths
 from dashboard.board.lenses import ROWS
 from dashboard.domain.decision import ACCEPTED
+from dashboard.domain.foreign_text import visible
 from dashboard.domain.outcome import Outcome, State, outcome
 from dashboard.models import Comparison, Discrepancy, Observation, Signature
 from dashboard.observing.rosters import Roster, read_roster
@@ -44,7 +45,7 @@ def read_rows(roster: Roster, uuids: Iterable[UUID], versions: Collection[str] =
         {
             "id": str(uuid),
             "number": number,
-            "items": ", ".join(items[number]),
+            "items": visible(", ".join(items[number])),
             "note": bool(note),
             "placed_at": placed_at.timestamp(),
             "cells": {
@@ -96,7 +97,7 @@ def _cells(orders: list[UUID], versions: Collection[str]) -> dict[_Key, Json]:
         (order, version): {
             "state": state,
             "ms": tenths(handling_ms),
-            "error": (message or kind)[:_ERROR_SHOWN] or None,
+            "error": visible((message or kind)[:_ERROR_SHOWN]) or None,
             "late": late,
         }
         for order, version, state, handling_ms, kind, message, late in observations
@@ -142,7 +143,7 @@ def _members(signatures: set[int]) -> dict[Any, Members]:
 def _pair(ended: str, members: Members, found: dict[int, tuple[str, str]]) -> Json:
     """``differs``: the paths that count, the rarest first: what always differs tells least."""
     counting = [
-        path for pk, (path, state) in found.items()
+        visible(path) for pk, (path, state) in found.items()
         if pk in members.counted and state not in ACCEPTED
     ]  # fmt: skip
     return {

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from dashboard.board.frames import Json, tenths
+from dashboard.domain.foreign_text import visible
 from dashboard.domain.outcome import Outcome
 from dashboard.domain.sketch import LogHistogram
 from dashboard.models import DeadLetter, DeadLetterTally, Tally
@@ -62,7 +63,11 @@ def dead_letters() -> Json:
     return {
         "dead_letters": sum(DeadLetterTally.objects.values_list("count", flat=True)),
         "dead_reasons": [
-            {"queue": queue, "reason": reason[:_REASON_SHOWN], "at": seen_at.timestamp()}
+            {
+                "queue": visible(queue),
+                "reason": visible(reason[:_REASON_SHOWN]),
+                "at": seen_at.timestamp(),
+            }
             for queue, reason, seen_at in newest
         ],
     }
@@ -77,7 +82,10 @@ def production(launch: UUID) -> Json:
         "again": sum(again.values()),
         "problems": len(problems),
         "again_reasons": [
-            *({"queue": queue, "reason": reason[:_REASON_SHOWN]} for queue, reason in problems),
+            *(
+                {"queue": visible(queue), "reason": visible(reason[:_REASON_SHOWN])}
+                for queue, reason in problems
+            ),
             *({"queue": str(count), "reason": why.label} for why, count in again.items()),
         ],
     }
@@ -90,7 +98,7 @@ def _version(tally: Tally, percent: float | None, backlog: int | None) -> Json:
     return {
         "name": tally.version,
         "role": tally.role,
-        "build": tally.build,
+        "build": visible(tally.build),
         "percent": percent,
         "orders": tally.orders,
         "pairs": None if is_control else tally.pairs,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from dashboard.board.frames import Json
+from dashboard.domain.foreign_text import visible
 from dashboard.domain.verdict.latch import Decided
 from dashboard.domain.verdict.requirements import Judged, Requirement
 from dashboard.domain.verdict.segments import Contrast
@@ -46,8 +47,8 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
     decided = weighed.decided
     return {
         "version": row.version,
-        "build": row.version_build,
-        "control_build": row.control_build,
+        "build": visible(row.version_build),
+        "control_build": visible(row.control_build),
         "since": row.started_at.timestamp(),
         "word": verdict.word.value,
         "sentence": verdict.sentence(row.version),

@@ -14,8 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from confusable_homoglyphs import confusables
-
 #: Marks that one letter may carry; more of them cover the lines around it.
 _MOST_MARKS = 3
 #: Characters of a text that are compared in search of what looks alike.
@@ -194,6 +192,9 @@ def _like(character: str) -> str:
     digit = unicodedata.decimal(character, None)
     if digit is not None:
         return str(digit)
+    # Its tables take 10 MB, which a process that shows no such text does not need.
+    from confusable_homoglyphs import confusables  # noqa: PLC0415
+
     found = confusables.is_confusable(character, greedy=True)
     glyphs = [one["c"] for one in found[0]["homoglyphs"]] if found else []
     return min((glyph for glyph in glyphs if glyph.isascii()), default=character)

@@ -8,6 +8,7 @@ from django.db import models
 
 from dashboard.domain.comparing.judgement import GroupKind
 from dashboard.domain.decision import Decision
+from dashboard.domain.foreign_text import visible
 from dashboard.models.choices import choices
 
 
@@ -54,7 +55,7 @@ class Discrepancy(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.version} {self.kind} {self.path}"
+        return visible(f"{self.version} {self.kind} {self.path}")
 
 
 class Signature(models.Model):
@@ -147,7 +148,7 @@ class Review(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.decision} by {self.author or 'Dark Kitchen'}"
+        return visible(f"{self.decision} by {self.author or 'Dark Kitchen'}")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Write a new review; refuse to change one."""

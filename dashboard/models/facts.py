@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
+from dashboard.domain.foreign_text import visible
 from dashboard.domain.outcome import Outcome, State
 from dashboard.models.choices import choices
 from kitchen_worker.contract.messages import Role
@@ -164,7 +165,7 @@ class DeadLetter(models.Model):
         ordering: ClassVar = ["-id"]
 
     def __str__(self) -> str:
-        return f"{self.queue}: {self.reason}"
+        return visible(f"{self.queue}: {self.reason}")
 
 
 class DeadLetterTally(models.Model):

@@ -7,6 +7,7 @@ from typing import ClassVar
 from django.db import models
 
 from dashboard.domain.comparing.rules import Treatment
+from dashboard.domain.foreign_text import visible
 from dashboard.models.choices import choices
 
 
@@ -37,7 +38,7 @@ class Rule(models.Model):
         ordering: ClassVar = ["-id"]
 
     def __str__(self) -> str:
-        return f"{self.treatment} {self.path}"
+        return visible(f"{self.treatment} {self.path}")
 
 
 class Rejudging(models.Model):

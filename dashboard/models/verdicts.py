@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from django.db import models
 
+from dashboard.domain.foreign_text import visible
+
 
 class Evidence(models.Model):
     """The paired orders of one version in one launch, for one pair of builds and one timing.
@@ -106,4 +108,4 @@ class LaunchRequirements(models.Model):
         indexes: ClassVar = [models.Index(fields=["launch", "-id"], name="requirements_in_force")]
 
     def __str__(self) -> str:
-        return f"requirements of {self.launch} by {self.author}"
+        return visible(f"requirements of {self.launch} by {self.author}")

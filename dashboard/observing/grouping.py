@@ -20,6 +20,7 @@ from django.db.models import F
 
 from dashboard.domain.comparing.judgement import Group, GroupKind, values_at
 from dashboard.domain.decision import Decision
+from dashboard.domain.foreign_text import cut_together
 from dashboard.domain.reservoir import slot
 from dashboard.models import Discrepancy, Example, Review
 from dashboard.models.bulk import Row, update, upsert
@@ -210,8 +211,8 @@ class Groups:
             self._examples[row.pk, place] = one.order
         if place == 0:
             control, version = values_at(one.control, one.ending, group, one.rules)
-            row.control_value = control[:_VALUE_LENGTH]
-            row.version_value = version[:_VALUE_LENGTH]
+            # Where they differ, if that is further on than there is room for.
+            row.control_value, row.version_value = cut_together([control, version], _VALUE_LENGTH)
 
     def _see(self, row: Discrepancy, one: Shown, *, counts: bool) -> None:
         """A live pair shows a discrepancy."""

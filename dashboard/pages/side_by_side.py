@@ -12,6 +12,7 @@ from typing import Any
 from dashboard.domain.comparing.canonical import same
 from dashboard.domain.comparing.comparison import Difference
 from dashboard.domain.comparing.paths import NOTHING, Member, Path, find, shown
+from dashboard.domain.foreign_text import visible_together
 
 #: Lines that a page shows; the raw messages have the rest.
 MAX_LINES = 400
@@ -104,7 +105,18 @@ def lay_side_by_side(
                 place = place[:-1]
             if (index := at.get(place, 0)) < len(lines):
                 lines[index] = _marked(lines[index], column, mark)
-    return lines
+    return list(map(_visible, lines))
+
+
+def _visible(line: Line) -> Line:
+    """The line with values that a person can tell apart."""
+    values = iter(visible_together([one.value for one in line.cells if one.value is not None]))
+    return replace(
+        line,
+        cells=tuple(
+            one if one.value is None else replace(one, value=next(values)) for one in line.cells
+        ),
+    )
 
 
 def _lines(values: Sequence[Any]) -> Iterator[Line]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
+from dashboard.domain.foreign_text import visible, visible_together
 from dashboard.reviewing.discrepancies import Row
 
 #: Rows that are exported at most.
@@ -45,7 +46,7 @@ _SHOWN = ("version", "kind", "path", "state", "count", "rate", "noise_rate", "la
 _FORMULA = re.compile(r"\s*[=+\-@\t\r\n|%\uff1d\uff0b\uff0d\uff20]")
 #: What means something in a Markdown table, or in the HTML that it becomes.
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~&$-])")
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f\u0085\u2028\u2029]+")
+_BACKTICKS = re.compile("`+")
 
 
 def export(
@@ -80,7 +81,9 @@ def _plain(value: Any) -> Any:
 def _csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     yield _csv_line(_COLUMNS)
     for row in rows:
-        yield _csv_line([_cell(value) for value in row.values()])
+        beside = visible_together([row["control_value"], row["version_value"]])
+        shown = dict(zip(("control_value", "version_value"), beside, strict=True))
+        yield _csv_line([_cell(value, shown.get(name)) for name, value in row.items()])
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
@@ -89,16 +92,18 @@ def _csv_line(cells: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: Any, shown: str | None = None) -> Any:
     """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    if isinstance(value, str) and _FORMULA.match(value):
-        return f"'{value}"
+    if isinstance(value, str):
+        quote = "'" if _FORMULA.match(value) else ""
+        return quote + (visible(value, lines=True) if shown is None else shown)
     return "" if value is None else value
 
 
 def _jsonl(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
-        yield f"{json.dumps(row, ensure_ascii=False)}\n"
+        # The escapes are those of JSON: what a program reads is as it was.
+        yield f"{visible(json.dumps(row, ensure_ascii=False))}\n"
 
 
 def _markdown(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -113,4 +118,13 @@ def _escaped(name: str, value: Any) -> str:
         return ""
     if name.endswith("rate"):
         return f"{100 * value:.2f} %"
-    return _MARKDOWN.sub(r"\\\1", _BLANK.sub(" ", str(value)).strip())
+    return _code(str(value)) if name == "path" else _MARKDOWN.sub(r"\\\1", str(value))
+
+
+def _code(text: str) -> str:
+    """Text from elsewhere as code, in which nobody is mentioned and nothing is a link."""
+    text = visible(text).replace("\\|", r"\u007c").replace("|", r"\|")
+    fence = "`" * (1 + max(map(len, _BACKTICKS.findall(text)), default=0))
+    # One space at each end belongs to the fence.
+    room = " " if text[:1] in ("`", " ") or text[-1:] in ("`", " ") else ""
+    return f"{fence}{room}{text}{room}{fence}"

@@ -9,10 +9,13 @@ from typing import Any
 from django import template
 from django.template import Context
 from django.utils import timezone
+from django.utils.html import conditional_escape, format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from dashboard.board import wording
 from dashboard.board.frame import newest_launch
 from dashboard.domain.comparing.paths import NOTHING
+from dashboard.domain.foreign_text import cut_together, pieces, visible, visible_together
 from dashboard.models import Rule
 from dashboard.pages.rule_words import in_words
 from dashboard.reviewing.discrepancies import open_count
@@ -21,6 +24,7 @@ register = template.Library()
 
 #: Longest value that is shown in one line of a page, in characters.
 _VALUE_LENGTH = 400
+_ESCAPED = '<span class="escaped">{}</span>'
 
 
 @register.inclusion_tag("dashboard/_badge.html", takes_context=True)
@@ -54,15 +58,63 @@ def percent_of_width(part: float | None) -> str:
 
 
 @register.filter
+def plain(text: Any) -> str:
+    """Text from elsewhere for a title or an attribute: every character of it is seen."""
+    return visible(str(text))
+
+
+@register.filter
+def shown(text: Any) -> SafeString:
+    """Text from elsewhere for a page: every character is seen, and it turns nothing else round."""
+    return _marked_up(str(text))
+
+
+@register.filter
+def shown_lines(text: Any) -> SafeString:
+    """The same for text of several lines, which stay."""
+    return _marked_up(str(text), lines=True)
+
+
+@register.filter
+def beside(text: Any, other: Any) -> SafeString:
+    """Text that is shown beside another, from which a person can tell it."""
+    both = cut_together([str(text), str(other)], _VALUE_LENGTH)
+    return shown(visible_together(both)[0])
+
+
+@register.filter
+def json_beside(value: Any, other: Any) -> SafeString:
+    """A value of a document as JSON, beside another; empty for nothing."""
+    return beside(_json(value), _json(other))
+
+
+@register.filter
 def as_json(value: Any) -> str:
     """A value of a document as JSON, shortened; empty for nothing."""
+    return visible(cut(_json(value), _VALUE_LENGTH))
+
+
+def _json(value: Any) -> str:
     if value is NOTHING:
         return ""
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False)
     except RecursionError:
-        text = "[…]" if isinstance(value, list) else "{…}"
-    return text if len(text) <= _VALUE_LENGTH else f"{text[: _VALUE_LENGTH - 1]}…"
+        return "[…]" if isinstance(value, list) else "{…}"
+
+
+def _marked_up(text: str, *, lines: bool = False) -> SafeString:
+    if text.isascii() and (text.replace("\n", "") if lines else text).isprintable():
+        return conditional_escape(text)
+    parts = format_html_join(
+        "",
+        "{}{}",
+        (
+            (("", part) if not is_escape else (format_html(_ESCAPED, part), ""))
+            for part, is_escape in pieces(text, lines=lines)
+        ),
+    )
+    return format_html("<bdi>{}</bdi>", parts)
 
 
 @register.filter
