@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from statistics import median
 
@@ -249,7 +250,14 @@ def test_a_baseline_that_fails_or_differs_on_its_own_is_said() -> None:
     )  # fmt: skip
     fails, differs = found.warnings[:2]
     assert fails.startswith("bench uneven: of two copies of the control the second fails on ")
-    assert differs.startswith("two copies of the control differ on ")
+    assert re.fullmatch(r"two copies of the control differ on \d+ % of [\d,]+ orders", differs)
+
+
+def test_a_baseline_of_few_orders_is_not_said_to_differ() -> None:
+    few, enough = (simulated(2, blocks=one, shows=1.0) for one in (4, 200))
+    said = "two copies of the control differ"
+    assert said not in " ".join(_judged(simulated(1, blocks=100), bench=few).warnings)
+    assert said in " ".join(_judged(simulated(1, blocks=100), bench=enough).warnings)
 
 
 def test_faster_comes_with_a_warning_when_it_fails_more_often() -> None:

@@ -23,8 +23,10 @@ _ALPHA = 0.05
 #: Shares of orders from which on it is said that they are not in the mean.
 _EXCLUDED_WORTH_SAYING = 0.01
 _MISSING_WORTH_SAYING = 0.001
-#: Share of orders with noise from which on a candidate's own differences may hide in it.
+#: Share of orders with noise from which on a candidate's own differences may hide in it, and how
+#: many orders it must be known of.
 _NOISE_WORTH_SAYING = 0.05
+_NOISE_ORDERS = 100
 
 
 def cautions(
@@ -58,9 +60,9 @@ def _of_bench(bench: Evidence, alpha: float, accepted: Collection[int]) -> Itera
         yield f"bench uneven: {second} {rate_text(share, failures, 'fails')}"
     signatures = bench.signatures.items()
     differ = sum(number for name, number in signatures if surely_counts(name, accepted))
-    noise = differ / max(bench.handled, 1)
-    if noise > _NOISE_WORTH_SAYING:
-        yield f"two copies of the control differ on {percent(noise)} of the orders"
+    if differ > _NOISE_WORTH_SAYING * bench.handled and bench.handled >= _NOISE_ORDERS:
+        noise = percent(differ / bench.handled)
+        yield f"two copies of the control differ on {noise} of {bench.handled:,} orders"
 
 
 def _of_exclusion(evidence: Evidence, *, faster: bool, failing: bool) -> Iterator[str]:
