@@ -165,12 +165,20 @@ def test_a_baseline_is_said_to_get_no_verdict(
     frame = a_frame(None) | {"version": "vlatest-b"}
     board = open_board(frame)
     served = board.page.evaluate(_WRITTEN)
-    board.send(a_frame(None))
-    expect(board.page.locator("#standing .lede")).to_contain_text("no verdict yet")
     board.send(frame)
 
     assert board.page.evaluate(_WRITTEN) == served
     expect(board.page.locator("#standing .lede")).to_contain_text("gets no verdict")
+
+
+def test_a_frame_of_another_version_changes_nothing_of_the_verdict(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    board = open_board(a_frame(None) | {"version": "vlatest-b"})
+    served = board.page.evaluate(_WRITTEN)
+    board.send(a_frame("worse"))
+
+    assert board.page.evaluate(_WRITTEN) == served
 
 
 def test_a_version_in_the_warm_up_says_what_is_awaited(

@@ -93,7 +93,7 @@ function paint() {
   performance.mark("board-paint");
   const { dark } = lanes.names;
   counters.paint(newest, dark);
-  verdict.paint(newest);
+  verdict.paint(newest, dark);
   lights.paint(newest);
   lanes.paint(newest);
   matrix.paint(newest, { dark, lens: lanes.lens });
@@ -126,7 +126,9 @@ document.addEventListener("htmx:afterSettle", () => {
     paint();
   }
   if (lanes.root !== byId("lanes")) {
+    const { dark } = lanes.names;
     lanes.adopt(byId("lanes"));
+    if (lanes.names.dark !== dark) window.htmx.trigger(counters.root, "outdated");
     socket.send({ lens: lanes.lens, version: lanes.names.dark });
     counters.paint(newest, lanes.names.dark);
     matrix.paint(newest, { dark: lanes.names.dark, lens: lanes.lens });

@@ -64,8 +64,9 @@ export class Verdict {
     this.requirements = new Requirements(root);
   }
 
-  paint(frame) {
-    if (!this.facts.verdict) return;
+  paint(frame, dark) {
+    // The section is of the version that was chosen: a frame of another one is on its way out.
+    if (!this.facts.verdict || (dark && frame.version !== dark)) return;
     const { verdict } = frame;
     const shown = Boolean(verdict);
     for (const fact of ["verdict", "verdict.share", "requirements"]) setHidden(this.facts[fact], !shown);
