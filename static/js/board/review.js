@@ -1,6 +1,7 @@
 // Decides on discrepancies from the board: by keyboard or by button, never over a newer decision.
 
 import { localize } from "../times.js";
+import { logInToDecide } from "../review/log_in.js";
 import { setText } from "./dom.js";
 
 const KEYS = { b: "bug", d: "by_design", n: "noise", o: "open" };
@@ -30,9 +31,11 @@ export class Review {
   /** Take a key; true if it meant something here. */
   key(key) {
     if (key === "j" || key === "k") return this.move(key === "j" ? 1 : -1);
+    if (!(key in KEYS)) return false;
     const view = this.viewAt(document.activeElement);
-    if (!view?.form || !(key in KEYS)) return false;
-    this.decide(view, KEYS[key]);
+    if (logInToDecide(this.findings.root)) return true;
+    if (view) this.decide(view, KEYS[key]);
+    else setText(this.said, "Move to a discrepancy first, with j and k.");
     return true;
   }
 

@@ -1,5 +1,7 @@
 // The pages of review: keys that move, select and decide, and how many are selected.
 
+import { logInToDecide } from "./log_in.js";
+
 const DECISIONS = { b: "bug", d: "by_design", n: "noise", o: "open" };
 
 let current = null;
@@ -45,6 +47,7 @@ function count() {
 
 // On what is selected, else on the current row; on the page of one, on that one.
 function decide(decision) {
+  if (logInToDecide(document)) return;
   const form = document.getElementById("decide");
   const button = form?.querySelector(`button[value=${decision}]`);
   if (!button || button.hidden) return;
