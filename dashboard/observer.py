@@ -81,6 +81,7 @@ class Observer:
         """Observe on a connected broker until shutdown; raises BrokerLost."""
         for kept in await broker.declare_or_keep(topology.observer(self.types)):
             logger.warning("%s. It is used as it is.", kept, extra={"action": "queue_refused"})
+        await broker.unbind(topology.former_observer_bindings())
         events = await broker.consume(topology.OBSERVER_QUEUE, prefetch=PREFETCH)
         dead = await broker.consume(topology.DEAD_LETTERS_QUEUE, prefetch=BATCH)
         chores = Chores(

@@ -102,6 +102,11 @@ class BrokerNode:
         return Ports(**json.loads(self._ports_file.read_text()))
 
     @property
+    def name(self) -> str:
+        """The node's Erlang name."""
+        return self._name
+
+    @property
     def log(self) -> Path:
         """The node's own log."""
         return self._directory / "log" / "rabbit.log"
@@ -163,21 +168,21 @@ class BrokerNode:
         if self._cluster is None and self._ports_file.exists() and answers(self.ports.epmd):
             self.stop_epmd()
 
-    def control(self, *arguments: str) -> str:
-        """Run ``rabbitmqctl`` on the node and give what it printed."""
-        program = self._seen_in_root((scripts(self._root) or Path()) / "rabbitmqctl")
+    def control(self, *arguments: str, program: str = "rabbitmqctl") -> str:
+        """Run ``rabbitmqctl``, or another of its tools, on the node and give what it printed."""
+        script = self._seen_in_root((scripts(self._root) or Path()) / program)
         try:
             done = subprocess.run(
-                self._in_root(str(program), "--quiet", "-n", self._name, *arguments),
+                self._in_root(str(script), "--quiet", "-n", self._name, *arguments),
                 env=self._environment(),
                 capture_output=True,
                 text=True,
                 timeout=START_TIMEOUT_S,
             )
         except subprocess.TimeoutExpired as late:
-            raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: {late}") from late
+            raise NodeFailed(f"{program} {' '.join(arguments)}: {late}") from late
         if done.returncode:
-            raise NodeFailed(f"rabbitmqctl {' '.join(arguments)}: {done.stderr or done.stdout}")
+            raise NodeFailed(f"{program} {' '.join(arguments)}: {done.stderr or done.stdout}")
         return done.stdout
 
     def import_definitions(self, definitions: str) -> None:

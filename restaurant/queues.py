@@ -1,9 +1,15 @@
-"""The relay's queues: production's first and by themselves, then each dark version's by itself."""
+"""The relay's queues: production's first and by themselves, then each dark version's by itself.
+
+A broker that lost the node of a dark queue may leave its declaration without an answer: production
+never waits for one.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,6 +24,11 @@ from restaurant.patience import in_database
 
 logger = logging.getLogger(__name__)
 
+#: How long the declaration of one dark version may take.
+DARK_TIMEOUT_S = 5.0
+#: How long orders wait at most for the queues of versions that are new to this session.
+NEW_DARK_TIMEOUT_S = 1.0
+
 
 @dataclass
 class Queues:
@@ -28,9 +39,10 @@ class Queues:
     _controls: set[str] = field(default_factory=set)
     _dark: set[str] = field(default_factory=set)
     _retired: set[str] = field(default_factory=set)
+    _has_removed_former: bool = False
 
     async def check(self, broker: Broker) -> None:
-        """Make sure that the queues of all who take part exist, whatever was declared before."""
+        """Make sure that production's queues exist, whatever was declared before."""
         self.forget()
         control = await self._database(launches.current_control)
         former = await self._database(launches.former_controls)
@@ -38,24 +50,44 @@ class Queues:
         for name, is_waited_for in former.items():
             if not is_waited_for and name not in self._retired:
                 await self._retire(broker, name)
-        await self.ensure(broker, [], await self._database(launches.dark_versions))
+        await self._remove_former(broker)
+
+    async def check_dark(self, broker: Broker) -> None:
+        """Make sure that the dark versions' queues exist, whatever was declared before."""
+        for version in await self._database(launches.dark_versions):
+            await self._declare_dark(broker, version)
 
     async def ensure(self, broker: Broker, controls: Iterable[str], dark: Iterable[str]) -> None:
-        """Declare the queues of these versions, unless this session has declared them."""
+        """Declare the queues of these versions, unless this session has declared them.
+
+        A dark one that takes too long is left to ``check_dark``.
+        """
         for control in sorted(set(controls) - self._controls):
             kept = await self._declare(broker, topology.live(control, self.types))
             await broker.unbind(topology.former_bindings(control))
             self._controls.add(control)
             self._retired.discard(control)
             await self._note(kitchen_queue(control), _kept(kept))
-        for version in sorted(set(dark) - self._dark):
-            await self._note(kitchen_queue(version), await self._ensure_dark(broker, version))
-            self._dark.add(version)
+        new = sorted(set(dark) - self._dark)
+        self._dark.update(new)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NEW_DARK_TIMEOUT_S):
+                for version in new:
+                    await self._declare_dark(broker, version)
 
     def forget(self) -> None:
-        """Declare again before the next orders go out."""
+        """Declare production's queues again before the next orders go out."""
         self._controls.clear()
-        self._dark.clear()
+
+    async def _declare_dark(self, broker: Broker, version: str) -> None:
+        """Declare a dark version's queue, and keep what is wrong with it."""
+        queue = kitchen_queue(version)
+        try:
+            async with asyncio.timeout(DARK_TIMEOUT_S):
+                problem = await self._ensure_dark(broker, version)
+        except TimeoutError:
+            problem = f"{queue}: the broker does not answer; the node that keeps it may be lost"
+        await self._note(queue, problem)
 
     async def _ensure_dark(self, broker: Broker, version: str) -> str:
         """Declare a dark version's queue; gives what is wrong with it.
@@ -96,6 +128,15 @@ class Queues:
         self._retired.add(control)
         await self._note(kitchen_queue(control), "")
         logger.info("%s is no control any more", control, extra={"action": "retired"})
+
+    async def _remove_former(self, broker: Broker) -> None:
+        """Take away, once a session, how copies went with the other QUEUE_TYPE."""
+        if not self._has_removed_former:
+            bindings, queues = topology.former_copies(self.types)
+            await broker.unbind(bindings)
+            for queue in queues:
+                await broker.delete_queue(queue, only_if_empty=False)
+            self._has_removed_former = True
 
     async def _note(self, queue: str, problem: str) -> None:
         await self._database(partial(_note, queue, problem))

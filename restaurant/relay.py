@@ -79,6 +79,7 @@ class Relay:
             )
             tasks.create_task(self._take(broker, DEAD_ORDERS_QUEUE, resending.dead))
             tasks.create_task(self._check(broker, queues, resending))
+            tasks.create_task(self._check_dark(broker, queues))
 
     async def _post(self, broker: Broker, outbox: Outbox) -> None:
         while not self.shutdown.requested:
@@ -102,3 +103,9 @@ class Relay:
             await queues.check(broker)
             while await resending.unanswered(broker) >= BATCH:
                 pass
+
+    async def _check_dark(self, broker: Broker, queues: Queues) -> None:
+        """Look after the dark queues, each as long as it takes: nothing waits for them."""
+        while not self.shutdown.requested:
+            await queues.check_dark(broker)
+            await self.shutdown.wait(CHECK_EVERY_S)

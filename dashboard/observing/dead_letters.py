@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from django.db.models import F, QuerySet
 
 from dashboard.models import DeadLetter, DeadLetterBatch, DeadLetterTally
 from kitchen_worker.contract.dead_letters import concerns
-from kitchen_worker.contract.topology import REASON_HEADER
+from kitchen_worker.contract.topology import HANDOVER_QUEUES, REASON_HEADER
 from kitchen_worker.contract.wire import Delivery
 
 #: Dead letters kept to be looked at; the count goes on.
@@ -129,6 +129,13 @@ def _reason(delivery: Delivery) -> str:
     given = delivery.headers.get(REASON_HEADER)
     if isinstance(given, str):
         return given.replace("\x00", "\ufffd")[:_MAX_REASON]
-    deaths = delivery.headers.get("x-death")
-    cause = str(deaths[0].get("reason", "")) if isinstance(deaths, list) and deaths else ""
+    cause = next(_causes(delivery), "")
     return _BROKER_REASONS.get(cause, cause or "no reason given")[:_MAX_REASON]
+
+
+def _causes(delivery: Delivery) -> Iterator[str]:
+    """Why the broker dead-lettered a message, the last time first; a handover is no cause."""
+    deaths = delivery.headers.get("x-death")
+    for death in deaths if isinstance(deaths, list) else ():
+        if death.get("queue") not in HANDOVER_QUEUES:
+            yield str(death.get("reason", ""))

@@ -122,10 +122,16 @@ class RabbitBroker:
                     )
 
     async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
-        """See Broker.delete_queue."""
+        """See Broker.delete_queue.
+
+        RabbitMQ ends the connection that asks a quorum queue to be deleted if it is empty: so it is
+        asked for its length first.
+        """
         try:
+            if only_if_empty and await self.has_queue(name) and await self.depth(name):
+                return False
             async with self._brief_channel() as channel:
-                await _declare(channel.queue_delete, name, if_empty=only_if_empty)
+                await _declare(channel.queue_delete, name)
         except DeclareRefused:
             return False
         return True

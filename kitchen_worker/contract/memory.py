@@ -2,7 +2,7 @@
 
 It routes over fanout, headers, topic and exchange-to-exchange bindings as a Topology declares
 them, bounds queues that drop their oldest, delivers again what was not acknowledged, and can be
-told to be lost. Message and queue lifetimes (``x-message-ttl``) it does not know.
+told to be lost. Of lifetimes (``x-message-ttl``) it knows only the one of 0.
 """
 
 from __future__ import annotations
@@ -188,6 +188,8 @@ class MemoryBroker:
             )
         )
         queue.changed.set()
+        if queue.declared.arguments.get("x-message-ttl") == 0:
+            self._overflow(queue, queue.waiting.pop())
         length = queue.declared.arguments.get("x-max-length")
         while length is not None and len(queue.waiting) > length:
             self._overflow(queue, queue.waiting.popleft())

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import VERSION_PATTERN, Role
-from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
+from kitchen_worker.contract.topology import Binding, QueueType, QueueTypes, Topology, kitchen_queue
 
 #: Stands for any version in a name, and in the name of a board's queue for its id.
 _ANY = "ANY"
@@ -53,18 +53,23 @@ class BrokerUser:
 
 def relay() -> BrokerUser:
     """Declares all that production needs and the dark queues; writes orders, and no event."""
-    own = topology.live(_ANY, QueueTypes()) + topology.dark(_ANY, QueueTypes())
+    own = topology.dark(_ANY, QueueTypes())
+    for queue_type in QueueType:
+        own += topology.live(_ANY, QueueTypes(live=queue_type))
     return _user(
         "relay",
         own,
         publishes=(topology.ORDERS, topology.ORDERS_LIVE, topology.ORDERS_DEAD),
         topics=(
             TopicPermission(
-                exchange=topology.KITCHEN_EVENTS, write=_NO_KEY, read=rf"^{Role.CONTROL}\."
+                exchange=topology.KITCHEN_EVENTS, write=_NO_KEY, read=rf"^({Role.CONTROL}\.|#$)"
             ),
             _dead_letters_of(
                 topology.ANSWERS_QUEUE, topology.UNROUTED_QUEUE, topology.DEAD_ORDERS_QUEUE
             ),
+            # It binds them, and publishes nothing of its own there.
+            TopicPermission(exchange=topology.KITCHEN_EVENTS_COPIES, write=_NO_KEY, read=_NO_KEY),
+            TopicPermission(exchange=topology.ORDERS_DEAD_COPIES, write=_NO_KEY, read=_NO_KEY),
         ),
     )
 
@@ -76,6 +81,7 @@ def observer() -> BrokerUser:
         topology.observer(QueueTypes()),
         publishes=(topology.ANNOUNCEMENTS, topology.ORDERS_DEAD, topology.ORDERS_DARK),
         consumes=(topology.OBSERVER_QUEUE, topology.DEAD_LETTERS_QUEUE),
+        unbinds=topology.former_observer_bindings(),
         topics=(_dead_letters_of(topology.OBSERVER_QUEUE, topology.DEAD_LETTERS_QUEUE),),
     )
 
@@ -176,9 +182,10 @@ def _user(
     *,
     publishes: Iterable[str] = (),
     consumes: Iterable[str] = (),
+    unbinds: Iterable[Binding] = (),
     topics: tuple[TopicPermission, ...] = (),
 ) -> BrokerUser:
-    sources = [one.source for one in declared.bindings]
+    sources = [one.source for one in (*declared.bindings, *unbinds)]
     destinations = [one.destination for one in declared.bindings]
     named = [(one.name, one.arguments.get("alternate-exchange")) for one in declared.exchanges]
     named += [(one.name, one.arguments.get("x-dead-letter-exchange")) for one in declared.queues]

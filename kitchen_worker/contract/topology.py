@@ -18,7 +18,10 @@ ORDERS_LIVE = "orders.live"
 ORDERS_UNROUTED = "orders.unrouted"
 ORDERS_DARK = "orders.dark"
 KITCHEN_EVENTS = "kitchen.events"
+#: The same events and dead letters, for those who watch.
+KITCHEN_EVENTS_COPIES = "kitchen.events.copies"
 ORDERS_DEAD = "orders.dead"
+ORDERS_DEAD_COPIES = "orders.dead.copies"
 ANNOUNCEMENTS = "dashboard.announcements"
 
 ANSWERS_QUEUE = "restaurant.answers"
@@ -28,6 +31,15 @@ UNROUTED_QUEUE = "restaurant.unrouted"
 DEAD_ORDERS_QUEUE = "restaurant.dead"
 OBSERVER_QUEUE = "dashboard.observer"
 DEAD_LETTERS_QUEUE = "dashboard.dead"
+
+#: What production publishes, and where those who only watch get their copies of it.
+_COPIES = {
+    ORDERS: ORDERS_DARK,
+    KITCHEN_EVENTS: KITCHEN_EVENTS_COPIES,
+    ORDERS_DEAD: ORDERS_DEAD_COPIES,
+}
+#: The key that binds what is published under any: a fanout exchange looks at none.
+_ANY_KEY = {ORDERS: "", KITCHEN_EVENTS: "#", ORDERS_DEAD: "#"}
 
 #: Header of an order: the id of the launch it was placed in.
 LAUNCH_HEADER = "launch"
@@ -61,11 +73,7 @@ class QueueType(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class QueueTypes:
-    """How the broker keeps the queues of production, and all others.
-
-    A publish is confirmed when every queue has accepted it. A quorum queue without its majority
-    accepts nothing, so that a dark one would hold up live orders: classic ones cannot.
-    """
+    """How the broker keeps the queues of production, and all others."""
 
     live: QueueType = QueueType.CLASSIC
     dark: QueueType = QueueType.CLASSIC
@@ -139,22 +147,67 @@ def events_key(role: Role, version: str) -> str:
     return f"{role}.{version}"
 
 
-_EXCHANGES = Topology(
-    exchanges=(
-        Exchange(name=ORDERS, type="fanout"),
-        Exchange(name=ORDERS_UNROUTED, type="fanout"),
-        Exchange(
-            name=ORDERS_LIVE, type="direct", arguments={"alternate-exchange": ORDERS_UNROUTED}
+def _exchanges(types: QueueTypes) -> Topology:
+    """What is published to, and how copies of it come to those who only watch.
+
+    A message is confirmed when every queue has accepted it. In a cluster a dark queue may be lost
+    while production is not, and then a publish is held or refused (docs/architecture.md has the
+    measurements): copies go over a handover queue, which is kept as production's queues are.
+    """
+    alternate = {"alternate-exchange": ORDERS_UNROUTED}
+    whole = Topology(
+        exchanges=(
+            Exchange(name=ORDERS, type="fanout"),
+            Exchange(name=ORDERS_UNROUTED, type="fanout"),
+            Exchange(name=ORDERS_LIVE, type="direct", arguments=alternate),
+            Exchange(name=ORDERS_DARK, type="headers"),
+            Exchange(name=KITCHEN_EVENTS, type="topic"),
+            Exchange(name=KITCHEN_EVENTS_COPIES, type="topic"),
+            Exchange(name=ORDERS_DEAD, type="topic"),
+            Exchange(name=ORDERS_DEAD_COPIES, type="topic"),
         ),
-        Exchange(name=ORDERS_DARK, type="headers"),
-        Exchange(name=KITCHEN_EVENTS, type="topic"),
-        Exchange(name=ORDERS_DEAD, type="topic"),
-    ),
-    bindings=(
-        Binding(source=ORDERS, destination=ORDERS_LIVE, to_exchange=True),
-        Binding(source=ORDERS, destination=ORDERS_DARK, to_exchange=True),
-    ),
+        bindings=(Binding(source=ORDERS, destination=ORDERS_LIVE, to_exchange=True),),
+    )
+    if types.live is QueueType.CLASSIC:
+        return whole + Topology(bindings=_DIRECT_COPIES)
+    for source in _COPIES:
+        whole += _handover(source)
+    return whole
+
+
+def handover_queue(source: str) -> str:
+    """The queue that hands copies of what ``source`` gets on to those who only watch."""
+    return f"{source}.handover"
+
+
+HANDOVER_QUEUES = tuple(handover_queue(source) for source in _COPIES)
+#: Where no queue can be lost without production.
+_DIRECT_COPIES = tuple(
+    Binding(source=source, destination=copies, routing_key=_ANY_KEY[source], to_exchange=True)
+    for source, copies in _COPIES.items()
 )
+
+
+def _handover(source: str) -> Topology:
+    """A queue in which every message expires at once: the broker dead-letters it to the copies,
+    for whose queues nobody waits."""
+    name = handover_queue(source)
+    arguments = {
+        **_type(QueueType.QUORUM),
+        "x-message-ttl": 0,
+        "x-dead-letter-exchange": _COPIES[source],
+    }
+    return _queue(name, arguments) + Topology(
+        bindings=(Binding(source=source, destination=name, routing_key=_ANY_KEY[source]),)
+    )
+
+
+def former_copies(types: QueueTypes) -> tuple[tuple[Binding, ...], tuple[str, ...]]:
+    """The bindings and the queues by which copies go with the other QUEUE_TYPE: with both, they
+    would come twice."""
+    if types.live is QueueType.QUORUM:
+        return _DIRECT_COPIES, ()
+    return (), HANDOVER_QUEUES
 
 
 def live(control: str, types: QueueTypes) -> Topology:
@@ -164,14 +217,15 @@ def live(control: str, types: QueueTypes) -> Topology:
     one that finds no queue goes to ``restaurant.unrouted``. Its answers come to the site, and so
     do the orders that its queue dead-letters.
     """
-    return _EXCHANGES + live_queues(types) + control_queue(control, types)
+    return _exchanges(types) + live_queues(types) + control_queue(control, types)
 
 
 def live_queues(types: QueueTypes) -> Topology:
     """The site's own queues, which every control shares."""
     whole = Topology()
     for name in (ANSWERS_QUEUE, UNROUTED_QUEUE, DEAD_ORDERS_QUEUE):
-        whole += _dead_letters_of(name, types) + _queue(name, _type(types.live), _dead_to(name))
+        whole += _dead_letters_of(name, types.live)
+        whole += _queue(name, _type(types.live), _dead_to(name))
     return whole + Topology(bindings=(Binding(source=ORDERS_UNROUTED, destination=UNROUTED_QUEUE),))
 
 
@@ -180,7 +234,8 @@ def control_queue(control: str, types: QueueTypes) -> Topology:
     name = kitchen_queue(control)
     limit = {"x-delivery-limit": LIVE_DELIVERY_LIMIT} if types.live is QueueType.QUORUM else {}
     queue = _queue(name, _type(types.live), _dead_to(name), limit)
-    return _dead_letters_of(name, types) + queue + Topology(bindings=control_bindings(control))
+    bindings = Topology(bindings=control_bindings(control))
+    return _dead_letters_of(name, types.live) + queue + bindings
 
 
 def control_bindings(control: str) -> tuple[Binding, ...]:
@@ -206,7 +261,8 @@ def dark(version: str, types: QueueTypes) -> Topology:
     name = kitchen_queue(version)
     bound = {**DARK_BOUND, **_DROP_OLDEST, "x-message-ttl": DARK_TTL_MS}
     queue = _queue(name, _type(types.dark), _dead_to(name), bound)
-    return _dead_letters_of(name, types) + queue + Topology(bindings=(dark_binding(version),))
+    bindings = Topology(bindings=(dark_binding(version),))
+    return _dead_letters_of(name, types.dark) + queue + bindings
 
 
 def dark_binding(version: str) -> Binding:
@@ -227,12 +283,21 @@ def observer(types: QueueTypes) -> Topology:
     copies = _queue(DEAD_LETTERS_QUEUE, _type(types.dark), DEAD_BOUND, _DROP_OLDEST)
     bindings = Topology(
         bindings=(
-            Binding(source=KITCHEN_EVENTS, destination=OBSERVER_QUEUE, routing_key="#"),
-            Binding(source=ORDERS_DEAD, destination=DEAD_LETTERS_QUEUE, routing_key="#"),
+            Binding(source=KITCHEN_EVENTS_COPIES, destination=OBSERVER_QUEUE, routing_key="#"),
+            Binding(source=ORDERS_DEAD_COPIES, destination=DEAD_LETTERS_QUEUE, routing_key="#"),
         ),
-        needed=(KITCHEN_EVENTS, ORDERS_DEAD),
+        needed=(KITCHEN_EVENTS_COPIES, ORDERS_DEAD, ORDERS_DEAD_COPIES),
     )
-    return _dead_letters_of(OBSERVER_QUEUE, types) + events + copies + bindings + announcements()
+    own = _dead_letters_of(OBSERVER_QUEUE, types.dark) + events + copies
+    return own + bindings + announcements()
+
+
+def former_observer_bindings() -> tuple[Binding, ...]:
+    """What earlier releases bound: with it everything would come twice."""
+    return (
+        Binding(source=KITCHEN_EVENTS, destination=OBSERVER_QUEUE, routing_key="#"),
+        Binding(source=ORDERS_DEAD, destination=DEAD_LETTERS_QUEUE, routing_key="#"),
+    )
 
 
 def announcements() -> Topology:
@@ -256,10 +321,10 @@ def _queue(name: str, *arguments: Mapping[str, Any]) -> Topology:
     return Topology(queues=(Queue(name=name, arguments=whole),))
 
 
-def _dead_letters_of(queue: str, types: QueueTypes) -> Topology:
-    """The queue that keeps the dead letters of ``queue`` for a person."""
+def _dead_letters_of(queue: str, queue_type: QueueType) -> Topology:
+    """The queue that keeps the dead letters of ``queue`` for a person, kept as that one is."""
     name = dead_queue(queue)
-    return _queue(name, _type(types.dark), DEAD_BOUND, _DROP_OLDEST) + Topology(
+    return _queue(name, _type(queue_type), DEAD_BOUND, _DROP_OLDEST) + Topology(
         bindings=(Binding(source=ORDERS_DEAD, destination=name, routing_key=queue),)
     )
 

@@ -74,6 +74,7 @@ def test_every_letter_reaches_the_control_and_the_sampled_ones_the_dark_versions
         async with opened() as broker:
             box = Outbox(Queues(TYPES))
             await box.queues.check(broker)
+            await box.queues.check_dark(broker)
             assert await box.step(broker) == BUSY_S
             for version in ("vlatest", "vnext"):
                 got = await taken(broker, kitchen_queue(version), 5)
@@ -198,6 +199,7 @@ def test_a_session_prepares_the_queues_of_the_open_launch() -> None:
     a_launch(candidate="0", baseline="0")
     broker = MemoryBroker()
     run(lambda: Queues(TYPES).check(broker))
+    run(lambda: Queues(TYPES).check_dark(broker))
     wanted = {kitchen_queue(name) for name in ("vlatest", "vnext", "vlatest-b")}
     assert wanted < set(broker.queues)
 

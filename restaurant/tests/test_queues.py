@@ -18,16 +18,20 @@ from kitchen_worker.contract.tests.making import an_order, posted, topology_of
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import (
     ANSWERS_QUEUE,
+    KITCHEN_EVENTS,
+    OBSERVER_QUEUE,
     ORDERS,
     Exchange,
     Queue,
+    QueueType,
     QueueTypes,
     Topology,
     dead_queue,
     kitchen_queue,
 )
-from kitchen_worker.contract.wire import Broker, DeclareRefused
+from kitchen_worker.contract.wire import Broker, DeclareRefused, Outgoing
 from local.broker_node import BrokerNode
+from restaurant import queues as queues_module
 from restaurant.models import BrokerProblem, Order, OrderState
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues
@@ -79,12 +83,13 @@ def test_a_dark_queue_that_somebody_else_declared_costs_its_version_alone(
             await broker.publish([posted(an_order(), "vnext")])
             queues = Queues(TYPES)
             await queues.check(broker)
+            await queues.check_dark(broker)
             await Outbox(queues).step(broker)
             assert await broker.depth(VLATEST) == 4
             assert await broker.depth(kitchen_queue("vlatest-b")) == 3
             assert await broker.depth(VNEXT) == 1
             await taken(broker, VNEXT, 1)
-            await queues.check(broker)
+            await queues.check_dark(broker)
 
     some_orders(3)
     run(play)
@@ -100,18 +105,77 @@ def test_a_refused_dark_queue_is_kept_for_the_board_until_it_is_replaced() -> No
         await broker.declare(FOREIGN)
         await broker.declare(Topology(bindings=(topology.dark_binding("vnext"),)))
         await broker.publish([posted(an_order(), "vnext")])
-        await Queues(TYPES).check(broker)
+        await Queues(TYPES).check_dark(broker)
 
     run(play)
     problem = BrokerProblem.objects.get()
     assert problem.queue == VNEXT
     assert "no orders until it is empty" in problem.reason
-    run(lambda: Queues(TYPES).check(broker))
+    run(lambda: Queues(TYPES).check_dark(broker))
     assert BrokerProblem.objects.get().since == problem.since
     broker.queues[VNEXT].waiting.clear()
-    run(lambda: Queues(TYPES).check(broker))
+    run(lambda: Queues(TYPES).check_dark(broker))
     assert not BrokerProblem.objects.exists()
     assert "x-message-ttl" in broker.queues[VNEXT].declared.arguments
+
+
+class LostNode(MemoryBroker):
+    """Does not answer a declaration of vnext's queue, as RabbitMQ 4 when its node is lost."""
+
+    async def declare(self, topology: Topology) -> None:
+        if any(queue.name == VNEXT for queue in topology.queues):
+            await asyncio.Event().wait()
+        await super().declare(topology)
+
+
+def test_orders_wait_for_a_dark_queue_without_an_answer_once_a_session_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queues_module, "NEW_DARK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(queues_module, "DARK_TIMEOUT_S", 0.1)
+    a_launch(candidate="100", baseline="100")
+    broker, queues = LostNode(), Queues(TYPES)
+    outbox = Outbox(queues)
+    some_orders(1)
+    run(lambda: outbox.step(broker))
+    assert len(broker.bodies(VLATEST)) == 1
+    monkeypatch.setattr(queues_module, "NEW_DARK_TIMEOUT_S", 3600)
+    monkeypatch.setattr(queues_module, "DARK_TIMEOUT_S", 3600)
+    some_orders(1)
+    run(lambda: queues.check(broker))
+    run(lambda: outbox.step(broker))
+    assert len(broker.bodies(VLATEST)) == 2
+
+
+def test_a_dark_queue_without_an_answer_is_a_problem_of_its_version_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(queues_module, "DARK_TIMEOUT_S", 0.05)
+    a_launch(candidate="100", baseline="100")
+    broker = LostNode()
+    run(lambda: Queues(TYPES).check(broker))
+    run(lambda: Queues(TYPES).check_dark(broker))
+    problem = BrokerProblem.objects.get()
+    assert problem.queue == VNEXT
+    assert "does not answer" in problem.reason
+    assert kitchen_queue("vlatest-b") in broker.queues
+
+
+def test_copies_that_went_another_way_before_come_once(opened: Opening) -> None:
+    async def play() -> None:
+        async with opened() as broker:
+            for live in (QueueType.QUORUM, QueueType.CLASSIC, QueueType.QUORUM):
+                types = QueueTypes(live=live)
+                await Queues(types).check(broker)
+                await broker.declare_or_keep(topology.observer(types))
+                event = Outgoing(exchange=KITCHEN_EVENTS, routing_key="candidate.vnext", body=b"{}")
+                assert await broker.publish([event]) == [None]
+                assert [one.routing_key for one in await taken(broker, OBSERVER_QUEUE, 1)] == [
+                    "candidate.vnext"
+                ]
+                assert await broker.depth(OBSERVER_QUEUE) == 0
+
+    run(play)
 
 
 def test_a_live_queue_that_exists_with_other_arguments_is_used_as_it_is(opened: Opening) -> None:
@@ -144,6 +208,7 @@ def test_bounded_queues_of_an_earlier_release_are_replaced_once_they_are_empty(
                 await broker.declare(Topology(queues=(Queue(name=name, arguments=former),)))
             queues = Queues(TYPES)
             await queues.check(broker)
+            await queues.check_dark(broker)
             for whole in (topology.live("vlatest", TYPES), topology.dark("vnext", TYPES)):
                 await broker.declare(whole)
             await Outbox(queues).step(broker)

@@ -17,7 +17,14 @@ from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.tests.making import an_order, posted, posted_bytes, topology_of
 from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken
-from kitchen_worker.contract.topology import Queue, QueueTypes, Topology, dead_queue, kitchen_queue
+from kitchen_worker.contract.topology import (
+    Binding,
+    Queue,
+    QueueTypes,
+    Topology,
+    dead_queue,
+    kitchen_queue,
+)
 from kitchen_worker.contract.wire import (
     Broker,
     BrokerLost,
@@ -223,6 +230,20 @@ async def test_a_queue_is_unbound_and_deleted_and_what_does_not_exist_is_no_erro
         assert await broker.has_queue(queue)
         assert await broker.delete_queue(queue, only_if_empty=False)
         assert not await broker.has_queue(queue)
+
+
+async def test_a_quorum_queue_too_is_deleted_only_if_it_is_empty(opened: Opening) -> None:
+    kept = Queue(name="kept", arguments={"x-queue-type": "quorum"})
+    binding = Binding(source=topology.ORDERS_DEAD, destination="kept", routing_key="kept")
+    async with opened(CONTROL) as broker:
+        await broker.declare(CONTROL + Topology(queues=(kept,), bindings=(binding,)))
+        message = Outgoing(exchange=topology.ORDERS_DEAD, routing_key="kept", body=b"{}")
+        assert await broker.publish([message]) == [None]
+        assert not await broker.delete_queue("kept", only_if_empty=True)
+        await taken(broker, "kept", 1)
+        assert await broker.depth("kept") == 0
+        assert await broker.delete_queue("kept", only_if_empty=True)
+        assert not await broker.has_queue("kept")
 
 
 async def test_an_order_that_finds_no_queue_of_its_control_is_kept(opened: Opening) -> None:

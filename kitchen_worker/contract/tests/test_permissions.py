@@ -22,16 +22,20 @@ from kitchen_worker.contract.topology import (
     ANSWERS_QUEUE,
     DEAD_LETTERS_QUEUE,
     DEAD_ORDERS_QUEUE,
+    HANDOVER_QUEUES,
     KITCHEN_EVENTS,
+    KITCHEN_EVENTS_COPIES,
     OBSERVER_QUEUE,
     ORDERS,
     ORDERS_DARK,
     ORDERS_DEAD,
+    ORDERS_DEAD_COPIES,
     ORDERS_LIVE,
     ORDERS_UNROUTED,
     UNROUTED_QUEUE,
     Exchange,
     Queue,
+    QueueType,
     QueueTypes,
     Topology,
 )
@@ -43,6 +47,9 @@ TYPES = QueueTypes()
 BOARD_QUEUE = f"{ANNOUNCEMENTS}.00000000-0000-4000-8000-000000000000"
 RELAYS = topology.live("vlatest", TYPES) + topology.dark("vnext", TYPES)
 RELAYS += topology.dark("vlatest-b", TYPES)
+#: What the relay declares in a cluster alone.
+_CLUSTERS = topology.live("vlatest", QueueTypes(live=QueueType.QUORUM))
+RELAYS += Topology(queues=tuple(one for one in _CLUSTERS.queues if one.name in HANDOVER_QUEUES))
 _BOARDS = topology.board(BOARD_QUEUE)
 WHOLE = (
     RELAYS
@@ -56,6 +63,7 @@ QUEUES = tuple(one.name for one in WHOLE.queues)
 EVENT_KEYS = ("control.vlatest", "candidate.vnext", "baseline.vlatest-b", "control.vnext", "")
 KITCHEN_QUEUES = ("kitchen.vlatest", "kitchen.vnext", "kitchen.vlatest-b")
 PRODUCTION = (ORDERS, ORDERS_LIVE, ORDERS_UNROUTED, ORDERS_DARK, KITCHEN_EVENTS, ORDERS_DEAD)
+COPIES = (KITCHEN_EVENTS_COPIES, ORDERS_DEAD_COPIES)
 RESTAURANTS = (ANSWERS_QUEUE, UNROUTED_QUEUE, DEAD_ORDERS_QUEUE)
 
 
@@ -80,11 +88,11 @@ def _a_kitchen(version: str, role: Role) -> Allowed:
     )
 
 
-_RELAYS_QUEUES = (*KITCHEN_QUEUES, *RESTAURANTS)
-_RELAYS_DEAD = tuple(f"dead.{queue}" for queue in _RELAYS_QUEUES)
+_RELAYS_QUEUES = (*KITCHEN_QUEUES, *RESTAURANTS, *HANDOVER_QUEUES)
+_RELAYS_DEAD = tuple(f"dead.{queue}" for queue in (*KITCHEN_QUEUES, *RESTAURANTS))
 ALLOWED = {
     "relay": Allowed(
-        declares=(*PRODUCTION, *_RELAYS_QUEUES, *_RELAYS_DEAD),
+        declares=(*PRODUCTION, *COPIES, *_RELAYS_QUEUES, *_RELAYS_DEAD),
         publishes={
             ORDERS: None,
             ORDERS_LIVE: None,
@@ -96,12 +104,12 @@ ALLOWED = {
         # To declare a queue that dead-letters is to read it.
         reads=_RELAYS_QUEUES,
         binds=(
-            *_RELAYS_QUEUES, *_RELAYS_DEAD,
+            *_RELAYS_QUEUES, *_RELAYS_DEAD, *COPIES,
             ORDERS, ORDERS_LIVE, ORDERS_UNROUTED, ORDERS_DARK, ORDERS_DEAD,
         ),
         sources={
             **dict.fromkeys(PRODUCTION),
-            KITCHEN_EVENTS: ("control.vlatest", "control.vnext"),
+            KITCHEN_EVENTS: ("control.vlatest", "control.vnext", "#"),
         },
     ),
     "observer": Allowed(
@@ -116,7 +124,8 @@ ALLOWED = {
             OBSERVER_QUEUE, DEAD_LETTERS_QUEUE, f"dead.{OBSERVER_QUEUE}",
             ANNOUNCEMENTS, ORDERS_DARK, ORDERS_DEAD,
         ),
-        sources={KITCHEN_EVENTS: None, ORDERS_DEAD: None},
+        # From the first two only to unbind what earlier releases bound.
+        sources=dict.fromkeys((KITCHEN_EVENTS, ORDERS_DEAD, *COPIES)),
     ),
     "site": Allowed(
         declares=(ANNOUNCEMENTS, BOARD_QUEUE),

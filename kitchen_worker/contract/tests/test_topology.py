@@ -30,7 +30,9 @@ PRODUCTION = {
     topology.ANSWERS_QUEUE,
     topology.UNROUTED_QUEUE,
     topology.DEAD_ORDERS_QUEUE,
+    *topology.HANDOVER_QUEUES,
 }
+KEPT_AS_PRODUCTION = PRODUCTION | {topology.dead_queue(name) for name in PRODUCTION}
 
 
 @pytest.mark.parametrize(("process", "queue"), QUEUES, ids=lambda one: getattr(one, "name", one))
@@ -39,7 +41,7 @@ def test_every_queue_is_durable_or_exclusive_and_only_production_has_quorum_queu
 ) -> None:
     # RabbitBroker declares durable what is not exclusive; only those can be quorum queues.
     assert queue.exclusive == (process == "board")
-    wanted = "quorum" if queue.name in PRODUCTION else "classic"
+    wanted = "quorum" if queue.name in KEPT_AS_PRODUCTION else "classic"
     assert queue.exclusive or queue.arguments["x-queue-type"] == wanted
 
 
@@ -60,6 +62,30 @@ def test_a_live_quorum_queue_has_a_delivery_limit_of_ours_and_no_classic_one_has
     assert quorum.arguments["x-delivery-limit"] == topology.LIVE_DELIVERY_LIMIT
     classic = topology.live("vlatest", QueueTypes())
     assert all("x-delivery-limit" not in queue.arguments for queue in classic.queues)
+
+
+@pytest.mark.parametrize("source", [topology.ORDERS, topology.KITCHEN_EVENTS, topology.ORDERS_DEAD])
+def test_in_a_cluster_what_production_publishes_goes_to_its_own_queues_alone(source: str) -> None:
+    reached = {source}
+    for process, whole in ALL.items():
+        for one in whole.bindings * 2:
+            if one.source in reached and process not in ("candidate", "baseline"):
+                reached.add(one.destination)
+    queues = {queue.name for _, queue in QUEUES}
+    assert reached & queues <= KEPT_AS_PRODUCTION | {topology.dead_queue(topology.OBSERVER_QUEUE)}
+
+
+def test_copies_go_one_way_alone_whatever_the_queue_type_was_before() -> None:
+    for live, other in [
+        (QueueType.QUORUM, QueueType.CLASSIC),
+        (QueueType.CLASSIC, QueueType.QUORUM),
+    ]:
+        now = topology.live("vlatest", QueueTypes(live=live))
+        before = topology.live("vlatest", QueueTypes(live=other))
+        bindings, queues = topology.former_copies(QueueTypes(live=live))
+        left = [one for one in before.bindings if one not in bindings and one not in now.bindings]
+        assert {one.destination for one in left} == set(queues)
+        assert not [one for one in bindings if one in now.bindings]
 
 
 def test_processes_agree_on_every_queue_that_they_share() -> None:
@@ -110,6 +136,9 @@ async def test_only_the_events_of_a_control_in_use_reach_the_restaurant(
 
 
 NAMES = {
+    topology.KITCHEN_EVENTS_COPIES,
+    topology.ORDERS_DEAD_COPIES,
+    *topology.HANDOVER_QUEUES,
     topology.ORDERS_LIVE,
     topology.ORDERS_UNROUTED,
     topology.UNROUTED_QUEUE,

@@ -1,0 +1,151 @@
+"""Three broker nodes, one of which has every dark queue and is lost under load: customers and
+control notice nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.broker import connect
+from kitchen_worker.contract.tests.waiting import taken
+from kitchen_worker.contract.topology import (
+    ORDERS_LIVE,
+    Binding,
+    Queue,
+    QueueType,
+    QueueTypes,
+    Topology,
+)
+from local.broker_cluster import BrokerCluster
+from tests.stack import KITCHENS, Stack, a_stack, until
+from tests.users import users_for_tests
+
+ANSWERED = "select count(*) from restaurant_order where state = 'ready'"
+SENT_AGAIN = "select coalesce(sum(times_again), 0) from restaurant_letter"
+OBSERVED = "select count(*) from dashboard_observation where version = ? and state = 'handled'"
+TIMES = "select placed_at, answered_at from restaurant_order order by placed_at"
+#: Orders before the load, and under load.
+WARM, LOAD = 50, 700
+RATE = 25
+#: What the slowest of a hundred customers may wait for more, and their median.
+SLOWER_S, MEDIAN_SLOWER_S = 1.0, 0.1
+#: Gets each message that the control gets.
+PROBE = Topology(
+    queues=(Queue(name="probe", arguments={"x-queue-type": "quorum"}),),
+    bindings=(Binding(source=ORDERS_LIVE, destination="probe", routing_key="vlatest"),),
+)
+
+
+@pytest.fixture(params=list(QueueType))
+def dark_type(request: pytest.FixtureRequest) -> QueueType:
+    return QueueType(request.param)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, broker_cluster: BrokerCluster, dark_type: QueueType) -> Iterator[Stack]:
+    """A stack on the first two nodes of a cluster, all of whose dark queues are on the last."""
+    first, second, last = broker_cluster.nodes
+    types = QueueTypes(live=QueueType.QUORUM, dark=dark_type)
+    dark = topology.dark("vnext", types) + topology.dark("vlatest-b", types)
+    dark += topology.observer(types)
+    first.import_definitions(json.dumps(users_for_tests(first.url)))
+    declare(first.url, topology.live("vlatest", types) + PROBE)
+    declare(last.url, dark)
+    if dark_type is QueueType.QUORUM:
+        for queue in dark.queues:
+            for node in (first, second):
+                last.control("delete_member", queue.name, node.name, program="rabbitmq-queues")
+    settings = {"QUEUE_TYPE": "quorum", "DARK_QUEUE_TYPE": dark_type.value}
+    with a_stack(tmp_path, f"{first.url},{second.url}", **settings) as one:
+        yield one
+
+
+def test_customers_and_the_control_notice_nothing_when_every_dark_queue_is_lost(
+    stack: Stack,
+    broker_cluster: BrokerCluster,
+    dark_type: QueueType,
+    record_property: Callable[[str, object], None],
+) -> None:
+    stack.start("relay", "observer", *KITCHENS)
+    stack.manage("rush", "--orders", str(WARM), "--rate", str(RATE), "--seed", "1")
+    until(lambda: stack.number(ANSWERED) == WARM, "the first orders are answered")
+    warm_until = now()
+    rush = ["--orders", str(LOAD), "--rate", str(RATE), "--seed", "2"]
+    stack.start("rush", options=rush)
+    until(lambda: stack.number(ANSWERED) > WARM + LOAD // 2, "half the orders are answered")
+    until(lambda: stack.number(OBSERVED, "vnext") > LOAD // 4, "and observed")
+    lost_at = now()
+    broker_cluster.nodes[2].stop(gently=False)
+    until(lambda: stack.number(ANSWERED) == WARM + LOAD, "every customer has an answer")
+
+    before, after = waits(stack, warm_until, lost_at), waits(stack, lost_at, now())
+    figures = f"waited before {summary(before)}, after {summary(after)}"
+    record_property(dark_type, figures)
+    print(figures)
+    assert min(len(before), len(after)) > LOAD // 5
+    assert percentile(after, 50) < percentile(before, 50) + MEDIAN_SLOWER_S, figures
+    assert percentile(after, 99) < percentile(before, 99) + SLOWER_S, figures
+    assert stack.number(SENT_AGAIN) == 0
+    assert "were not taken" not in stack.log("relay")
+    assert "no broker" not in stack.log("relay") + stack.log("vlatest")
+    assert len(set(probed(broker_cluster, WARM + LOAD))) == WARM + LOAD
+
+    broker_cluster.nodes[2].start()
+    observed = stack.number(OBSERVED, "vnext")
+    until(lambda: is_handled_in_the_dark(stack, observed), "dark versions and observer are back")
+
+
+def is_handled_in_the_dark(stack: Stack, observed: int) -> bool:
+    """Place an order, and say whether any was observed since."""
+    stack.manage("rush", "--orders", "1", "--rate", "100", "--seed", "3", "--wait", "0")
+    return stack.number(OBSERVED, "vnext") > observed
+
+
+def declare(url: str, whole: Topology) -> None:
+    async def play() -> None:
+        async with connect(url, "test") as broker:
+            await broker.declare(whole)
+
+    asyncio.run(play())
+
+
+def probed(cluster: BrokerCluster, count: int) -> list[str | None]:
+    """The orders of all messages that the control got: so many, and none more."""
+
+    async def play() -> list[str | None]:
+        async with connect(cluster.nodes[0].url, "test") as broker:
+            assert await broker.depth("probe") == count
+            return [one.message_id for one in await taken(broker, "probe", count)]
+
+    return asyncio.run(play())
+
+
+def now() -> datetime:
+    """The time as SQLite keeps it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def waits(stack: Stack, since: datetime, until: datetime) -> list[float]:
+    """How long the customers of these orders waited, in seconds, shortest first."""
+    times = [
+        (datetime.fromisoformat(placed), datetime.fromisoformat(answered))
+        for placed, answered in stack.query(TIMES)
+    ]
+    return sorted(
+        (answered - placed).total_seconds() for placed, answered in times if since <= placed < until
+    )
+
+
+def percentile(waited: list[float], percent: int) -> float:
+    return waited[min(len(waited) * percent // 100, len(waited) - 1)]
+
+
+def summary(waited: list[float]) -> str:
+    p50, p99 = percentile(waited, 50), percentile(waited, 99)
+    return f"p50 {p50:.3f} s, p99 {p99:.3f} s, longest {waited[-1]:.3f} s of {len(waited)}"
