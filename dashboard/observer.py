@@ -32,7 +32,7 @@ from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.hearing import Heard, hear
 from kitchen_worker.contract.messages import Event, utc_now
 from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.wire import Broker, Deliveries, Outgoing
+from kitchen_worker.contract.wire import Broker, Deliveries, Outgoing, declare_or_keep
 from restaurant.patience import in_database
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Observer:
 
     async def session(self, broker: Broker) -> None:
         """Observe on a connected broker until shutdown; raises BrokerLost."""
-        for kept in await broker.declare_or_keep(topology.observer(self.types)):
+        for kept in await declare_or_keep(broker, topology.observer(self.types)):
             logger.warning("%s. It is used as it is.", kept, extra={"action": "queue_refused"})
         await broker.unbind(topology.former_observer_bindings())
         events = await broker.consume(topology.OBSERVER_QUEUE, prefetch=PREFETCH)

@@ -14,11 +14,11 @@ from uuid import UUID, uuid4
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from kitchen_worker.contract.messages import Role, utc_now
 from restaurant.models import (
-    WAITING,
     DarkVersion,
     Launch,
     LaunchChange,
@@ -115,15 +115,24 @@ def current_control() -> str:
 
 
 def former_controls() -> dict[str, bool]:
-    """The controls of former launches, and whether orders still wait for their answers."""
-    former = Launch.objects.exclude(control=current_control()).order_by("control")
-    names = former.values_list("control", flat=True).distinct()
-    return {name: unanswered(name).exists() for name in names}
+    """The controls of former times, and whether orders still wait for their answers."""
+    names = {FIRST_CONTROL, *Launch.objects.values_list("control", flat=True).distinct()}
+    names -= {current_control(), *DarkVersion.objects.values_list("version", flat=True).distinct()}
+    return {name: unanswered(name).exists() for name in sorted(names)}
 
 
 def unanswered(control: str) -> QuerySet[Order]:
     """The orders that a control is to answer and has not yet answered."""
-    return Order.objects.filter(control=control, state__in=WAITING)
+    return Order.objects.filter(control=control, answered_at__isnull=True)
+
+
+def name_missing_controls() -> None:
+    """Say of each waiting order who answers it: an earlier release, which may still run while this
+    one is deployed, places orders that do not say so."""
+    unnamed = unanswered("")
+    if unnamed.exists():
+        own = Launch.objects.filter(pk=OuterRef("launch")).values("control")
+        unnamed.update(control=Coalesce(Subquery(own), Value(current_control())))
 
 
 def dark_versions() -> list[str]:

@@ -171,7 +171,7 @@ class Order(models.Model):
             models.Index(
                 fields=["control", "id"],
                 name="unanswered_orders",
-                condition=Q(state__in=WAITING),
+                condition=Q(answered_at__isnull=True),
             ),
         ]
 

@@ -37,7 +37,7 @@ _UNSENT = """
     SELECT letter.id, placed.uuid, letter.launch_id, placed.control, letter.sample, letter.body
     FROM restaurant_letter letter
     JOIN restaurant_order placed ON placed.id = letter.order_id
-    WHERE letter.sent_at IS NULL AND letter.id > %s
+    WHERE letter.sent_at IS NULL AND letter.id > %s AND placed.control <> ''
     ORDER BY letter.id
     LIMIT %s
 """

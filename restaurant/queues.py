@@ -17,7 +17,7 @@ from typing import Any
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
-from kitchen_worker.contract.wire import Broker, DeclareRefused
+from kitchen_worker.contract.wire import Broker, DeclareRefused, declare_or_keep
 from restaurant import launches
 from restaurant.models import BrokerProblem
 from restaurant.patience import in_database
@@ -44,13 +44,15 @@ class Queues:
     async def check(self, broker: Broker) -> None:
         """Make sure that production's queues exist, whatever was declared before."""
         self.forget()
-        control = await self._database(launches.current_control)
+        await self._database(launches.name_missing_controls)
+        current = await self._database(launches.current_control)
         former = await self._database(launches.former_controls)
-        await self.ensure(broker, [control, *(name for name in former if former[name])], [])
+        await self.ensure(broker, [current, *(name for name in former if former[name])], [])
         for name, is_waited_for in former.items():
             if not is_waited_for and name not in self._retired:
                 await self._retire(broker, name)
         await self._remove_former(broker)
+        await self._database(partial(_forget_others, current, [*former]))
 
     async def check_dark(self, broker: Broker) -> None:
         """Make sure that the dark versions' queues exist, whatever was declared before."""
@@ -63,11 +65,7 @@ class Queues:
         A dark one that takes too long is left to ``check_dark``.
         """
         for control in sorted(set(controls) - self._controls):
-            kept = await self._declare(broker, topology.live(control, self.types))
-            await broker.unbind(topology.former_bindings(control))
-            self._controls.add(control)
-            self._retired.discard(control)
-            await self._note(kitchen_queue(control), _kept(kept))
+            await self._ensure_control(broker, control)
         new = sorted(set(dark) - self._dark)
         self._dark.update(new)
         with suppress(TimeoutError):
@@ -78,6 +76,19 @@ class Queues:
     def forget(self) -> None:
         """Declare production's queues again before the next orders go out."""
         self._controls.clear()
+
+    async def _ensure_control(self, broker: Broker, control: str) -> None:
+        """Declare what a control needs, and keep what is wrong with it."""
+        queue = kitchen_queue(control)
+        try:
+            refusals = await self._declare(broker, topology.live(control, self.types))
+        except DeclareRefused as refusal:
+            await self._note(queue, f"{refusal.reason}. No order can be sent.")
+            raise
+        await broker.unbind(topology.former_bindings(control))
+        self._controls.add(control)
+        self._retired.discard(control)
+        await self._note(queue, _used(refusals))
 
     async def _declare_dark(self, broker: Broker, version: str) -> None:
         """Declare a dark version's queue, and keep what is wrong with it."""
@@ -98,35 +109,41 @@ class Queues:
         whole = topology.dark(version, self.types)
         others = tuple(one for one in whole.bindings if one != binding)
         try:
-            kept = await self._declare(broker, replace(whole, bindings=others))
-            if other := next((one for one in kept if one.name == queue), None):
+            refusals = await self._declare(broker, replace(whole, bindings=others))
+            if other := next((one for one in refusals if one.name == queue), None):
                 await broker.unbind([binding])
                 return f"{other.reason}. It gets no orders until it is empty and replaced."
             await broker.declare(Topology(bindings=(binding,)))
         except DeclareRefused as refusal:
             return refusal.reason
-        return _kept(kept)
+        return _used(refusals)
 
     async def _declare(self, broker: Broker, whole: Topology) -> list[DeclareRefused]:
         """Declare queues; replace those that have a bound, exist with other arguments and are
-        empty. Gives the refusals of those that are kept as they are."""
-        kept = await broker.declare_or_keep(whole)
+        empty. Gives the refusals of the others."""
+        refusals = await declare_or_keep(broker, whole)
         bounded = {one.name for one in whole.queues if "x-max-length" in one.arguments}
         replaced = [
             await broker.delete_queue(one.name, only_if_empty=True)
-            for one in kept
+            for one in refusals
             if one.name in bounded
         ]
-        return await broker.declare_or_keep(whole) if any(replaced) else kept
+        return await declare_or_keep(broker, whole) if any(replaced) else refusals
 
     async def _retire(self, broker: Broker, control: str) -> None:
-        """Take away what led orders to a former control: all that it was sent is answered."""
+        """Take away what led orders to a former control, if all that it was sent is answered.
+
+        It is asked again once nothing leads there any more: an order may have come meanwhile.
+        """
         await broker.unbind(
             [*topology.control_bindings(control), *topology.former_bindings(control)]
         )
+        self._controls.discard(control)
+        if (await self._database(launches.former_controls)).get(control) is not False:
+            await self.ensure(broker, [control], [])
+            return
         await broker.delete_queue(kitchen_queue(control), only_if_empty=False)
         self._retired.add(control)
-        await self._note(kitchen_queue(control), "")
         logger.info("%s is no control any more", control, extra={"action": "retired"})
 
     async def _remove_former(self, broker: Broker) -> None:
@@ -145,10 +162,15 @@ class Queues:
         return await in_database(call, on_attempt=self.on_attempt)
 
 
-def _kept(refusals: list[DeclareRefused]) -> str:
-    """That queues are used although they exist with other arguments than ours."""
-    reasons = [f"{one.reason}. It is used as it is." for one in refusals]
-    return " ".join(reasons)
+def _used(refusals: list[DeclareRefused]) -> str:
+    """That queues are not as they should be, and that the others are used."""
+    return " ".join(f"{one.reason}. It is used as it is, if it can be." for one in refusals)
+
+
+def _forget_others(current: str, former: list[str]) -> None:
+    """Forget what was wrong with queues of versions that take no part any more."""
+    names = [current, *former, *launches.dark_versions()]
+    BrokerProblem.objects.exclude(queue__in=map(kitchen_queue, names)).delete()
 
 
 def _note(queue: str, problem: str) -> None:

@@ -22,7 +22,7 @@ from kitchen_worker.contract.wire import Broker, Deliveries
 from restaurant import answers
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues
-from restaurant.resend import BATCH, Resending
+from restaurant.resend import Resending
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +101,7 @@ class Relay:
         """Look after the queues, and after orders without an answer."""
         while not await self.shutdown.wait(CHECK_EVERY_S):
             await queues.check(broker)
-            while await resending.unanswered(broker) >= BATCH:
-                pass
+            await resending.unanswered(broker)
 
     async def _check_dark(self, broker: Broker, queues: Queues) -> None:
         """Look after the dark queues, each as long as it takes: nothing waits for them."""

@@ -13,7 +13,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -21,14 +21,22 @@ from uuid import UUID
 
 import msgspec
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from kitchen_worker.contract import topology
+from kitchen_worker.contract.dead_letters import MAX_REASON
 from kitchen_worker.contract.messages import ID_PATTERN, ORDER_PLACED, utc_now
-from kitchen_worker.contract.topology import kitchen_queue
-from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing
+from kitchen_worker.contract.topology import ANSWERS_QUEUE, kitchen_queue
+from kitchen_worker.contract.wire import (
+    Broker,
+    BrokerLost,
+    DeclareRefused,
+    Deliveries,
+    Delivery,
+    Outgoing,
+)
 from restaurant import launches
-from restaurant.models import WAITING, Again, Letter, Order, OrderState
+from restaurant.models import Again, Letter, Order, OrderState
 from restaurant.patience import in_database
 from restaurant.queues import Queues
 
@@ -36,8 +44,8 @@ logger = logging.getLogger(__name__)
 
 #: Orders that are sent again at once.
 BATCH = 200
-#: How often an order is sent again; the wait before each time is twice as long as the one before.
-MOST_TIMES = 5
+#: The wait before an order is sent again doubles each time, and so often at most.
+DOUBLINGS = 5
 #: Where more wait in the control's queue, its control is late and nothing is known to be lost.
 _LATE = 5_000
 _PREFETCH = 200
@@ -76,29 +84,40 @@ class Resending:
     #: How long an order may stay unanswered before it is sent again.
     after: timedelta
     on_attempt: Callable[[], None] = lambda: None
+    #: Since when a former control has had no kitchen.
+    _gone_since: dict[str, datetime] = field(default_factory=dict)
 
     async def unanswered(self, broker: Broker) -> int:
-        """Send again what has stayed unanswered for too long; gives how many orders."""
+        """Send again a batch of what has stayed unanswered for too long; gives how many orders."""
+        if await broker.depth(ANSWERS_QUEUE):
+            return 0  # what waits there may be the answers
         current = await self._database(launches.current_control)
         former = await self._database(launches.former_controls)
         sent = 0
         for control in [current, *(name for name in former if former[name])]:
-            sent += await self._unanswered_of(broker, control, current)
+            try:
+                sent += await self._unanswered_of(broker, control, current)
+            except DeclareRefused as refusal:
+                logger.info("%s", refusal, extra={"action": "no_queue"})
         return sent
 
     async def _unanswered_of(self, broker: Broker, control: str, current: str) -> int:
-        asked_at, queue = utc_now(), kitchen_queue(control)
-        waiting, target, why = await broker.depth(queue), control, Again.UNANSWERED
-        if control != current and not await broker.consumers(queue):
-            waiting, target, why = 0, current, Again.HANDED_OVER
+        at, queue = utc_now(), kitchen_queue(control)
+        waiting = await broker.depth(queue)
+        if control != current and await self._is_gone(broker, control, at):
+            claim = partial(hand_over, control, current, at - self.after)
+            return await self._send(broker, await self._database(claim), Again.HANDED_OVER)
         if waiting > _LATE:
             return 0
-        find = partial(overdue, control, asked_at, self.after, waiting=waiting)
-        orders: list[Lost] = await self._database(find)
-        if orders and target != control:
-            await self._database(partial(_hand_over, orders, target))
-            orders = [msgspec.structs.replace(one, control=target) for one in orders]
-        return await self._send(broker, orders, why)
+        claim = partial(claim_overdue, control, at, self.after, waiting=waiting)
+        return await self._send(broker, await self._database(claim), Again.UNANSWERED)
+
+    async def _is_gone(self, broker: Broker, control: str, at: datetime) -> bool:
+        """Whether a former control has had no kitchen for so long that none is coming back."""
+        if await broker.consumers(kitchen_queue(control)):
+            self._gone_since.pop(control, None)
+            return False
+        return at - self._gone_since.setdefault(control, at) >= self.after
 
     async def unrouted(self, broker: Broker, deliveries: Deliveries) -> bool:
         """Take orders that found no control's queue, and send them once it exists again."""
@@ -107,7 +126,9 @@ class Resending:
             orders: list[Lost] = await self._database(partial(unanswered_among, batch))
             self.queues.forget()
             await self.queues.ensure(broker, {one.control for one in orders}, [])
-            await self._send(broker, orders, Again.UNROUTED)
+            if await self._send(broker, orders, Again.UNROUTED) < len(orders):
+                raise BrokerLost("it does not take orders that found no queue")
+            await self._database(partial(_mark, orders, Again.UNROUTED))
             await deliveries.ack(batch)
         return bool(batch)
 
@@ -120,45 +141,55 @@ class Resending:
         return bool(batch)
 
     async def _send(self, broker: Broker, orders: Sequence[Lost], why: Again) -> int:
-        """Publish orders to their control, and keep that they were sent again."""
+        """Publish orders to their control; gives how many the broker took."""
         outcomes = await broker.publish([one.message() for one in orders])
-        for failure in outcomes:
-            if failure is not None:
-                raise failure
+        taken = sum(outcome is None for outcome in outcomes)
         if orders:
-            await self._database(partial(_mark, [one.letter for one in orders], why))
             logger.warning(
-                "%d orders are sent to the control again: %s",
+                "%d of %d orders are sent to the control again: %s",
+                taken,
                 len(orders),
                 why.label,
                 extra={"action": "sent_again"},
             )
-        return len(orders)
+        return taken
 
     async def _database(self, call: Callable[[], Any]) -> Any:
         return await in_database(call, on_attempt=self.on_attempt)
 
 
-def overdue(control: str, at: datetime, after: timedelta, *, waiting: int) -> list[Lost]:
-    """Orders that a control should have answered, oldest first, at most a batch of them.
+def claim_overdue(control: str, at: datetime, after: timedelta, *, waiting: int) -> list[Lost]:
+    """Take orders that a control should have answered, oldest first, at most a batch of them.
 
     A queue gives its oldest first: the newest ``waiting`` of the orders that were sent before
-    ``at`` are still in it, and are not lost.
+    ``at`` are still in it, and are not lost. What is taken counts as sent again.
     """
-    sent = Letter.objects.filter(
-        order__in=launches.unanswered(control), sent_at__isnull=False, sent_at__lte=at
-    )
+    sent = Letter.objects.filter(order__in=launches.unanswered(control), sent_at__lte=at)
     not_in_queue = sent.order_by("-order_id").values("pk")[waiting:]
-    return _lost(
-        Letter.objects.filter(_is_due(at, after), pk__in=not_in_queue).order_by("order_id")[:BATCH]
-    )
+    with transaction.atomic():
+        orders = _lost(Letter.objects.filter(_is_due(at, after), pk__in=not_in_queue))
+        _mark(orders, Again.UNANSWERED)
+    return orders
+
+
+def hand_over(control: str, to: str, sent_before: datetime) -> list[Lost]:
+    """Take orders of a former control for another one, at most a batch of them.
+
+    What the former one still says of them no longer counts.
+    """
+    waiting = launches.unanswered(control)
+    with transaction.atomic():
+        orders = _lost(Letter.objects.filter(order__in=waiting, sent_at__lt=sent_before))
+        waiting.filter(uuid__in=[one.order for one in orders]).update(control=to)
+        _mark(orders, Again.HANDED_OVER)
+    return [msgspec.structs.replace(one, control=to) for one in orders]
 
 
 def _is_due(at: datetime, after: timedelta) -> Q:
     due = Q(times_again=0, sent_at__lt=at - after)
-    for times in range(1, MOST_TIMES):
+    for times in range(1, DOUBLINGS):
         due |= Q(times_again=times, again_at__lt=at - after * 2**times)
-    return due
+    return due | Q(times_again__gte=DOUBLINGS, again_at__lt=at - after * 2**DOUBLINGS)
 
 
 def sent_again(launch: UUID, *, at_most: int) -> dict[Again, int]:
@@ -171,65 +202,59 @@ def sent_again(launch: UUID, *, at_most: int) -> dict[Again, int]:
 def unanswered_among(deliveries: Iterable[Delivery]) -> list[Lost]:
     """The orders of these messages that still wait for an answer."""
     ids = {one.message_id for one in deliveries if one.message_id and _is_id(one.message_id)}
-    waiting = Order.objects.filter(uuid__in=ids, state__in=WAITING)
-    return _lost(Letter.objects.filter(order__in=waiting).order_by("order_id"))
+    waiting = Order.objects.filter(uuid__in=ids, answered_at__isnull=True)
+    return _lost(Letter.objects.filter(order__in=waiting))
 
 
 def fail(deliveries: Iterable[Delivery]) -> None:
     """Bring orders that their own control's queue dead-lettered to their end."""
-    reasons = {
-        (one.message_id, one.routing_key): _reason(one.headers)
-        for one in deliveries
-        if _is_id(one.message_id)
-    }
-    with transaction.atomic():
-        for order in Order.objects.filter(uuid__in={uuid for uuid, _ in reasons}):
-            reason = reasons.get((str(order.uuid), kitchen_queue(order.control)))
-            if reason is None:
-                continue
-            answer = {"error": {"type": _NOT_HANDLED, "message": reason}}
-            failed = (
-                launches.unanswered(order.control)
-                .filter(pk=order.pk)
-                .update(state=OrderState.FAILED, answer=answer, answered_at=utc_now())
-            )
-            if failed:
-                logger.warning(
-                    "order %s failed: %s", order.uuid, reason, extra={"action": "order_dead"}
-                )
+    for one in deliveries:
+        if not (one.message_id and _is_id(one.message_id)):
+            continue
+        for control in Order.objects.filter(uuid=one.message_id).values_list("control", flat=True):
+            if one.routing_key == kitchen_queue(control):
+                _fail(one.message_id, control, _reason(one.headers))
 
 
-def _is_id(text: str | None) -> bool:
-    return text is not None and re.fullmatch(ID_PATTERN, text) is not None
+def _fail(order: str, control: str, reason: str) -> None:
+    failed = launches.unanswered(control).filter(uuid=order)
+    answer = {"error": {"type": _NOT_HANDLED, "message": reason}}
+    if failed.update(state=OrderState.FAILED, answer=answer, answered_at=utc_now()):
+        logger.warning("order %s failed: %s", order, reason, extra={"action": "order_dead"})
+
+
+def _is_id(text: str) -> bool:
+    return re.fullmatch(ID_PATTERN, text) is not None
 
 
 def _reason(headers: Mapping[str, Any]) -> str:
-    """Why an order was dead-lettered: a kitchen's own words, or the broker's."""
-    said = headers.get(topology.REASON_HEADER)
-    if isinstance(said, str):
-        return said
-    deaths = headers.get("x-death")
-    first = deaths[0] if isinstance(deaths, list) and deaths else {}
-    return f"the broker gave it up: {first.get('reason', 'it did not say why')}"
+    """Why an order was dead-lettered: a kitchen's own words, or the broker's; whatever they are."""
+    given = headers.get(topology.REASON_HEADER)
+    if given is None:
+        deaths = headers.get("x-death")
+        first = deaths[0] if isinstance(deaths, list) and deaths else None
+        why = first.get("reason") if isinstance(first, dict) else None
+        given = f"the broker gave it up: {why or 'it did not say why'}"
+    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+    return text[:MAX_REASON].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
-def _lost(letters: Any) -> list[Lost]:
-    rows = letters.values_list(
-        "pk", "order__uuid", "launch_id", "order__control", "body", named=False
+def _lost(letters: QuerySet[Letter]) -> list[Lost]:
+    """A batch of these, oldest first; of several relays each gets others."""
+    rows = (
+        letters.order_by("order_id")
+        .select_for_update(skip_locked=True, of=("self",))
+        .values_list("pk", "order__uuid", "launch_id", "order__control", "body")[:BATCH]
     )
-    return [
-        Lost(letter=pk, order=order, launch=launch, control=control, body=bytes(body))
-        for pk, order, launch, control, body in rows
-    ]
+    with transaction.atomic():
+        return [
+            Lost(letter=pk, order=order, launch=launch, control=control, body=bytes(body))
+            for pk, order, launch, control, body in rows
+        ]
 
 
-def _mark(letters: Sequence[int], why: Again) -> None:
-    Letter.objects.filter(pk__in=letters).update(
+def _mark(orders: Sequence[Lost], why: Again) -> None:
+    """Keep that orders are sent again."""
+    Letter.objects.filter(pk__in=[one.letter for one in orders]).update(
         times_again=F("times_again") + 1, again_at=utc_now(), again_reason=why.value
     )
-
-
-def _hand_over(orders: Sequence[Lost], control: str) -> None:
-    """Let another control answer; what the retired one still says of them no longer counts."""
-    ids = [one.order for one in orders]
-    Order.objects.filter(uuid__in=ids, state__in=WAITING).update(control=control)

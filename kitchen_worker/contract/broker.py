@@ -15,7 +15,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aio_pika
@@ -43,7 +43,6 @@ from kitchen_worker.contract.wire import (
     DeclareRefused,
     Outgoing,
     PublishFailed,
-    declare_or_keep,
 )
 
 logger = logging.getLogger(__name__)
@@ -102,14 +101,10 @@ class RabbitBroker:
                     arguments=dict(binding.arguments),
                 )
 
-    async def declare_or_keep(self, topology: Topology) -> list[DeclareRefused]:
-        """See Broker.declare_or_keep."""
-        return await declare_or_keep(self, topology)
-
     async def unbind(self, bindings: Sequence[Binding]) -> None:
         """See Broker.unbind."""
         for binding in bindings:
-            with suppress(DeclareRefused):  # its queue or exchange does not exist
+            try:
                 async with self._brief_channel() as channel:
                     to_exchange = binding.to_exchange
                     unbind = channel.exchange_unbind if to_exchange else channel.queue_unbind
@@ -120,6 +115,9 @@ class RabbitBroker:
                         binding.routing_key,
                         arguments=dict(binding.arguments),
                     )
+            except DeclareRefused as refusal:
+                if not isinstance(refusal.__cause__, ChannelNotFoundEntity):
+                    raise
 
     async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
         """See Broker.delete_queue.

@@ -19,7 +19,7 @@ from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing,
 
 _ID = re.compile(ID_PATTERN)
 #: A reason longer than this is cut.
-_MAX_REASON = 1000
+MAX_REASON = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def _letter(refused: Refused) -> Outgoing:
         headers={
             **_plain(delivery),
             **_names(delivery, refused.body),
-            REASON_HEADER: refused.reason[:_MAX_REASON],
+            REASON_HEADER: refused.reason[:MAX_REASON],
         },
     )
 

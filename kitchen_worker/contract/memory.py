@@ -28,7 +28,6 @@ from kitchen_worker.contract.wire import (
     Delivery,
     Outgoing,
     PublishFailed,
-    declare_or_keep,
 )
 
 
@@ -89,10 +88,6 @@ class MemoryBroker:
             if self.queues.setdefault(queue.name, MemoryQueue(queue)).declared != queue:
                 raise DeclareRefused(queue.name, f"{queue.name} exists with other arguments")
         self._bindings += [one for one in topology.bindings if one not in self._bindings]
-
-    async def declare_or_keep(self, topology: Topology) -> list[DeclareRefused]:
-        """See Broker.declare_or_keep."""
-        return await declare_or_keep(self, topology)
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
         """See Broker.unbind."""

@@ -102,13 +102,6 @@ class Broker(Protocol):
         """
         ...
 
-    async def declare_or_keep(self, topology: Topology) -> list[DeclareRefused]:
-        """The same, but keep queues that exist with other arguments: bind them as they are.
-
-        Gives the refusals of the queues that were kept; raises what ``declare`` raises else.
-        """
-        ...
-
     async def unbind(self, bindings: Sequence[Binding]) -> None:
         """Take bindings away; one that does not exist is no error. Raises BrokerLost."""
         ...
@@ -146,17 +139,27 @@ async def publish_all(broker: Broker, messages: Sequence[Outgoing]) -> None:
 
 
 async def declare_or_keep(broker: Broker, topology: Topology) -> list[DeclareRefused]:
-    """Declare what can be declared, and keep the queues that exist with other arguments."""
-    kept: list[DeclareRefused] = []
+    """Declare a topology, whatever the broker has against some of its queues.
+
+    A queue that exists with other arguments is kept and bound as it is; one that cannot be used at
+    all is left out, with its bindings. Gives the refusals of these queues; raises DeclareRefused
+    for an exchange, and BrokerLost.
+    """
+    refusals: list[DeclareRefused] = []
     while True:
-        names = {refusal.name for refusal in kept}
-        queues = tuple(queue for queue in topology.queues if queue.name not in names)
         try:
-            await broker.declare(replace(topology, queues=queues))
+            await broker.declare(topology)
         except DeclareRefused as refusal:
-            is_queue = any(queue.name == refusal.name for queue in queues)
-            if not is_queue or not await broker.has_queue(refusal.name):
+            if all(queue.name != refusal.name for queue in topology.queues):
                 raise
-            kept.append(refusal)
+            refusals.append(refusal)
+            is_kept = await broker.has_queue(refusal.name)
+            topology = _without(topology, refusal.name, keep_bindings=is_kept)
         else:
-            return kept
+            return refusals
+
+
+def _without(topology: Topology, name: str, *, keep_bindings: bool) -> Topology:
+    queues = tuple(queue for queue in topology.queues if queue.name != name)
+    bindings = tuple(one for one in topology.bindings if keep_bindings or one.destination != name)
+    return replace(topology, queues=queues, bindings=bindings)

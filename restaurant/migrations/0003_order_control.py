@@ -1,15 +1,5 @@
 from django.db import migrations, models
 
-#: Only what still waits for an answer needs to know whose: the rest of a large table is left alone.
-_FILL = """
-UPDATE restaurant_order SET control = COALESCE(
-    (SELECT launch.control FROM restaurant_launch launch WHERE launch.id = launch_id),
-    (SELECT launch.control FROM restaurant_launch launch
-     ORDER BY launch.ended_at IS NOT NULL, launch.started_at DESC LIMIT 1),
-    'vlatest')
-WHERE state IN ('placed', 'in_kitchen')
-"""
-
 
 class Migration(migrations.Migration):
     dependencies = [("restaurant", "0002_indexes")]
@@ -59,11 +49,10 @@ class Migration(migrations.Migration):
                 ("since", models.DateTimeField()),
             ],
         ),
-        migrations.RunSQL(_FILL, migrations.RunSQL.noop),
         migrations.AddIndex(
             model_name="order",
             index=models.Index(
-                condition=models.Q(("state__in", ("placed", "in_kitchen"))),
+                condition=models.Q(("answered_at__isnull", True)),
                 fields=["control", "id"],
                 name="unanswered_orders",
             ),

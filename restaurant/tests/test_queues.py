@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.tests.making import an_order, posted, topology_of
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import (
@@ -21,6 +22,7 @@ from kitchen_worker.contract.topology import (
     KITCHEN_EVENTS,
     OBSERVER_QUEUE,
     ORDERS,
+    Binding,
     Exchange,
     Queue,
     QueueType,
@@ -178,6 +180,68 @@ def test_copies_that_went_another_way_before_come_once(opened: Opening) -> None:
     run(play)
 
 
+@pytest.mark.broker
+@pytest.mark.parametrize("name", [dead_queue(VLATEST), "kitchen.vlatest", VNEXT])
+def test_a_queue_that_somebody_holds_for_himself_alone_costs_nobody_else(
+    amqp_url: str, name: str
+) -> None:
+    a_launch(candidate="100", baseline="100")
+    some_orders(2)
+    own = Topology(queues=(Queue(name=name, exclusive=True),))
+
+    async def play() -> None:
+        async with connect(amqp_url, "stranger") as stranger, connect(amqp_url, "test") as broker:
+            await stranger.declare(own)
+            queues = Queues(TYPES)
+            await queues.check(broker)
+            await queues.check_dark(broker)
+            await Outbox(queues).step(broker)
+            is_lost = name == VLATEST
+            where = topology.UNROUTED_QUEUE if is_lost else VLATEST
+            assert await broker.depth(where) == 2
+            assert await broker.depth(kitchen_queue("vlatest-b")) == 2
+
+    run(play)
+    assert BrokerProblem.objects.exists()
+
+
+def test_what_was_wrong_with_a_version_that_takes_no_part_any_more_is_forgotten() -> None:
+    launch = a_launch()
+    broker = MemoryBroker()
+    BrokerProblem.objects.create(queue=VNEXT, reason="other", since=utc_now())
+    run(lambda: Queues(TYPES).check(broker))
+    assert BrokerProblem.objects.exists()
+    end_launch(launch)
+    run(lambda: Queues(TYPES).check(broker))
+    assert not BrokerProblem.objects.exists()
+
+
+def test_a_control_that_comes_back_while_it_is_retired_keeps_its_queue_and_orders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    end_launch(a_launch())
+    start_launch("second", "vnew", [])
+    broker = MemoryBroker()
+    queues = Queues(TYPES)
+    run(lambda: broker.declare(topology.live("vlatest", TYPES)))
+    unbind = broker.unbind
+
+    async def meanwhile(bindings: Sequence[Binding]) -> None:
+        await unbind(bindings)
+        if any(one.routing_key == "vlatest" for one in bindings):
+            await sync_to_async(Order.objects.update)(control="vlatest")
+
+    some_orders()
+    run(lambda: queues.check(broker))
+    assert VLATEST not in broker.queues
+    run(lambda: broker.declare(topology.live("vlatest", TYPES)))
+    monkeypatch.setattr(broker, "unbind", meanwhile)
+    queues = Queues(TYPES)
+    run(lambda: queues.check(broker))
+    run(lambda: Outbox(queues).step(broker))
+    assert len(broker.bodies(VLATEST)) == 1
+
+
 def test_a_live_queue_that_exists_with_other_arguments_is_used_as_it_is(opened: Opening) -> None:
     other = Queue(name=VLATEST, arguments={"x-max-priority": 3})
 
@@ -191,7 +255,7 @@ def test_a_live_queue_that_exists_with_other_arguments_is_used_as_it_is(opened: 
 
     some_orders(2)
     run(play)
-    assert "It is used as it is" in BrokerProblem.objects.get(queue=VLATEST).reason
+    assert "used as it is" in BrokerProblem.objects.get(queue=VLATEST).reason
 
 
 def test_bounded_queues_of_an_earlier_release_are_replaced_once_they_are_empty(
@@ -224,6 +288,7 @@ def test_an_exchange_of_production_with_another_type_is_refused() -> None:
     run(lambda: broker.declare(wrong))
     with pytest.raises(DeclareRefused, match=ORDERS):
         run(lambda: Queues(TYPES).check(broker))
+    assert "No order can be sent" in BrokerProblem.objects.get().reason
 
 
 def test_what_earlier_releases_bound_is_unbound_so_that_no_order_comes_twice(
@@ -275,7 +340,7 @@ def test_a_former_control_answers_its_own_orders_and_is_then_taken_away(opened: 
 
 
 def _answer(order: Order) -> None:
-    Order.objects.filter(pk=order.pk).update(state=OrderState.READY)
+    Order.objects.filter(pk=order.pk).update(state=OrderState.READY, answered_at=utc_now())
 
 
 @pytest.mark.broker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,12 +12,20 @@ from kitchen_worker.contract import topology
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
-from kitchen_worker.contract.wire import Outgoing
+from kitchen_worker.contract.wire import Outgoing, PublishFailed
 from restaurant.models import Again, Letter, Order, OrderState
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues
-from restaurant.resend import MOST_TIMES, Resending
-from restaurant.tests.making import a_launch, end_launch, run, some_orders, start_launch
+from restaurant.resend import DOUBLINGS, Resending
+from restaurant.tests.making import (
+    a_launch,
+    an_event,
+    end_launch,
+    run,
+    said,
+    some_orders,
+    start_launch,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -77,25 +86,77 @@ def test_an_order_that_was_answered_or_not_sent_yet_is_not_sent_again() -> None:
     queues = _sent(broker)
     broker.queues[VLATEST].waiting.clear()
     _age(sent_at=AFTER * 2)
-    Order.objects.update(state=OrderState.READY)
+    Order.objects.update(state=OrderState.READY, answered_at=utc_now())
     some_orders()
     assert _resend(broker, queues) == 0
 
 
-def test_the_wait_doubles_and_ends() -> None:
+def test_the_wait_doubles_to_a_bound_and_goes_on() -> None:
     some_orders()
     broker = MemoryBroker()
     queues = _sent(broker)
     _age(sent_at=AFTER * 1.1)
-    for times in range(1, MOST_TIMES + 1):
+    for times in range(1, DOUBLINGS + 3):
         broker.queues[VLATEST].waiting.clear()
         assert _resend(broker, queues) == 1
         assert Letter.objects.get().times_again == times
         broker.queues[VLATEST].waiting.clear()
-        _age(again_at=AFTER * (2**times - 0.5))
+        doublings = min(times, DOUBLINGS)
+        _age(again_at=AFTER * (2**doublings - 0.5))
         assert _resend(broker, queues) == 0
-        _age(again_at=AFTER * (2**times + 0.5))
+        _age(again_at=AFTER * (2**doublings + 0.5))
+
+
+def test_while_answers_wait_nothing_is_taken_for_lost() -> None:
+    [order] = some_orders()
+    broker = MemoryBroker()
+    queues = _sent(broker)
+    broker.queues[VLATEST].waiting.clear()
+    _age(sent_at=AFTER * 1.1)
+    run(lambda: broker.publish([said(an_event(order.uuid))]))
     assert _resend(broker, queues) == 0
+    broker.queues[topology.ANSWERS_QUEUE].waiting.clear()
+    assert _resend(broker, queues) == 1
+
+
+def test_what_the_broker_refuses_of_a_batch_ends_nothing_and_is_sent_later() -> None:
+    orders = some_orders(3)
+    broker = _Refusing(refused=str(orders[1].uuid))
+    queues = _sent(broker)
+    broker.queues[VLATEST].waiting.clear()
+    _age(sent_at=AFTER * 1.1)
+    assert _resend(broker, queues) == 2
+    assert _resend(broker, queues) == 0
+    _age(again_at=AFTER * 2.1)
+    broker.refused = ""
+    broker.queues[VLATEST].waiting.clear()
+    assert _resend(broker, queues) == 3
+
+
+class _Refusing(MemoryBroker):
+    """A broker that refuses to send one order again."""
+
+    def __init__(self, *, refused: str) -> None:
+        super().__init__()
+        self.refused = refused
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
+        """See Broker.publish."""
+        outcomes: list[PublishFailed | None] = []
+        for message in messages:
+            if message.exchange == topology.ORDERS_LIVE and message.message_id == self.refused:
+                outcomes.append(PublishFailed("refused"))
+            else:
+                outcomes += await super().publish([message])
+        return outcomes
+
+
+def _gone(broker: MemoryBroker, queues: Queues) -> Resending:
+    """A session in which the former control was seen without a kitchen a while ago."""
+    resending = Resending(queues, AFTER)
+    assert run(lambda: resending.unanswered(broker)) == 0
+    resending._gone_since = {name: at - AFTER for name, at in resending._gone_since.items()}
+    return resending
 
 
 def test_orders_of_a_former_control_that_is_gone_are_handed_to_the_new_one() -> None:
@@ -106,9 +167,11 @@ def test_orders_of_a_former_control_that_is_gone_are_handed_to_the_new_one() -> 
     end_launch(launch)
     start_launch("second", "vnew", [])
     queues = _sent(broker)
-    assert _resend(broker, queues) == 0
+    Letter.objects.update(times_again=DOUBLINGS, again_at=utc_now())
+    resending = _gone(broker, queues)
+    assert run(lambda: resending.unanswered(broker)) == 0
     _age(sent_at=AFTER * 1.1)
-    assert _resend(broker, queues) == 1
+    assert run(lambda: resending.unanswered(broker)) == 1
     [handed] = broker.queues[kitchen_queue("vnew")].waiting
     assert handed.message_id == str(order.uuid)
     order.refresh_from_db()
@@ -118,7 +181,7 @@ def test_orders_of_a_former_control_that_is_gone_are_handed_to_the_new_one() -> 
     assert VLATEST not in broker.queues
 
 
-def test_orders_of_a_former_control_that_still_works_stay_with_it() -> None:
+def test_orders_of_a_former_control_that_works_or_only_starts_again_stay_with_it() -> None:
     launch = a_launch()
     some_orders()
     broker = MemoryBroker()
@@ -126,9 +189,40 @@ def test_orders_of_a_former_control_that_still_works_stay_with_it() -> None:
     end_launch(launch)
     start_launch("second", "vnew", [])
     queues = _sent(broker)
-    run(lambda: broker.consume(VLATEST, prefetch=5))
     _age(sent_at=AFTER * 1.1)
-    assert _resend(broker, queues) == 0
+    resending = _gone(broker, queues)
+    run(lambda: broker.consume(VLATEST, prefetch=5))
+    assert run(lambda: resending.unanswered(broker)) == 0
+    broker.lose()
+    broker.restore()
+    assert run(lambda: resending.unanswered(broker)) == 0
+
+
+def test_orders_from_before_the_first_launch_are_looked_after_too() -> None:
+    [order] = some_orders()
+    broker = MemoryBroker()
+    _sent(broker)
+    start_launch("first", "vnew", [])
+    queues = _sent(broker)
+    resending = _gone(broker, queues)
+    _age(sent_at=AFTER * 1.1)
+    assert run(lambda: resending.unanswered(broker)) == 1
+    order.refresh_from_db()
+    assert order.control == "vnew"
+
+
+def test_an_order_that_does_not_say_who_answers_it_waits_until_the_relay_has_said_so() -> None:
+    launch = a_launch(candidate="0", baseline="0")
+    [order] = some_orders()
+    Order.objects.update(control="")
+    broker = MemoryBroker()
+    queues = Queues(TYPES)
+    run(lambda: Outbox(queues).step(broker))
+    assert broker.published == []
+    _sent(broker)
+    order.refresh_from_db()
+    assert order.control == launch.control
+    assert len(broker.bodies(VLATEST)) == 1
 
 
 def test_an_order_that_found_no_queue_goes_to_it_once_it_exists_again() -> None:
@@ -153,38 +247,65 @@ def test_an_order_that_found_no_queue_goes_to_it_once_it_exists_again() -> None:
     assert {one.again_reason for one in Letter.objects.all()} == {Again.UNROUTED}
 
 
-def test_the_customer_of_an_order_that_the_control_dead_lettered_is_told() -> None:
-    [unread, given_up, other] = some_orders(3)
-    broker = MemoryBroker()
-    queues = _sent(broker)
+def _dead(order: object, queue: str, headers: dict[str, object]) -> Outgoing:
+    return Outgoing(
+        exchange=topology.ORDERS_DEAD,
+        routing_key=queue,
+        body=b"{}",
+        message_id=str(order),
+        headers=headers,
+    )
 
-    def dead(order: object, queue: str, headers: dict[str, object]) -> Outgoing:
-        return Outgoing(
-            exchange=topology.ORDERS_DEAD,
-            routing_key=queue,
-            body=b"{}",
-            message_id=str(order),
-            headers=headers,
-        )
 
+def _take_dead(broker: MemoryBroker, queues: Queues, *messages: Outgoing) -> None:
     async def play() -> None:
-        letters = [
-            dead(unread.uuid, VLATEST, {topology.REASON_HEADER: "not an order: no id"}),
-            dead(given_up.uuid, VLATEST, {"x-death": [{"reason": "delivery_limit"}]}),
-            dead(uuid4(), VLATEST, {}),
-            dead("no id", VLATEST, {}),
-        ]
-        assert not any(await broker.publish(letters))
-        await broker.declare(topology.live("vstranger", TYPES))
-        await broker.publish([dead(other.uuid, kitchen_queue("vstranger"), {})])
+        assert not any(await broker.publish(messages))
         deliveries = await broker.consume(topology.DEAD_ORDERS_QUEUE, prefetch=10)
         assert await Resending(queues, AFTER).dead(deliveries)
         assert deliveries.held == 0
 
     run(play)
-    for order in (unread, given_up, other):
-        order.refresh_from_db()
-    assert unread.state == given_up.state == OrderState.FAILED
-    assert unread.answer == {"error": {"type": "NotHandled", "message": "not an order: no id"}}
-    assert "delivery_limit" in str(given_up.answer)
+
+
+def test_the_customer_of_an_order_that_the_control_dead_lettered_is_told() -> None:
+    [order, other] = some_orders(2)
+    broker = MemoryBroker()
+    queues = _sent(broker)
+    run(lambda: broker.declare(topology.live("vstranger", TYPES)))
+    _take_dead(
+        broker,
+        queues,
+        _dead(order.uuid, VLATEST, {topology.REASON_HEADER: "not an order: no id"}),
+        _dead(uuid4(), VLATEST, {}),
+        _dead("no id", VLATEST, {}),
+        _dead(other.uuid, kitchen_queue("vstranger"), {}),
+    )
+    order.refresh_from_db()
+    other.refresh_from_db()
+    assert order.state == OrderState.FAILED
+    assert order.answer == {"error": {"type": "NotHandled", "message": "not an order: no id"}}
     assert other.state == OrderState.PLACED
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ({"x-death": [{"reason": "delivery_limit"}]}, "the broker gave it up: delivery_limit"),
+        ({"x-death": [{}]}, "the broker gave it up: it did not say why"),
+        ({"x-death": []}, "the broker gave it up: it did not say why"),
+        ({"x-death": ["text"]}, "the broker gave it up: it did not say why"),
+        ({"x-death": "text"}, "the broker gave it up: it did not say why"),
+        ({topology.REASON_HEADER: "nul \0"}, "nul \ufffd"),
+        ({topology.REASON_HEADER: b"\xff half"}, "\ufffd half"),
+        ({topology.REASON_HEADER: 7}, "7"),
+        ({topology.REASON_HEADER: "long" * 5000}, "long" * 250),
+    ],
+)
+def test_whatever_a_dead_letter_gives_as_its_reason_ends_its_order_alone(
+    headers: dict[str, object], reason: str
+) -> None:
+    [order] = some_orders()
+    broker = MemoryBroker()
+    _take_dead(broker, _sent(broker), _dead(order.uuid, VLATEST, headers))
+    order.refresh_from_db()
+    assert order.answer == {"error": {"type": "NotHandled", "message": reason}}

@@ -31,6 +31,7 @@ from kitchen_worker.contract.wire import (
     DeclareRefused,
     Outgoing,
     PublishFailed,
+    declare_or_keep,
 )
 from local.ports import LOOPBACK, free_ports
 
@@ -193,7 +194,7 @@ async def test_a_queue_that_exists_with_other_arguments_is_refused_and_nothing_e
         with pytest.raises(DeclareRefused) as refused:
             await broker.declare(CANDIDATE)
         assert refused.value.name == queue
-        [kept] = await broker.declare_or_keep(CANDIDATE)
+        [kept] = await declare_or_keep(broker, CANDIDATE)
         assert kept.name == queue
         order = an_order()
         assert await broker.publish([posted(order, "vnext")]) == [None]
