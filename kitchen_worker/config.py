@@ -56,8 +56,10 @@ class WorkerConfig:
     build: Annotated[str, Meta(title="what was built, such as git:1a2b3c; shown on the board")] = ""
     concurrency: Annotated[int, whole(1, 10_000), Meta(title="orders cooked at once at most")] = 100
     prefetch: Annotated[
-        int, whole(1, 65_535), Meta(title="orders held at once at most, cooked or waiting")
-    ] = 200
+        int,
+        whole(0, 65_535, ", 0 for twice --concurrency"),
+        Meta(title="orders held at once at most, cooked or waiting"),
+    ] = 0
     order_timeout_seconds: Annotated[
         float,
         number(0.1, _MAX_ORDER_TIMEOUT_S),
@@ -89,6 +91,10 @@ class WorkerConfig:
     health_port: Annotated[Port, Meta(title="port of /live and /ready; 0 for none")] = 0
     health_host: Annotated[Address, Meta(title="interface of /live and /ready")] = "127.0.0.1"
     log_level: Annotated[LogLevel, Meta(title="how much is logged")] = "INFO"
+
+    def __post_init__(self) -> None:
+        # What waits in a kitchen is in no queue any more: much of it looks lost to the relay.
+        object.__setattr__(self, "prefetch", self.prefetch or 2 * self.concurrency)
 
     @classmethod
     def read(cls, argv: Sequence[str], environ: Mapping[str, str]) -> WorkerConfig:

@@ -78,6 +78,12 @@ def test_an_option_wins_over_its_variable() -> None:
     assert config.concurrency == 2
 
 
+def test_a_kitchen_holds_twice_what_it_cooks_at_once_unless_told_otherwise() -> None:
+    assert WorkerConfig.read(LEAST, {}).prefetch == 200
+    assert WorkerConfig.read([*LEAST, "--concurrency", "1"], {}).prefetch == 2
+    assert WorkerConfig.read([*LEAST, "--prefetch", "7"], {}).prefetch == 7
+
+
 @pytest.mark.parametrize(
     ("argv", "environ", "named"),
     [
