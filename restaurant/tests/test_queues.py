@@ -31,7 +31,7 @@ from kitchen_worker.contract.topology import (
     dead_queue,
     kitchen_queue,
 )
-from kitchen_worker.contract.wire import Broker, DeclareRefused, Outgoing
+from kitchen_worker.contract.wire import Broker, DeclareRefused, Outgoing, declare_or_keep
 from local.broker_node import BrokerNode
 from restaurant import queues as queues_module
 from restaurant.models import BrokerProblem, Order, OrderState
@@ -169,7 +169,7 @@ def test_copies_that_went_another_way_before_come_once(opened: Opening) -> None:
             for live in (QueueType.QUORUM, QueueType.CLASSIC, QueueType.QUORUM):
                 types = QueueTypes(live=live)
                 await Queues(types).check(broker)
-                await broker.declare_or_keep(topology.observer(types))
+                await declare_or_keep(broker, topology.observer(types))
                 event = Outgoing(exchange=KITCHEN_EVENTS, routing_key="candidate.vnext", body=b"{}")
                 assert await broker.publish([event]) == [None]
                 assert [one.routing_key for one in await taken(broker, OBSERVER_QUEUE, 1)] == [
