@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 
@@ -18,6 +19,10 @@ from local import broker_cluster as clusters
 from local.broker_node import BrokerNode
 from local.ports import LOOPBACK
 from tests.users import users_for_tests
+
+# How long one example takes says how busy the machine is; bounds on work are tests of their own.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 #: A fixture that a test uses, at whatever remove, and the mark that the test gets for it.
 _MARKS = {
