@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -17,7 +17,7 @@ from uuid import UUID
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import Error as DatabaseError
 
-from dashboard.reviewing.rejudging import step as rejudge
+from dashboard.reviewing import rejudging
 from dashboard.reviewing.replaying import Again, mark_sent, next_to_send, note_refusal
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.shutdown import Shutdown
@@ -31,6 +31,8 @@ _Answer = TypeVar("_Answer")
 #: How long until it looks again when there was nothing to do, and when something went wrong.
 IDLE_S = 0.2
 RETRY_S = 2.0
+#: Live events wait for a chunk: one that took longer makes the next one smaller.
+LONGEST_S = 0.2
 #: The rest after a chunk, in times of what it took: while nothing waits, and while events do.
 _REST = 1.0
 _REST_UNDER_LOAD = 5.0
@@ -49,6 +51,8 @@ class Chores:
     is_busy: Callable[[], bool]
     #: Hears which launches a chore has changed.
     on_change: Callable[[Iterable[UUID]], None]
+    #: Pairs of the next chunk that is judged anew: results may be small or large.
+    chunk: int = field(default_factory=lambda: rejudging.CHUNK)
 
     async def run(self, broker: Broker) -> None:
         """Do what there is to do until shutdown, on a connected broker."""
@@ -68,10 +72,17 @@ class Chores:
     async def step(self, broker: Broker) -> bool:
         """One chunk of each chore; says whether there was anything to do."""
         sent = await self._send(broker)
-        changed = await self._stored(lambda: rejudge(utc_now()))
+        changed = await self._stored(self._rejudge)
         if changed is not None:
             self.on_change({changed})
         return sent or changed is not None
+
+    def _rejudge(self) -> UUID | None:
+        began = time.monotonic()
+        changed = rejudging.step(utc_now(), at_most=self.chunk)
+        is_long = time.monotonic() - began > LONGEST_S
+        self.chunk = max(1, self.chunk // 2) if is_long else min(rejudging.CHUNK, self.chunk * 2)
+        return changed
 
     async def _send(self, broker: Broker) -> bool:
         orders = await self._stored(lambda: next_to_send(utc_now()))

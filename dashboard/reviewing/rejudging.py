@@ -24,7 +24,7 @@ from dashboard.observing.signatures import Members, Signatures
 from dashboard.observing.stored_pairs import StoredPair, judged_anew
 from restaurant.models import Launch
 
-#: Comparisons of one step.
+#: Comparisons of one step, at most.
 CHUNK = 200
 #: How far the clock that started the launch may be ahead of the observer's.
 _CLOCKS_DIFFER = timedelta(minutes=10)
@@ -68,7 +68,7 @@ def progress(rejudging: Rejudging) -> float:
     return min(1.0, max(0.0, (rejudging.cursor - start) / span)) if span > 0 else 0.0
 
 
-def step(now: datetime) -> UUID | None:
+def step(now: datetime, *, at_most: int | None = None) -> UUID | None:
     """Judge one chunk of what was asked for first; gives the launch, or None: nothing is left."""
     oldest = _unfinished().order_by("id").first()
     if oldest is None:
@@ -78,7 +78,7 @@ def step(now: datetime) -> UUID | None:
         rejudging = _unfinished().select_for_update().filter(pk=oldest.pk).first()
         if rejudging is None:
             return oldest.launch
-        chunk = _next_chunk(rejudging)
+        chunk = _next_chunk(rejudging, at_most or CHUNK)
         _judge(rejudging, chunk, tallies, now)
         rejudging.cursor = chunk[-1].pk if chunk else rejudging.until
         if rejudging.cursor >= rejudging.until:
@@ -109,11 +109,11 @@ def _newest() -> int:
     return Comparison.objects.order_by("-id").values_list("id", flat=True).first() or 0
 
 
-def _next_chunk(rejudging: Rejudging) -> list[Comparison]:
+def _next_chunk(rejudging: Rejudging, at_most: int) -> list[Comparison]:
     """The next comparisons by id, those of other launches among them: the way that costs the same
     at every size of the table."""
     rows = Comparison.objects.filter(pk__gt=rejudging.cursor, pk__lte=rejudging.until)
-    return list(rows.order_by("pk")[:CHUNK])
+    return list(rows.order_by("pk")[:at_most])
 
 
 def _judge(

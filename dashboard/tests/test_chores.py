@@ -99,6 +99,23 @@ async def test_the_past_is_judged_anew_while_events_pour_in(
     assert (about.count, about.ignored) == (0, 3)
 
 
+async def test_a_chunk_that_takes_long_makes_the_next_one_smaller(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def judge(now: object, *, at_most: int) -> None:
+        sizes.append(at_most)
+        monkeypatch.setattr(chores, "LONGEST_S", -1.0 if len(sizes) < 10 else 3600.0)
+
+    monkeypatch.setattr(rejudging, "step", judge)
+    monkeypatch.setattr(chores, "IDLE_S", 0.001)
+    broker = await a_broker()
+    async with observed(broker):
+        await until(lambda: len(sizes) > 12)
+    assert sizes[:13] == [200, 100, 50, 25, 12, 6, 3, 1, 1, 1, 2, 4, 8]
+
+
 async def pour(broker: MemoryBroker, observer: Observer, events: Sequence[Event]) -> None:
     """Say one event after another, and be taken for an observer that does not keep up."""
     for event in events:
@@ -112,11 +129,11 @@ async def test_a_chore_that_fails_is_put_off_and_events_are_recorded(
 ) -> None:
     tries = []
 
-    def bad(now: object) -> None:
+    def bad(now: object, *, at_most: int) -> None:
         tries.append(now)
         raise DatabaseError("this pair cannot be judged")
 
-    monkeypatch.setattr(chores, "rejudge", bad)
+    monkeypatch.setattr(rejudging, "step", bad)
     monkeypatch.setattr(chores, "RETRY_S", 0.01)
     broker = await a_broker()
     async with observed(broker):
