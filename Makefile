@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush kitchen mend manage verdict rabbitmqctl test test-brokers lint types format bench bench-quick soak grow simulate lock clean
+.PHONY: help run rush kitchen mend manage verdict rabbitmqctl test test-brokers kills lint types format bench bench-quick soak grow simulate lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -50,6 +50,10 @@ test: .venv/development ## lint, types, every test; installs what they need
 
 test-brokers: .venv/development ## the tests on a broker, on RabbitMQ 3 and on 4; by root
 	@exec $(BIN)/python -m local.stages brokers
+
+kills: ARGS ?= --kills 20
+kills: .venv/development ## kill -9 each process and the broker 20 times under load, and count every order
+	@exec $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/end_to_end/test_kills.py $(ARGS)
 
 lint: .venv/development ## what `make test` says about style
 	@$(BIN)/python -m local.stages lint

@@ -157,6 +157,18 @@ class SkipsFail:
             terminalreporter.write_line(f"NOT RUN {nodeid}: here, nothing may be skipped", red=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run kill more often than the quick one."""
+    parser.addoption("--kills", type=int, default=1, help="how often each process is killed")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How often a test kills each process."""
+    number: int = request.config.getoption("--kills")
+    return number
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Forbid skips where the run is to be trusted."""
     if any(os.environ.get(name) for name in _NO_SKIPS):
