@@ -61,7 +61,7 @@ DEAD_BOUND = {"x-max-length": 10_000, "x-max-length-bytes": 64 * _MB}
 #: How often a live quorum queue delivers an order before it dead-letters it: RabbitMQ 3 has no
 #: limit of its own, RabbitMQ 4 has 20. A kitchen takes orders that came back twice one at a time,
 #: so that only an order that ends the process itself comes this far.
-LIVE_DELIVERY_LIMIT = 10
+LIVE_DELIVERY_LIMIT = 6
 
 
 class QueueType(StrEnum):
