@@ -22,6 +22,9 @@ from kitchen_worker.contract.losses import loss_as_broker_lost
 from kitchen_worker.contract.wire import BrokerLost, Delivery
 
 _TIMEOUT_S = 20.0
+#: After so long without a delivery the queue is consumed anew: RabbitMQ 3.10 deletes a quorum queue
+#: in a cluster without a word to its consumers, which would wait in vain once it is made again.
+QUIET_S = 10.0
 
 
 class RabbitDeliveries:
@@ -40,6 +43,9 @@ class RabbitDeliveries:
         #: Tags that were delivered and not acknowledged, lowest first.
         self._unacked: deque[int] = deque()
         self._consumer_tag: str | None = None
+        self._prefetch = 0
+        #: When it began to consume, or a delivery came last.
+        self._heard_at = 0.0
         #: The delivery of which not all has come.
         self._arriving: tuple[Delivered, Parcel] | None = None
 
@@ -62,10 +68,13 @@ class RabbitDeliveries:
         await self._channel.basic_qos(prefetch_count=prefetch)
         consuming = await self._channel.basic_consume(self._queue, _not_on_the_line)
         self._consumer_tag = consuming.consumer_tag
+        self._prefetch = prefetch
+        self._heard_at = asyncio.get_running_loop().time()
 
     async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
         """See Deliveries.batch."""
         if not self._waiting and not await self._next(wait_s):
+            await self._consume_again_if_quiet()
             return []
         taken: list[Delivery] = []
         deadline = asyncio.get_running_loop().time() + gather_s
@@ -99,6 +108,12 @@ class RabbitDeliveries:
             tag, self._consumer_tag = self._consumer_tag, None
             with loss_as_broker_lost():
                 await self._channel.basic_cancel(tag, timeout=_TIMEOUT_S)
+
+    async def _consume_again_if_quiet(self) -> None:
+        """Cancel and consume again, unless something came lately or waits to be acknowledged."""
+        quiet_s = asyncio.get_running_loop().time() - self._heard_at
+        if quiet_s > QUIET_S and not self._unacked and self._consumer_tag is not None:
+            await self.set_prefetch(self._prefetch)
 
     async def _next(self, wait_s: float) -> bool:
         """Wait for a delivery; raises BrokerLost when none can come."""
@@ -137,6 +152,7 @@ class RabbitDeliveries:
         return True
 
     def _arrive(self, delivered: Delivered, parcel: Parcel) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
         self._unacked.append(delivered.tag)
         self._waiting.append(
             Delivery(

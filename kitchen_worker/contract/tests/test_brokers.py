@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import pytest
 
 from kitchen_worker.contract import broker as client
-from kitchen_worker.contract import topology
+from kitchen_worker.contract import consuming, topology
 from kitchen_worker.contract.broker import connect, hosts_of
 from kitchen_worker.contract.dead_letters import dead_letter
 from kitchen_worker.contract.memory import MemoryBroker
@@ -394,3 +394,19 @@ async def test_what_was_not_acked_comes_again_and_says_so(amqp_url: str) -> None
         [again] = await taken(broker, kitchen_queue("vlatest"), 1)
         assert again.redelivered
         assert (again.message_id, again.headers) == (order.id, first.headers)
+
+
+@pytest.mark.broker
+async def test_a_consumer_that_the_broker_forgot_consumes_again(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "QUIET_S", 0.1)
+    async with fresh_rabbit(amqp_url, CONTROL) as broker:
+        await broker.declare(CONTROL)
+        deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=1)
+        await deliveries._channel.basic_cancel(str(deliveries._consumer_tag))
+        assert await broker.publish([posted(an_order())]) == [None]
+        async with asyncio.timeout(DEADLINE_S):
+            while not (batch := await deliveries.batch(at_most=1, gather_s=0, wait_s=0.05)):
+                pass
+        await deliveries.ack(batch)
