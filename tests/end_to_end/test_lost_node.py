@@ -1,5 +1,5 @@
-"""Three broker nodes, one of which has every dark queue and is lost under load: customers and
-control notice nothing."""
+"""Three broker nodes, one of which is lost under load: where it has every dark queue, customers and
+control notice nothing; where it has a live one, the orders wait for it and none is lost."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from kitchen_worker.contract.topology import (
     QueueType,
     QueueTypes,
     Topology,
+    kitchen_queue,
 )
 from local.broker_cluster import BrokerCluster
 from tests.stack import KITCHENS, Stack, a_stack, until
@@ -29,6 +30,7 @@ from tests.users import users_for_tests
 ANSWERED = "select count(*) from restaurant_order where state = 'ready'"
 SENT_AGAIN = "select coalesce(sum(times_again), 0) from restaurant_letter"
 OBSERVED = "select count(*) from dashboard_observation where version = ? and state = 'handled'"
+PLACED = "select count(*) from restaurant_order"
 TIMES = "select placed_at, answered_at from restaurant_order order by placed_at"
 #: Orders before the load, and under load.
 WARM, LOAD = 50, 700
@@ -99,6 +101,56 @@ def test_customers_and_the_control_notice_nothing_when_every_dark_queue_is_lost(
     broker_cluster.nodes[2].start()
     observed = stack.number(OBSERVED, "vnext")
     until(lambda: is_handled_in_the_dark(stack, observed), "dark versions and observer are back")
+
+
+def test_orders_wait_for_live_queues_on_a_lost_node_and_each_is_answered(
+    tmp_path: Path, broker_cluster: BrokerCluster
+) -> None:
+    first, second, last = broker_cluster.nodes
+    first.import_definitions(json.dumps(users_for_tests(first.url)))
+    declare(last.url, topology.live("vlatest", QueueTypes()))
+    with a_stack(tmp_path, f"{first.url},{second.url}", RESEND_SECONDS="5") as stack:
+        stack.start("relay", *KITCHENS)
+        stack.start("rush", options=["--orders", "400", "--rate", str(RATE), "--seed", "1"])
+        until(lambda: stack.number(ANSWERED) > 50, "orders are answered")
+        last.stop(gently=False)
+        until(lambda: stack.number(PLACED) > 250, "orders are placed without it")
+        last.start()
+        # A control whose queue is not there for 10 seconds has ended; a supervisor starts it again.
+        stack.stop("vlatest")
+        stack.start("vlatest")
+        until(lambda: stack.number(PLACED) == stack.number(ANSWERED) == 400, "all are answered")
+        sessions = stack.log("relay").count("connected to the broker")
+        print(f"{sessions} sessions of the relay, {stack.number(SENT_AGAIN)} orders sent again")
+        assert sessions > 1
+
+
+def test_no_order_is_lost_with_the_controls_queue_on_a_cluster(
+    tmp_path: Path, broker_cluster: BrokerCluster
+) -> None:
+    first, second, last = broker_cluster.nodes
+    first.import_definitions(json.dumps(users_for_tests(first.url)))
+    settings = {"QUEUE_TYPE": "quorum", "RESEND_SECONDS": "5"}
+    urls = ",".join(node.url for node in (first, second, last))
+    with a_stack(tmp_path, urls, **settings) as stack:
+        stack.start("relay", "observer", *KITCHENS)
+        stack.start("rush", options=["--orders", "400", "--rate", str(RATE), "--seed", "1"])
+        until(lambda: stack.number(ANSWERED) > 100, "orders are answered")
+        delete(first.url, kitchen_queue("vlatest"))
+        until(lambda: stack.number(ANSWERED) == 400, "every customer has an answer")
+        until(lambda: stack.number(OBSERVED, "vlatest") == 400, "each is observed once")
+        repeats = "select repeats from dashboard_tally where version = 'vlatest'"
+        again = stack.number(SENT_AGAIN)
+        print(f"{again} orders sent again, {stack.number(repeats)} repeats")
+        assert stack.number(repeats) <= again < 200
+
+
+def delete(url: str, queue: str) -> None:
+    async def play() -> None:
+        async with connect(url, "test") as broker:
+            assert await broker.delete_queue(queue, only_if_empty=False)
+
+    asyncio.run(play())
 
 
 def is_handled_in_the_dark(stack: Stack, observed: int) -> bool:
