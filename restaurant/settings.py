@@ -136,6 +136,8 @@ LOGGING = {
         "aio_pika": {"level": "CRITICAL"},
         "aiormq": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
+        # Failed logins, and not a line for each housekeeping.
+        "axes": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
         "django.request": {"filters": ["refusals"]},
     },
