@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import wraps
 from ipaddress import ip_address, ip_network
+from time import monotonic
 from typing import Any
 
 from django.conf import settings
@@ -38,7 +38,7 @@ class Rate:
         """Take one turn of a client; or, in whole seconds, how long it must wait for it."""
         if not per_minute:
             return 0
-        now, each_s = time.monotonic(), 60 / per_minute
+        now, each_s = monotonic(), 60 / per_minute
         with self._lock:
             even_at = max(self._even_at.get(client, now), now)
             wait_s = even_at + each_s - now - max(_BURST_S, each_s)
