@@ -77,7 +77,9 @@ def test_an_answer_names_the_database_and_the_broker_that_were_asked(
     weigh(launch, faster)
     asked = json.loads(run("--json")[1])["asked"]
     assert asked["broker"] == "127.0.0.1:5672"
-    assert asked["database"] == str(settings.DATABASES["default"]["NAME"])
+    database = settings.DATABASES["default"]
+    host = f"{database['HOST']}/" if database["HOST"] else ""
+    assert asked["database"] == f"{host}{database['NAME']}"
     assert f"asked: {asked['database']}, broker {asked['broker']}\n" in run()[1]
 
 
