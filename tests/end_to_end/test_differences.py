@@ -194,7 +194,7 @@ def test_a_kitchen_that_knows_nothing_of_replays_answers_one(stack: Stack) -> No
     )
     stack.start(*EVERYTHING)
     stack.post_order(["burger", "fries"])
-    until_all_observed(stack, "vlatest", "vnext")
+    until_all_observed(stack)
     with shell_kitchen(stack):
         until_observed(stack, "vshell", 1)
         cook = "select count(*) from dashboard_discrepancy where version = 'vshell' and path = ?"
