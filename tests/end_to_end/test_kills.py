@@ -26,7 +26,14 @@ import psycopg
 import pytest
 
 from kitchen_worker.contract.broker import connect
-from kitchen_worker.contract.topology import KITCHEN_EVENTS, Binding, Exchange, Queue, Topology
+from kitchen_worker.contract.topology import (
+    KITCHEN_EVENTS,
+    OBSERVER_QUEUE,
+    Binding,
+    Exchange,
+    Queue,
+    Topology,
+)
 from local.broker_node import BrokerNode
 from local.ports import LOOPBACK
 from local.postgres import private_postgres
@@ -84,6 +91,8 @@ def a_watched_stack(directory: Path, broker: BrokerNode) -> Iterator[Stack]:
         a_stack(directory, broker.url, DATABASE_URL=url, DEADLINE_SECONDS="10") as stack,
     ):
         stack.start(*EVERYTHING)
+        # What is answered before the observer first declares its queue is missing there.
+        until(lambda: OBSERVER_QUEUE in waiting(broker), "the observer has its queue")
         asyncio.run(declare(broker.url, WITNESS))
         with psycopg.connect(url) as database:
             database.execute(NOTE_ANSWERS)
