@@ -84,6 +84,7 @@ class Observer:
         await broker.unbind(topology.former_observer_bindings())
         events = await broker.consume(topology.OBSERVER_QUEUE, prefetch=PREFETCH)
         dead = await broker.consume(topology.DEAD_LETTERS_QUEUE, prefetch=BATCH)
+        logger.info("takes events from %s", topology.OBSERVER_QUEUE, extra={"action": "taking"})
         chores = Chores(
             shutdown=self.shutdown,
             is_busy=lambda: self.behind,

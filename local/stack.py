@@ -85,6 +85,9 @@ class Stack:
                 )
         if "site" in names:
             until(self._site_answers, "the site answers")
+        if "observer" in names and "relay" in self._running:
+            # What the control does before the observer has its first queue, nobody learns.
+            until(lambda: "takes events from" in self.log("observer"), "the observer has its queue")
 
     def stop(self, *names: str, with_signal: int = signal.SIGTERM) -> list[int]:
         """Stop processes as an operator would, and wait for them; gives their exit codes."""
