@@ -125,7 +125,12 @@ class Resending:
         if batch:
             orders: list[Lost] = await self._database(partial(unanswered_among, batch))
             self.queues.forget()
-            await self.queues.ensure(broker, {one.control for one in orders}, [])
+            controls = {one.control for one in orders}
+            await self.queues.ensure(broker, controls, [])
+            # Where the queue cannot be declared they would come back at once: they are sent later,
+            # as every other order that stays unanswered.
+            exist = {name for name in controls if await broker.has_queue(kitchen_queue(name))}
+            orders = [one for one in orders if one.control in exist]
             if await self._send(broker, orders, Again.UNROUTED) < len(orders):
                 raise BrokerLost("it does not take orders that found no queue")
             await self._database(partial(_mark, orders, Again.UNROUTED))

@@ -7,6 +7,8 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from asgiref.sync import sync_to_async
+from msgspec.structs import replace
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.memory import MemoryBroker
@@ -245,6 +247,32 @@ def test_an_order_that_found_no_queue_goes_to_it_once_it_exists_again() -> None:
     assert got == [str(order.uuid) for order in orders]
     assert len(broker.bodies(VNEXT)) == 3
     assert {one.again_reason for one in Letter.objects.all()} == {Again.UNROUTED}
+
+
+class _Locked(MemoryBroker):
+    """A broker on which somebody else holds the control's queue."""
+
+    async def has_queue(self, name: str) -> bool:
+        """See Broker.has_queue."""
+        return name != VLATEST and await super().has_queue(name)
+
+
+def test_an_order_whose_queue_cannot_be_declared_does_not_go_round_in_a_circle() -> None:
+    some_orders()
+    broker = _Locked()
+    queues = _sent(broker)
+    unrouted = Outgoing(exchange=topology.ORDERS_UNROUTED, body=b"{}")
+
+    async def play() -> None:
+        order = await sync_to_async(Order.objects.get)()
+        assert await broker.publish([replace(unrouted, message_id=str(order.uuid))]) == [None]
+        deliveries = await broker.consume(topology.UNROUTED_QUEUE, prefetch=10)
+        published = len(broker.published)
+        assert await Resending(queues, AFTER).unrouted(broker, deliveries)
+        assert (deliveries.held, len(broker.published)) == (0, published)
+
+    run(play)
+    assert Letter.objects.get().times_again == 0
 
 
 def _dead(order: object, queue: str, headers: dict[str, object]) -> Outgoing:
