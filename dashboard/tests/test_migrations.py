@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -9,8 +11,14 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from dashboard.domain.verdict.rates import PairedRate
+from dashboard.models import Evidence
+from dashboard.observing.evidence import whole_tally
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
+#: Two tallies as the first release stored them: one warms up, one is past that.
+_RELEASE_1 = Path(__file__).with_name("evidence_of_release_1.json")
 BEFORE = ("dashboard", "0001_initial")
 
 
@@ -69,3 +77,31 @@ def test_requirements_that_were_set_before_follow_one_another() -> None:
     apps = new.loader.project_state(latest).apps
     rows = apps.get_model("dashboard", "LaunchRequirements").objects.filter(launch=ours)
     assert dict(rows.values_list("pk", "follows")) == {first.pk: 0, second.pk: first.pk}
+
+
+def test_evidence_of_the_first_release_is_still_read() -> None:
+    before = ("dashboard", "0011_dead_letter_names")
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes("dashboard")
+    old = MigrationExecutor(connection)
+    old.migrate([before])
+    apps = old.loader.project_state([before]).apps
+    for one in json.loads(_RELEASE_1.read_text()):
+        tally, now = one["tally"], timezone.now()
+        row = apps.get_model("dashboard", "Evidence").objects.create(
+            launch=uuid4(), version="vnext", key="", timing=one["timing"], started_at=now,
+            newest_at=now, settled=json.dumps(tally["settled"]),
+            threshold=tally["settled"]["threshold"], closed_until=tally["closed_until"],
+            settled_until=tally["settled_until"],
+        )  # fmt: skip
+        for number, sums in tally["blocks"].items():
+            row.blocks.create(number=number, sums=json.dumps(sums))
+
+    MigrationExecutor(connection).migrate(latest)
+
+    warming_up, testing = (whole_tally(row) for row in Evidence.objects.order_by("pk"))
+    for read in (warming_up, testing):
+        read.close(1100)
+    assert warming_up.evidence().warm_up.timed == 8
+    evidence = testing.evidence()
+    assert (evidence.orders, evidence.pairs) == (40, 34)
+    assert evidence.slow.counts == PairedRate(pos=7, neg=0, zero=27)

@@ -27,7 +27,7 @@ from dashboard.domain.tests.paired_orders import (
 from dashboard.domain.verdict.adding import sums_of
 from dashboard.domain.verdict.blocks import BlockSums
 from dashboard.domain.verdict.bounded import BoundedRate
-from dashboard.domain.verdict.evidence import Evidence
+from dashboard.domain.verdict.evidence import Evidence, Outcomes
 from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
 from dashboard.domain.verdict.rates import MOST_FIELDS, RobustRate
 from dashboard.domain.verdict.requirements import Health, Requirements
@@ -170,7 +170,8 @@ def test_what_comes_after_its_block_has_settled_is_lost_and_counted() -> None:
     before = tally.to_json()
     assert not tally.add(order(0.5))
     assert not tally.replace(order(1.0, candidate=MISSING), order(1.0))
-    assert (tally.late, tally.lost) == (1, 2)
+    assert (tally.late, tally.lost, tally.evidence().lost) == (1, 2, 2)
+    assert tally.evidence().unknown_share == 2 / (2 + tally.evidence().orders)
     assert tally.to_json()["settled"] == before["settled"]
     assert tally.add(order(9.5))
 
@@ -226,16 +227,23 @@ def test_however_wrong_the_clocks_are_the_blocks_are_bounded() -> None:
             Result(Status.OK, 5.0),
             {"timed": 1, "pairs": 1, "handled": 1, "answered": 1, "faster": 1},
         ),
-        (OK_10, FAILED, {"timed": 1, "answered": 1, "errors_pos": 1}),
-        (FAILED, OK_10, {"answered": 1, "errors_neg": 1}),
-        (FAILED, FAILED, {"answered": 1}),
+        (OK_10, FAILED, {"timed": 1, "answered": 1, "errors_pos": 1, "candidate_failed": 1}),
+        (FAILED, OK_10, {"answered": 1, "errors_neg": 1, "control_failed": 1}),
+        (FAILED, FAILED, {"answered": 1, "control_failed": 1, "candidate_failed": 1}),
         (
             OK_10,
             Result(Status.TIMEOUT),
-            {"timed": 1, "pairs": 1, "slower": 1, "errors_pos": 1, "slow_pos": 1},
+            {
+                "timed": 1,
+                "pairs": 1,
+                "slower": 1,
+                "errors_pos": 1,
+                "slow_pos": 1,
+                "candidate_failed": 1,
+            },
         ),
         (OK_10, MISSING, {"timed": 1, "errors_pos": 1, "missing_pos": 1}),
-        (MISSING, FAILED, {"missing_neg": 1}),
+        (MISSING, FAILED, {"missing_neg": 1, "candidate_failed": 1}),
         (MISSING, MISSING, {"missing_both": 1}),
     ],
 )
@@ -256,6 +264,21 @@ def test_a_log_ratio_is_clipped_and_a_timeout_is_as_slow_as_the_deadline() -> No
         math.log(2 / 3)
     )
     assert log_ratio(OK_10, FAILED, 30_000) is None
+
+
+def test_outcomes_are_counted_from_the_first_order_on_and_the_newest_apart() -> None:
+    dead = [order(i / 10, control=FAILED, baseline=None if i % 2 else MISSING) for i in range(600)]
+    well = [order(60 + i / 10, baseline=FAILED) for i in range(450)]
+    evidence = _tally([*dead, *well], close=200).evidence()
+    assert evidence.outcomes == Outcomes(
+        orders=1050, control_failed=600, baseline_sent=750, baseline_failed=450
+    )
+    assert evidence.outcomes.baseline_missing == 300
+    assert evidence.newest == Outcomes(orders=250, baseline_sent=250, baseline_failed=250)
+    alone = _tally(dead, close=200).evidence()
+    assert (alone.warm_up.timed, alone.outcomes.control_failed, alone.outcomes.orders) == (
+        0, 600, 600,
+    )  # fmt: skip
 
 
 def test_nothing_is_tested_while_it_warms_up() -> None:

@@ -14,6 +14,7 @@ from dashboard.domain.verdict.slow import slower_and_faster, straddle
 
 _NS_PER_MS = 1_000_000
 _OK, _MISSING = Status.OK, Status.MISSING
+_FAILED = (Status.FAILED, Status.TIMEOUT)
 
 
 def sums_of(orders: Sequence[PairedOrder], deadline_ms: float, threshold: int | None) -> BlockSums:
@@ -40,6 +41,11 @@ def _add_ends(sums: BlockSums, orders: Sequence[PairedOrder]) -> None:
             sums.missing_neg += number
         elif candidate is _MISSING:
             sums.missing_pos += number
+        sums.control_failed += number * (control in _FAILED)
+        sums.candidate_failed += number * (candidate in _FAILED)
+    baselines = [one.baseline.status for one in orders if one.baseline]
+    sums.baseline_sent, sums.baseline_handled = len(baselines), baselines.count(_OK)
+    sums.baseline_failed = sum(map(baselines.count, _FAILED))
 
 
 def _add_times(

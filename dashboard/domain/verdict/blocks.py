@@ -48,6 +48,13 @@ class BlockSums:
     missing_pos: int = 0
     missing_neg: int = 0
     missing_both: int = 0
+    #: Orders that the control, and that the candidate, failed or took without an answer.
+    control_failed: int = 0
+    candidate_failed: int = 0
+    #: Orders that a baseline was sent, and those that it handled, and failed as above.
+    baseline_sent: int = 0
+    baseline_handled: int = 0
+    baseline_failed: int = 0
     slow_pos: int = 0
     slow_neg: int = 0
     #: Orders that both handled, and those that the baseline handled as well.
@@ -92,14 +99,17 @@ class BlockSums:
         self.slow_pos, self.slow_neg = self.slow_counts(threshold)
         self.times, self.up, self.down = {}, {}, {}
 
-    def to_json(self) -> list[object]:
-        """The numbers, then the mappings, in the order of the fields."""
-        return [getattr(self, name) for name in (*NUMBERS, *MAPPINGS)]
+    def to_json(self) -> dict[str, Any]:
+        """What is not zero, by name: so a later release may add a field."""
+        return {name: value for name in (*NUMBERS, *MAPPINGS) if (value := getattr(self, name))}
 
     @classmethod
-    def from_json(cls, stored: list[object]) -> BlockSums:
+    def from_json(cls, stored: Mapping[str, Any]) -> BlockSums:
         """Read what ``to_json`` wrote."""
-        return cls(*(dict(one) if isinstance(one, dict) else one for one in stored))  # type: ignore[arg-type]
+        fields: dict[str, Any] = {
+            name: dict(one) if isinstance(one, dict) else one for name, one in stored.items()
+        }
+        return cls(**fields)
 
 
 _ALL = tuple(BlockSums.__dataclass_fields__)

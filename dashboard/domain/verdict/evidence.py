@@ -22,6 +22,38 @@ from dashboard.domain.verdict.timing import Timing
 
 #: Signatures of differences that are told apart over the launch; the rest show something.
 _MOST_SIGNATURES = 64
+#: The newest outcomes are those of at least so many orders, once there are as many.
+NEWEST_ORDERS = 200
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """How the versions ended some orders, those of the warm-up among them.
+
+    A version failed an order that it ended badly, or took and did not answer; one that it never
+    took is missing, and in no count but ``orders`` and ``baseline_sent``.
+    """
+
+    orders: int = 0
+    control_failed: int = 0
+    candidate_failed: int = 0
+    #: Orders that the baseline was sent, and of those the ones that it handled, and failed.
+    baseline_sent: int = 0
+    baseline_handled: int = 0
+    baseline_failed: int = 0
+
+    def add(self, more: BlockSums | Outcomes) -> None:
+        """Add those of a block, or of other orders."""
+        for name in _OUTCOMES:
+            setattr(self, name, getattr(self, name) + getattr(more, name))
+
+    @property
+    def baseline_missing(self) -> int:
+        """Orders that the baseline was sent and never took."""
+        return self.baseline_sent - self.baseline_handled - self.baseline_failed
+
+
+_OUTCOMES = tuple(Outcomes.__dataclass_fields__)
 
 
 @dataclass(slots=True)
@@ -82,11 +114,32 @@ class Evidence:
     differences: Differences = field(default_factory=Differences)
     segments: Segments = field(default_factory=Segments)
     drift: Drift = field(default_factory=Drift)
+    #: Of all orders, the warm-up's among them: so it is known why a warm-up does not end.
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    #: Of the newest orders, in two parts; ``newest`` has both.
+    newest_parts: list[Outcomes] = field(default_factory=lambda: [Outcomes(), Outcomes()])
+    #: Orders that came too late to be counted anywhere else; the tally keeps and sets it.
+    lost: int = 0
+
+    @property
+    def newest(self) -> Outcomes:
+        """Of the newest blocks with 200 orders or more, or of all while there are fewer: shows a
+        baseline that has died, fails, or gets no orders."""
+        both = Outcomes()
+        for part in self.newest_parts:
+            both.add(part)
+        return both
 
     @property
     def incomplete(self) -> int:
         """Orders of which one version at least was not heard of."""
         return self.missing.pos + self.missing.neg + self.missing_both
+
+    @property
+    def unknown_share(self) -> float | None:
+        """The share of orders that are incomplete or lost; None while there is no order."""
+        due = self.orders + self.lost
+        return (self.incomplete + self.lost) / due if due else None
 
     @property
     def empty(self) -> bool:
@@ -95,6 +148,7 @@ class Evidence:
 
     def fold(self, block: int, sums: BlockSums, timing: Timing) -> None:
         """Take in a closed block; blocks must come in ascending order."""
+        self._fold_outcomes(sums)
         if self.threshold is None:
             if self.warm_up.lasts(block, timing):
                 self.warm_up.add(block, sums)
@@ -104,6 +158,12 @@ class Evidence:
             self.warm_up.times = {}
         self._fold_times(sums)
         self._fold_rates(sums, self.threshold)
+
+    def _fold_outcomes(self, sums: BlockSums) -> None:
+        self.outcomes.add(sums)
+        if self.newest_parts[-1].orders >= NEWEST_ORDERS:
+            self.newest_parts = [self.newest_parts[-1], Outcomes()]
+        self.newest_parts[-1].add(sums)
 
     def _fold_times(self, sums: BlockSums) -> None:
         effect = sums.log_ratio / SCALE
@@ -169,6 +229,8 @@ class Evidence:
             "only_noise": dict(self.only_noise),
             "missing": [missing.pos, missing.neg, missing.zero],
             "warm_up": asdict(self.warm_up),
+            "outcomes": asdict(self.outcomes),
+            "newest_parts": [asdict(part) for part in self.newest_parts],
         }
 
     @classmethod
@@ -182,6 +244,8 @@ class Evidence:
             only_noise=dict(stored["only_noise"]),
             missing=PairedRate(*stored["missing"]),
             warm_up=WarmUp(**{**stored["warm_up"], "times": dict(stored["warm_up"]["times"])}),
+            outcomes=Outcomes(**stored["outcomes"]),
+            newest_parts=[Outcomes(**part) for part in stored["newest_parts"]],
         )
 
     def copy(self) -> Evidence:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dashboard.domain.verdict.adding import sums_of
@@ -136,8 +136,9 @@ class Tally:
         """What all closed blocks amount to; cheap enough for every frame, and not to be changed."""
         closed = sorted(one for one in self.blocks if one < (self.closed_until or 0))
         if not closed:
-            return self.settled
+            return replace(self.settled, lost=self.lost)
         evidence = self.settled.copy()
+        evidence.lost = self.lost
         for number in closed:
             evidence.fold(number, self.blocks[number], self.timing)
         return evidence
