@@ -30,7 +30,9 @@ from restaurant.models import (
 FIRST_CONTROL = "vlatest"
 
 _ROUTING = """
-    SELECT launch.id, launch.control, dark.version, dark.percent
+    SELECT launch.id, launch.control,
+        (SELECT MAX(id) FROM restaurant_launchchange WHERE launch_id = launch.id),
+        dark.version, dark.percent
     FROM restaurant_launch launch
     LEFT JOIN restaurant_darkversion dark ON dark.launch_id = launch.id
     WHERE launch.ended_at IS NULL
@@ -75,6 +77,8 @@ class Routing(NamedTuple):
     control: str
     launch: UUID | None = None
     shares: tuple[Share, ...] = ()
+    #: The launch's newest change: since when these shares hold.
+    change: int = 0
 
 
 def sample_point(order_id: UUID) -> int:
@@ -96,9 +100,9 @@ def routing() -> Routing:
         rows = cursor.fetchall()
     if not rows:
         return Routing(current_control())
-    launch, control = rows[0][:2]
+    launch, control, change = rows[0][:3]
     shares = tuple(Share(version, Decimal(str(share))) for *_, version, share in rows if version)
-    return Routing(control, UUID(str(launch)), shares)
+    return Routing(control, UUID(str(launch)), shares, change or 0)
 
 
 def open_launch() -> Launch | None:

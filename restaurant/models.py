@@ -228,6 +228,9 @@ class Letter(models.Model):
     body = models.BinaryField()
     #: The dark versions that are to handle the order, decided when it was placed.
     sample = models.JSONField(default=list)
+    #: The newest change of the launch when it was placed: by which percent it was sampled. 0 where
+    #: nobody knows.
+    launch_change = models.PositiveBigIntegerField(default=0, db_default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
     #: How often it was sent to the control again, when last, and why.
     times_again = models.PositiveSmallIntegerField(default=0, db_default=0)
@@ -249,6 +252,34 @@ class Letter(models.Model):
 
     def __str__(self) -> str:
         return f"letter of order {self.order_id}"
+
+
+class SentCount(models.Model):
+    """How many orders were sent that were placed between one change of their launch and the next.
+
+    With a version: how many of them to that dark version. Kept by ``sent_counts.py``.
+    """
+
+    launch = models.ForeignKey(
+        Launch,
+        on_delete=models.CASCADE,
+        related_name="sent_counts",
+        db_index=False,  # one_sent_count begins with it
+    )
+    #: As in Letter.launch_change.
+    launch_change = models.PositiveBigIntegerField()
+    version = models.CharField(max_length=40, blank=True)
+    orders = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["launch", "launch_change", "version"], name="one_sent_count"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.orders} orders sent to {self.version or 'all'}"
 
 
 class BrokerProblem(models.Model):

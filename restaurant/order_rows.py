@@ -33,7 +33,7 @@ def write(
     requests: Sequence[OrderRequest], *, idempotency_key: str | None = None, digest: str = ""
 ) -> list[Order]:
     """Write orders, lines and letters; to be called inside a transaction."""
-    control, launch, shares = launches.routing()
+    control, launch, shares, change = launches.routing()
     now = messages.utc_now()
     under = {"idempotency_key": idempotency_key, "request_digest": digest}
     orders = [
@@ -55,10 +55,11 @@ def write(
             launch,
             messages.encode_order(message_of(order, request)),
             launches.sample(order.uuid, shares),
+            change,
         )
         for order, request in placed
     ]
-    insert(Letter, ("order_id", "launch_id", "body", "sample"), letters)
+    insert(Letter, ("order_id", "launch_id", "body", "sample", "launch_change"), letters)
     return orders
 
 

@@ -11,11 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import ORDER_PLACED, utc_now
 from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
+from restaurant import sent_counts
 from restaurant.models import Letter
 from restaurant.patience import in_database
 from restaurant.queues import Queues
@@ -146,8 +147,12 @@ def unsent(*, after: int = 0, at_most: int = BATCH) -> list[Unsent]:
 
 
 def mark_sent(letters: Sequence[int]) -> None:
-    """Mark letters as posted."""
-    Letter.objects.filter(id__in=letters).update(sent_at=utc_now())
+    """Mark outbox messages as sent and count them: each once, also if several relays sent it."""
+    with transaction.atomic():
+        unsent = Letter.objects.select_for_update().filter(id__in=letters, sent_at=None)
+        rows = list(unsent.order_by("id").values_list("id", *sent_counts.COUNTED))
+        Letter.objects.filter(id__in=[row[0] for row in rows]).update(sent_at=utc_now())
+        sent_counts.add([row[1:] for row in rows])
 
 
 def _id(stored: UUID | str) -> str:

@@ -95,7 +95,7 @@ def test_orders_go_nowhere_in_the_dark_once_a_launch_has_ended() -> None:
     [order] = some_orders()
     assert (order.launch_id, order.letter.sample) == (None, [])
     assert open_launch() is None
-    assert routing() == ("vlatest", None, ())
+    assert routing() == ("vlatest", None, (), 0)
     ended_at = launch.ended_at
     end_launch(launch)
     assert launch.ended_at == ended_at
