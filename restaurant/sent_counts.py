@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max, Sum
 
-from restaurant.models import DarkVersion, LaunchChange, SentCount
+from restaurant.models import Launch, LaunchChange, SentCount
 
 #: The fields of an outbox message that are counted.
 COUNTED = ("launch_id", "launch_change", "sample")
@@ -57,7 +57,7 @@ def orders_sent(launch: UUID) -> int:
     return counted.aggregate(orders=Sum("orders"))["orders"] or 0
 
 
-def samples(launch: UUID) -> list[Sample]:
+def samples(launch: Launch) -> list[Sample]:
     """The sample of each dark version, as far as orders were counted since its percent changed."""
     changed = LaunchChange.objects.filter(launch=launch).exclude(version="").order_by()
     since = dict(changed.values_list("version").annotate(Max("id")))
@@ -71,7 +71,7 @@ def samples(launch: UUID) -> list[Sample]:
             offered=_sum(counts, "", since.get(dark.version, 0)),
             sent=_sum(counts, dark.version, since.get(dark.version, 0)),
         )
-        for dark in DarkVersion.objects.filter(launch=launch)
+        for dark in launch.dark_versions.all()
     ]
 
 

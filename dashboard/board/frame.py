@@ -14,7 +14,14 @@ from dashboard.board.frames import Json
 from dashboard.board.lenses import FAST, Lens, Seen, newest_orders, seen_through
 from dashboard.board.rows import read_rows
 from dashboard.board.series import build_series, read_rate
-from dashboard.board.standing import dead_letters, feed_of, production, read_tallies, versions_of
+from dashboard.board.standing import (
+    dead_letters,
+    feed_of,
+    production,
+    read_tallies,
+    samples_of,
+    versions_of,
+)
 from dashboard.board.verdict_part import verdict_part, weigh_beside
 from dashboard.board.verdict_series import verdict_series
 from dashboard.board.waits import waits_of
@@ -114,8 +121,10 @@ def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
     It may be a moment older than the rest of a frame.
     """
     tallies, beside = counted.tallies, counted.beside
-    weighed = weigh_beside(launch.id, tallies, beside, counted.part)
+    sampled = samples_of(launch)
+    weighed = weigh_beside(launch.id, tallies, beside, {**counted.part, "samples": sampled})
     worked_out: Json = {
+        "samples": sampled,
         **findings(launch.id, beside),
         "feed": {**dead_letters(), **production(launch.id)},
         "verdict": verdict_part(weighed),

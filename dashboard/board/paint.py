@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dashboard.board import wording
 
@@ -53,6 +53,13 @@ class Figure:
     alarm: bool = False
 
 
+class Sample(NamedTuple):
+    """How many orders a dark version was sent; wrong where that is not the share asked for."""
+
+    text: str = ""
+    wrong: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Headline:
     """What is measured of the dark version that is looked at, in short."""
@@ -92,6 +99,22 @@ def headline(frame: Frame) -> Headline | None:
         failed=wording.count(dark["failed"]),
         missing=wording.count(dark["missing"]),
     )
+
+
+def versions(frame: Frame) -> list[tuple[Version, list[Figure], Sample]]:
+    """The counters: each version with its figures, and what it was sent."""
+    samples = {one["version"]: _sample(one) for one in frame["samples"]}
+    return [
+        (one, figures(one, frame["versions"][0]), samples.get(one["name"], Sample()))
+        for one in frame["versions"]
+    ]
+
+
+def _sample(one: dict[str, Any]) -> Sample:
+    if not one["offered"]:
+        return Sample()
+    text = f"sent {wording.count(one['sent'])} of {wording.count(one['offered'])}"
+    return Sample(text, bool(one["wrong"]))
 
 
 def figures(version: Version, control: Version) -> list[Figure]:

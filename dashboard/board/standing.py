@@ -10,12 +10,14 @@ from dashboard.board.frames import Json, tenths
 from dashboard.domain.foreign_text import visible
 from dashboard.domain.outcome import Outcome
 from dashboard.domain.sketch import LogHistogram
+from dashboard.domain.verdict.sample_ratio import mismatch
 from dashboard.models import DeadLetter, DeadLetterTally, Tally
 from dashboard.observing.rosters import Roster
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.models import BrokerProblem, Launch
 from restaurant.resend import sent_again
+from restaurant.sent_counts import samples
 
 ROLE_ORDER = {Role.CONTROL: 0, Role.CANDIDATE: 1, Role.BASELINE: 2}
 _FRESH_S = 5.0
@@ -89,6 +91,20 @@ def production(launch: UUID) -> Json:
             *({"queue": str(count), "reason": why.label} for why, count in again.items()),
         ],
     }
+
+
+def samples_of(launch: Launch) -> list[Json]:
+    """What was sent to each dark version since its percent last changed, and what is wrong with
+    it."""
+    return [
+        {
+            "version": one.version,
+            "offered": one.offered,
+            "sent": one.sent,
+            "wrong": mismatch(one.version, sent=one.sent, offered=one.offered, share=one.share),
+        }
+        for one in samples(launch)
+    ]
 
 
 def _version(tally: Tally, percent: float | None, backlog: int | None) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from dashboard.board.frames import Json
@@ -27,7 +27,7 @@ def weigh_beside(
     frame: Json,
 ) -> Weighed | None:
     """The verdict on the candidate beside the control; None for a baseline, and while nothing is
-    known. ``frame`` is what the board says of versions and feed."""
+    known. ``frame`` is what the board says of versions, samples and feed."""
     if beside is None or beside.role != Role.CANDIDATE:
         return None
     waiting = {one["name"]: one["waiting"] for one in frame["versions"]}
@@ -35,7 +35,10 @@ def weigh_beside(
         launch,
         beside.version,
         behind_s=_behind_s(tallies[0], beside, waiting[beside.version]),
-        held=tuple(_held(frame, tallies[0].version, waiting[tallies[0].version])),
+        held=(
+            *_held(frame, tallies[0].version, waiting[tallies[0].version]),
+            *_wrong_samples(tallies, beside, frame["samples"]),
+        ),
     )
 
 
@@ -108,6 +111,16 @@ def _behind_s(control: Tally, beside: Tally, waiting: int | None) -> float | Non
     if control.ended_until is None or beside.ended_until is None:
         return None
     return max(0.0, round((control.ended_until - beside.ended_until).total_seconds()))
+
+
+def _wrong_samples(
+    tallies: Sequence[Tally], beside: Tally, samples: Sequence[Json]
+) -> Iterator[str]:
+    """What is wrong with the orders that the candidate was sent, or the baselines."""
+    baselines = {one.version for one in tallies if one.role == Role.BASELINE}
+    for one in samples:
+        if one["wrong"] and one["version"] in {beside.version, *baselines}:
+            yield one["wrong"]
 
 
 def _held(frame: Json, control: str, waiting: int | None) -> list[str]:

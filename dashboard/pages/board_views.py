@@ -60,10 +60,7 @@ def board(request: HttpRequest) -> HttpResponse:
             "here": request.get_full_path(),
             "columns": paint.COLUMNS,
             "times": paint.TIMES,
-            "versions": [
-                (version, paint.figures(version, frame["versions"][0]))
-                for version in frame["versions"]
-            ],
+            "versions": paint.versions(frame),
             "headline": paint.headline(frame),
             "verdict": verdict_line(frame) or blank_line(),
             "lights": lights(frame),

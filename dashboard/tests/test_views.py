@@ -270,7 +270,7 @@ def test_a_long_history_costs_no_more_queries(
         handled(launch, an_order(launch), "vlatest", "vnext")
 
     page(client, BOARD)
-    with django_assert_max_num_queries(32):
+    with django_assert_max_num_queries(34):
         page(client, BOARD)
 
 

@@ -229,6 +229,10 @@ def a_frame(word: str | None) -> dict[str, Any]:
                  "behind": 12, "oldest_s": 0.3, "dead_letters": 0, "dead_reasons": [],
                  "again": 0, "problems": 0, "again_reasons": []},
         "orders": 3300, "rate": 20.0, "waiting": 12, "versions": versions, "rows": [],
+        "samples": [
+            {"version": "vnext", "offered": 3300, "sent": 3300, "wrong": None},
+            {"version": "vlatest-b", "offered": 3300, "sent": 640, "wrong": None},
+        ],
         "looked_at": None, "matrix": {"agree": 3210, "differ": 66, "handled/failed": 4},
         "against": 66, "discrepancies": [], "newest": [],
         "kinds": {"counting": 0, "carried": 0, "decided": 0},

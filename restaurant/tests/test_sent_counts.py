@@ -27,7 +27,7 @@ def _sent(count: int) -> list[Order]:
 
 
 def _samples(launch: Launch) -> dict[str, tuple[float, int, int]]:
-    return {one.version: (one.share, one.offered, one.sent) for one in samples(launch.pk)}
+    return {one.version: (one.share, one.offered, one.sent) for one in samples(launch)}
 
 
 @pytest.mark.django_db

@@ -192,14 +192,10 @@ def test_a_verdict_is_withheld_while_too_many_pairs_are_missing_on_either_side()
     assert any("could be off by" in one for one in found.warnings)
 
 
-def test_a_sample_that_is_not_the_one_asked_for_makes_them_incomparable() -> None:
-    tally = simulated(1, blocks=60)
-    fits = replace(_WELL, offered=10_000, sampled=2010, share=0.2)
-    assert _judged(tally, health=fits).word is not Word.WITHHELD
-    found = _judged(tally, health=replace(fits, sampled=1500))
-    assert found.sentence("vnext") == (
-        "WITHHELD: not comparable: 15 % of the orders sampled, not 20 %."
-    )
+def test_what_holds_a_verdict_back_is_its_reason() -> None:
+    wrong = "vnext was sent 412 of 1,000 orders; 50 % was asked"
+    found = _judged(simulated(1, blocks=60), health=replace(_WELL, held=(wrong,)))
+    assert found.sentence("vnext") == f"WITHHELD: {wrong}."
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from dashboard.domain.verdict.requirements import (
     Requirements,
     Standing,
 )
-from dashboard.domain.verdict.sequences import bernoulli_cs
 from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.words import Rate
 
@@ -33,11 +32,6 @@ def not_comparable(evidence: Evidence, required: Requirements, health: Health) -
     if warm_up.orders and warm_up.first is None:
         yield f"of {warm_up.orders:,} orders none was answered by both versions"
     yield from _missing(evidence, required)
-    if health.share is not None and health.offered:
-        sampled = bernoulli_cs(health.sampled, health.offered, COMPARABLE_ALPHA)
-        if not sampled.has(health.share):
-            found, should = health.sampled / health.offered, health.share
-            yield f"not comparable: {percent(found)} of the orders sampled, not {percent(should)}"
 
 
 def _missing(evidence: Evidence, required: Requirements) -> Iterator[str]:

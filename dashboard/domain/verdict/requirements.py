@@ -56,15 +56,10 @@ class Health:
 
     ``held``: why no verdict may be given just now, whatever the orders say.
     ``behind_s``: age of the oldest order that waits for the candidate; None if nobody knows.
-    ``sampled`` of the ``offered`` orders were given to the candidate, and it should be ``share``
-    of them; counted since the share was last changed.
     """
 
     held: tuple[str, ...] = ()
     behind_s: float | None = None
-    offered: int = 0
-    sampled: int = 0
-    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

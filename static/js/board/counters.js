@@ -51,6 +51,7 @@ export class Counters {
     setText(this.facts.get(".rate"), rate(frame.rate));
     const control = frame.versions[0];
     for (const version of frame.versions) this.paintVersion(version, control);
+    for (const sample of frame.samples) this.paintSample(sample);
     const chosen = frame.versions.find((version) => version.name === dark);
     if (chosen) this.paintHeadline(chosen, frame);
   }
@@ -71,6 +72,12 @@ export class Counters {
     }
     if (version.percent !== null) setText(place("percent"), share(version.percent));
     setText(place("build"), version.build);
+  }
+
+  paintSample({ version, offered, sent, wrong }) {
+    const place = this.facts.get(`${version}.sample`);
+    setText(place, offered ? `sent ${count(sent)} of ${count(offered)}` : "");
+    place?.toggleAttribute("data-alarm", Boolean(wrong));
   }
 
   paintHeadline(version, frame) {
