@@ -24,7 +24,8 @@ from restaurant.patience import in_database
 
 logger = logging.getLogger(__name__)
 
-#: How long the declaration of one dark version may take.
+#: How long the declaration of one dark version may take: less than the time limit for one answer
+#: of the broker, after which the session counts as lost.
 DARK_TIMEOUT_S = 5.0
 #: How long orders wait at most for the queues of versions that are new to this session.
 NEW_DARK_TIMEOUT_S = 1.0

@@ -50,6 +50,9 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
 HEARTBEAT_S = 10
 DECLARE_TIMEOUT_S = 20.0
+#: How long the broker may take for one answer of an errand: RabbitMQ 4 gives none to a declaration
+#: of a classic queue on a lost node, and the next host is to be tried soon.
+ANSWER_TIMEOUT_S = 6.0
 RECONNECT_S = (0.2, 3.0)
 #: How long a session may take to finish what it holds once the process was asked to stop.
 DRAIN_S = 10.0
@@ -185,7 +188,8 @@ class RabbitBroker:
         """A channel for one purpose, which a refusal closes, and nothing else with it."""
         with loss_as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
-                channel = await self._consuming.bare_channel()
+                async with _answered("a new channel"):
+                    channel = await self._consuming.bare_channel()
                 yield channel
                 await channel.close()
 
@@ -242,9 +246,10 @@ async def keep_connected(
     for attempt in itertools.count():
         if shutdown.requested:
             return
-        steady_at = math.inf
+        steady_at, what = math.inf, "no broker"
         try:
             async with connect(url, name, first=attempt) as broker:
+                what = "the session with the broker ended"
                 logger.info("connected to the broker", extra={"action": "connected"})
                 on_state(True)
                 steady_at = time.monotonic() + STEADY_S
@@ -252,7 +257,7 @@ async def keep_connected(
         except* (BrokerLost, PublishFailed) as lost:
             on_state(False)
             cause = _first(lost)
-            what = "the broker refuses" if isinstance(cause, DeclareRefused) else "no broker"
+            what = "the broker refuses" if isinstance(cause, DeclareRefused) else what
             logger.warning("%s: %s", what, cause, extra={"action": "broker_lost"})
             if time.monotonic() > steady_at:
                 patience_s = RECONNECT_S[0]
@@ -338,6 +343,16 @@ async def _connection(url: str, name: str) -> AsyncIterator[_Connection]:
             logger.debug("the connection was gone before it could be closed")
 
 
+@asynccontextmanager
+async def _answered(what: str) -> AsyncIterator[None]:
+    """A time limit for one answer of the broker; raises BrokerLost."""
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            yield
+    except TimeoutError as cause:
+        raise BrokerLost(f"{what}: no answer within {ANSWER_TIMEOUT_S:g} s") from cause
+
+
 #: The broker's reasons to refuse a declaration, each of which closes the channel alone.
 _REFUSALS = (
     ChannelAccessRefused,
@@ -348,8 +363,9 @@ _REFUSALS = (
 
 
 async def _declare(call: Callable[..., Awaitable[Any]], name: str, *rest: Any, **more: Any) -> Any:
-    """One declaration, with what the broker has against it as DeclareRefused."""
+    """One declaration; raises DeclareRefused, and BrokerLost when there is no answer."""
     try:
-        return await call(name, *rest, **more)
+        async with _answered(name):
+            return await call(name, *rest, **more)
     except _REFUSALS as cause:
         raise DeclareRefused(name, f"{name}: {cause}") from cause

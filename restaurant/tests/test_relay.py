@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,12 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 
 from kitchen_worker.contract import topology
+from kitchen_worker.contract.broker import (
+    ANSWER_TIMEOUT_S,
+    DRAIN_S,
+    connect,
+    keep_connected,
+)
 from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import EventKind
@@ -24,12 +31,17 @@ from kitchen_worker.contract.tests.making import topology_of
 from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from kitchen_worker.contract.wire import Broker, BrokerLost
+from local.broker_cluster import BrokerCluster
+from local.broker_node import BrokerNode
 from local.settings import ROOT
 from restaurant.models import Letter, Order, OrderState
+from restaurant.outbox import REFUSED_IN_A_ROW
 from restaurant.relay import Relay
 from restaurant.tests.making import DEADLINE_S, a_launch, an_event, run, said, some_orders, until
 
 TYPES = QueueTypes()
+#: How long it may take from the first refusal to the next host: three batches are a second apart.
+LEFT_WITHIN_S = 8.0
 
 
 async def _all_sent() -> bool:
@@ -40,9 +52,12 @@ async def _all_ready() -> bool:
     return not await sync_to_async(Order.objects.exclude(state=OrderState.READY).exists)()
 
 
+def _relay(shutdown: Shutdown, health: Health) -> Relay:
+    return Relay(types=TYPES, resend_after=timedelta(seconds=60), shutdown=shutdown, health=health)
+
+
 def _session(broker: Broker, shutdown: Shutdown, health: Health) -> Coroutine[Any, Any, None]:
-    relay = Relay(types=TYPES, resend_after=timedelta(seconds=60), shutdown=shutdown, health=health)
-    return relay.session(broker)
+    return _relay(shutdown, health).session(broker)
 
 
 @pytest.mark.django_db
@@ -136,6 +151,88 @@ def test_the_command_relays_over_a_real_broker_and_stops_on_sigterm(amqp_url: st
                 process.wait()
 
     run(play)
+
+
+@pytest.mark.django_db
+def test_a_host_that_refuses_every_order_is_left_for_the_next_one_within_seconds(
+    broker_node: BrokerNode,
+    caplog: pytest.LogCaptureFixture,
+    record_property: Callable[[str, object], None],
+) -> None:
+    refusing, taking = f"{broker_node.url}refusing", broker_node.url
+    broker_node.control("add_vhost", "refusing")
+    broker_node.control("set_permissions", "-p", "refusing", "guest", ".*", ".*", ".*")
+    full = '{"max-length": 0, "overflow": "reject-publish"}'
+    broker_node.control("set_policy", "-p", "refusing", "full", r"^kitchen\.vlatest$", full)
+    a_launch(candidate="0", baseline="0")
+    some_orders(5)
+
+    async def play() -> None:
+        async with _relaying(refusing, taking):
+            await until(_all_sent, "the other host takes the orders")
+        for url, depth in ((refusing, 0), (taking, 5)):
+            async with connect(url, "test") as broker:
+                assert await broker.depth(kitchen_queue("vlatest")) == depth
+
+    run(play)
+    refused = _times_of(caplog, "letters_put_off")
+    assert len(refused) == REFUSED_IN_A_ROW
+    sent = Letter.objects.order_by("sent_at").values_list("sent_at", flat=True)[0]
+    assert sent is not None
+    took_s = sent.timestamp() - refused[0]
+    record_property("left_after_s", round(took_s, 2))
+    print(f"{took_s:.2f} s from the first refusal to the first order on the other host")
+    assert took_s < LEFT_WITHIN_S
+
+
+@pytest.mark.django_db
+def test_a_host_that_does_not_answer_a_declaration_is_left_for_the_next_one_within_seconds(
+    broker_cluster: BrokerCluster,
+    caplog: pytest.LogCaptureFixture,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Classic queues on a lost node end the session; RabbitMQ 4 then gives no answer to their
+    declaration on any other node, and RabbitMQ 3 refuses it."""
+    first, second, last = broker_cluster.nodes
+    a_launch(candidate="0", baseline="0")
+
+    async def play() -> None:
+        async with connect(last.url, "test") as broker:
+            await broker.declare(topology.live("vlatest", TYPES))
+        async with _relaying(first.url, second.url):
+            await sync_to_async(some_orders)(5)
+            await until(_all_sent, "the orders are sent")
+            await asyncio.to_thread(last.stop, gently=False)
+            await until(_has_tried_both, "the first host is tried again")
+
+    async def _has_tried_both() -> bool:
+        return len(_times_of(caplog, "connected")) > 2
+
+    run(play)
+    _, at_second, at_first_again, *_ = _times_of(caplog, "connected")
+    took_s = at_first_again - at_second
+    record_property("left_after_s", round(took_s, 2))
+    print(f"{took_s:.2f} s from a connection with a host to one with the next")
+    assert took_s < ANSWER_TIMEOUT_S + LEFT_WITHIN_S
+
+
+@asynccontextmanager
+async def _relaying(*hosts: str) -> AsyncIterator[None]:
+    """A relay for a time, with these hosts to be tried in turn."""
+    shutdown = Shutdown()
+    session = _relay(shutdown, Health()).session
+    relay = keep_connected(url=",".join(hosts), name="relay", shutdown=shutdown, session=session)
+    relaying = asyncio.ensure_future(relay)
+    try:
+        yield
+    finally:
+        shutdown.request()
+        await asyncio.wait_for(relaying, DEADLINE_S + DRAIN_S)
+
+
+def _times_of(caplog: pytest.LogCaptureFixture, action: str) -> list[float]:
+    """When something was logged."""
+    return [one.created for one in caplog.records if getattr(one, "action", "") == action]
 
 
 def _relay_process(amqp_url: str) -> subprocess.Popen[bytes]:

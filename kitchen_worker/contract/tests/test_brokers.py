@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
@@ -375,6 +376,29 @@ async def test_a_queue_that_is_deleted_ends_its_deliveries(amqp_url: str) -> Non
         await channel.queue_delete(kitchen_queue("vlatest"))
         with pytest.raises(BrokerLost, match="went away"):
             await asyncio.wait_for(waiting, DEADLINE_S)
+
+
+@pytest.mark.broker
+async def test_the_log_says_that_a_queue_went_away_and_not_that_there_is_no_broker(
+    amqp_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutdown = Shutdown()
+
+    async def session(broker: Broker) -> None:
+        await broker.declare(CONTROL)
+        deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=1)
+        await broker.delete_queue(kitchen_queue("vlatest"), only_if_empty=False)
+        await deliveries.batch(at_most=1, gather_s=0, wait_s=DEADLINE_S)
+
+    def on_state(is_connected: bool) -> None:
+        if not is_connected:
+            shutdown.request()
+
+    await client.keep_connected(
+        url=amqp_url, name="test", shutdown=shutdown, session=session, on_state=on_state
+    )
+    said = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert said == ["the session with the broker ended: the queue kitchen.vlatest went away"]
 
 
 @pytest.mark.broker
