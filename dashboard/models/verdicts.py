@@ -28,7 +28,8 @@ class Evidence(models.Model):
     newest_at = models.DateTimeField()
     #: The settled blocks' evidence as JSON text; empty while there is none.
     settled = models.TextField(blank=True)
-    #: The settled evidence's slow threshold: which orders are slow is known from then on.
+    #: The settled evidence's slow threshold in nanoseconds: which orders are slow is known from
+    #: then on.
     threshold = models.BigIntegerField(null=True)
     closed_until = models.BigIntegerField(null=True)
     settled_until = models.BigIntegerField(null=True)

@@ -23,7 +23,7 @@ from dashboard.domain.verdict.timing import Timing
 from dashboard.observing.evidence import as_text, sums_in
 
 #: Of the stored sums: a release that stores them otherwise begins anew.
-FORMAT = 1
+FORMAT = 2
 
 
 class Epoch(NamedTuple):

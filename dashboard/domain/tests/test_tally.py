@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.domain.sketch import bucket_of, buckets_of
 from dashboard.domain.tests.paired_orders import (
     FAILED,
     MISSING,
@@ -29,7 +28,7 @@ from dashboard.domain.verdict.blocks import BlockSums
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence, Outcomes
 from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
-from dashboard.domain.verdict.rates import MOST_FIELDS, RobustRate
+from dashboard.domain.verdict.rates import MOST_FIELDS, PairedRate, RobustRate
 from dashboard.domain.verdict.requirements import Health, Requirements
 from dashboard.domain.verdict.signatures import (
     MOST_CLASSES,
@@ -38,7 +37,7 @@ from dashboard.domain.verdict.signatures import (
     class_of,
     weights,
 )
-from dashboard.domain.verdict.slow import straddle, straddling, threshold_of
+from dashboard.domain.verdict.slow import slow_in, threshold_of, times_of
 from dashboard.domain.verdict.tally import MOST_BLOCKS, CannotMerge, Tally
 from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.verdict import Verdict, verdict
@@ -251,9 +250,17 @@ def test_what_an_order_counts_for(
     control: Result, candidate: Result, expected: dict[str, int]
 ) -> None:
     one = order(1, control=control, candidate=candidate, baseline=None)
-    sums = sums_of([one], 30_000, bucket_of(10.0))
+    sums = sums_of([one], 30_000, 12_500_000)
     found = {name: getattr(sums, name) for name in BlockSums.__dataclass_fields__}
-    for name in ("orders", "changes", "log_ratio", "timed_ns", "control_ns", "candidate_ns"):
+    for name in (
+        "orders",
+        "changes",
+        "log_ratio",
+        "timed_ns",
+        "control_ns",
+        "candidate_ns",
+        "slow_of",
+    ):
         found.pop(name)
     assert {name: number for name, number in found.items() if number} == expected
 
@@ -286,7 +293,7 @@ def test_nothing_is_tested_while_it_warms_up() -> None:
     evidence = _tally(first).evidence()
     assert (evidence.pairs, evidence.warm_up.timed, evidence.threshold) == (0, 8, None)
     evidence = _tally([*first, order(2.1)]).evidence()
-    assert (evidence.pairs, evidence.threshold) == (1, bucket_of(10.0))
+    assert (evidence.pairs, evidence.threshold) == (1, 12_500_000)
 
 
 def test_the_warm_up_lasts_until_there_are_orders_enough_and_begins_with_the_first_answer() -> None:
@@ -301,25 +308,67 @@ def test_the_warm_up_lasts_until_there_are_orders_enough_and_begins_with_the_fir
     assert evidence.incomplete == 0
 
 
-_MS = st.floats(0.1, 30_000)
+_NS = st.integers(100_000, 30_000_000_000)
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(_MS, _MS), min_size=1, max_size=40), _MS)
+@given(st.lists(st.tuples(_NS, _NS), min_size=1, max_size=40), st.data())
 def test_slow_orders_are_counted_exactly_before_the_threshold_is_known(
-    times: list[tuple[float, float]], slow_ms: float
+    times: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    threshold = bucket_of(slow_ms)
-    up, down = straddle(*(buckets_of(of) for of in zip(*times, strict=True)))
-    slow = [(bucket_of(a) > threshold, bucket_of(b) > threshold) for a, b in times]
-    assert straddling(up, threshold) == slow.count((False, True))
-    assert straddling(down, threshold) == slow.count((True, False))
+    threshold = data.draw(
+        st.sampled_from([ns + by for pair in times for ns in pair for by in (0, -1)])
+    )
+    controls, candidates = zip(*times, strict=True)
+    found = slow_in(times_of(controls, candidates, [threshold]), threshold)
+    slow = [(control > threshold, candidate > threshold) for control, candidate in times]
+    assert found == (slow.count((False, True)), slow.count((True, False)), len(times))
 
 
-def test_the_threshold_is_the_p95_of_the_warm_up() -> None:
-    assert threshold_of({"3": 90, "7": 5, "9": 5}) == 7
+def test_the_threshold_is_exactly_a_quarter_over_the_p95_of_the_control() -> None:
+    times = {1_000_000 + number: 1 for number in range(100)}
+    assert threshold_of(times, 10**9) == 1_000_094 * 5 // 4
+    assert threshold_of({7: 90, 8: 5, 9: 5}, 10**9) == 10
     with pytest.raises(ValueError, match="no times"):
-        threshold_of({})
+        threshold_of({}, 10**9)
+
+
+def test_an_order_that_timed_out_is_slow_however_slow_the_control_is() -> None:
+    slow = Result(Status.OK, 1900.0)
+    launch = [order(i / 4, control=slow, candidate=slow) for i in range(8)]
+    tally = _tally([*launch, order(2.1, control=slow, candidate=Result(Status.TIMEOUT))])
+    assert tally.evidence().slow.counts == PairedRate(pos=1)
+
+
+@pytest.mark.parametrize("slower", [1.0025, 1.249])
+def test_no_order_of_constant_times_is_slow_below_the_least_effect(slower: float) -> None:
+    """At 40.45 ms the edge of a bucket of a histogram lay in between."""
+    control = Result(Status.OK, 40.45)
+    candidate = Result(Status.OK, 40.45 * slower)
+    launch = [order(i / 4, control=control, candidate=candidate) for i in range(40)]
+    assert _tally(launch).evidence().slow.counts.pos == 0
+    beyond = [msgspec.structs.replace(one, candidate=Result(Status.OK, 50.5626)) for one in launch]
+    found = _tally(beyond).evidence()
+    assert (found.threshold, found.slow.counts.pos) == (50_562_500, found.pairs)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.data(), st.lists(orders(seconds=4), min_size=1, max_size=60))
+def test_with_more_times_than_a_block_keeps_any_split_still_merges_to_the_same(
+    data: st.DataObject, launch: list[PairedOrder]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dashboard.domain.verdict.blocks.MOST_TIMES", 5)
+        shards = [Tally(TIMING) for _ in range(3)]
+        for one in data.draw(st.permutations(launch)):
+            data.draw(st.sampled_from(shards)).add(one)
+        merged = Tally(TIMING)
+        for shard in data.draw(st.permutations(shards)):
+            merged.merge(shard)
+        assert all(len(block.times) <= 5 for block in merged.blocks.values())
+        assert merged == _tally(launch, close=None)
+        merged.close(_END)
+        assert merged == _tally(launch)
 
 
 _CLASSES = st.tuples(st.frozensets(st.integers(1, 4)), st.frozensets(st.integers(1, 4)))

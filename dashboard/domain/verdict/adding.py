@@ -6,11 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from operator import gt, lt
 
-from dashboard.domain.sketch import buckets_of
 from dashboard.domain.verdict.blocks import SCALE, BlockSums
 from dashboard.domain.verdict.paired_order import ANSWERED, TIMED, PairedOrder, Status, clipped_logs
 from dashboard.domain.verdict.signatures import class_of, signature
-from dashboard.domain.verdict.slow import slower_and_faster, straddle
+from dashboard.domain.verdict.slow import slower_and_faster, times_of
 
 _NS_PER_MS = 1_000_000
 _OK, _MISSING = Status.OK, Status.MISSING
@@ -63,23 +62,24 @@ def _add_times(
                 segments.append(one.segments)
             else:
                 alone.append(ms)
-    sums.pairs, sums.control_ns, sums.candidate_ns = len(controls), _ns(controls), _ns(candidates)
-    sums.timed, sums.timed_ns = sums.pairs + len(alone), sums.control_ns + _ns(alone)
+    times = _ns(controls), _ns(candidates)
+    alone_ns = _ns(alone)
+    sums.pairs, sums.control_ns, sums.candidate_ns = len(controls), *map(sum, times)
+    sums.timed, sums.timed_ns = sums.pairs + len(alone), sums.control_ns + sum(alone_ns)
     sums.faster = sum(map(lt, candidates, controls))
     sums.slower = sum(map(gt, candidates, controls))
-    buckets = buckets_of(controls), buckets_of(candidates)
     if threshold is None:
-        sums.times = dict(Counter(map(str, buckets[0] + buckets_of(alone))))
-        sums.up, sums.down = straddle(*buckets)
+        sums.times = times_of(*times, alone_ns)
     else:
-        sums.slow_pos, sums.slow_neg = slower_and_faster(*buckets, threshold)
+        sums.slow_pos, sums.slow_neg = slower_and_faster(*times, threshold)
+        sums.slow_of = sums.pairs
     logs = list(map(round, [one * SCALE for one in clipped_logs(controls, candidates)]))
     sums.log_ratio = sum(logs)
     _add_segments(sums, segments, logs)
 
 
-def _ns(times_ms: Sequence[float]) -> int:
-    return sum(map(round, [ms * _NS_PER_MS for ms in times_ms]))
+def _ns(times_ms: Sequence[float]) -> list[int]:
+    return list(map(round, [ms * _NS_PER_MS for ms in times_ms]))
 
 
 def _add_segments(

@@ -14,7 +14,7 @@ from typing import Any
 from dashboard.domain.verdict.rates import MOST_FIELDS
 from dashboard.domain.verdict.segments import rank
 from dashboard.domain.verdict.signatures import OTHERS, SOMETHING, other_of, simplest
-from dashboard.domain.verdict.slow import straddling
+from dashboard.domain.verdict.slow import MOST_TIMES, checksum, slow_in
 
 #: Of a log ratio: 1e-9 of it is one.
 SCALE = 1_000_000_000
@@ -57,6 +57,8 @@ class BlockSums:
     baseline_failed: int = 0
     slow_pos: int = 0
     slow_neg: int = 0
+    #: Orders of which it is known whether they were slow: with a log ratio, and with room for them.
+    slow_of: int = 0
     #: Orders that both handled, and those that the baseline handled as well.
     handled: int = 0
     compared: int = 0
@@ -68,10 +70,8 @@ class BlockSums:
     only_noise: dict[str, int] = field(default_factory=dict)
     segment_pairs: dict[str, int] = field(default_factory=dict)
     segment_sums: dict[str, int] = field(default_factory=dict)
-    #: Until the slow threshold is frozen: the control's times by bucket, and the edges straddled.
+    #: Until the slow threshold is frozen: how often each pair of times occurs.
     times: dict[str, int] = field(default_factory=dict)
-    up: dict[str, int] = field(default_factory=dict)
-    down: dict[str, int] = field(default_factory=dict)
 
     def merge(self, other: BlockSums, sign: int = 1) -> None:
         """Add what another block of the same time holds, or with sign -1 take it out."""
@@ -88,16 +88,17 @@ class BlockSums:
         _trim_fields(self.only_shown, self.only_noise)
         _trim(self.segment_pairs, rank)
         _trim(self.segment_sums, rank)
+        _trim(self.times, checksum, MOST_TIMES)
 
-    def slow_counts(self, threshold: int) -> tuple[int, int]:
-        """On how many orders the candidate alone was slow, and the control alone."""
-        up, down = straddling(self.up, threshold), straddling(self.down, threshold)
-        return self.slow_pos + up, self.slow_neg + down
+    def slow_counts(self, threshold: int) -> tuple[int, int, int]:
+        """On how many orders the candidate alone was slow, the control alone, and of how many."""
+        pos, neg, of = slow_in(self.times, threshold)
+        return self.slow_pos + pos, self.slow_neg + neg, self.slow_of + of
 
     def freeze(self, threshold: int) -> None:
         """Keep, of how slow orders were, only what this threshold makes of it."""
-        self.slow_pos, self.slow_neg = self.slow_counts(threshold)
-        self.times, self.up, self.down = {}, {}, {}
+        self.slow_pos, self.slow_neg, self.slow_of = self.slow_counts(threshold)
+        self.times = {}
 
     def to_json(self) -> dict[str, Any]:
         """What is not zero, by name: so a later release may add a field."""
@@ -126,18 +127,20 @@ def _add(to: dict[str, int], more: Mapping[str, int], sign: int) -> None:
             to.pop(key, None)
 
 
-def _trim(names: dict[str, int], first: Callable[[str], Any]) -> list[tuple[str, int]]:
+def _trim(
+    names: dict[str, int], first: Callable[[str], Any], most: int = _MOST_NAMES
+) -> list[tuple[str, int]]:
     """Keep the first names, and give back the rest.
 
     Which they are does not depend on the order in which names come: a name that is among the first
     of all is among the first of any part. What stands for the rest is kept besides.
     """
-    if len(names) <= _MOST_NAMES:
+    if len(names) <= most:
         return []
     real = names.keys() - _REST
-    if len(real) <= _MOST_NAMES:
+    if len(real) <= most:
         return []
-    return [(name, names.pop(name)) for name in sorted(real, key=first)[_MOST_NAMES:]]
+    return [(name, names.pop(name)) for name in sorted(real, key=first)[most:]]
 
 
 _REST = {*OTHERS, SOMETHING}

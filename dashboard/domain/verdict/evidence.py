@@ -17,9 +17,11 @@ from dashboard.domain.verdict.levels import MultiLevelBlocks
 from dashboard.domain.verdict.rates import MOST_FIELDS, PairedRate, RobustRate, beyond_noise
 from dashboard.domain.verdict.segments import Segments
 from dashboard.domain.verdict.signatures import SOMETHING, Differences, simplest
-from dashboard.domain.verdict.slow import threshold_of
+from dashboard.domain.verdict.slow import controls_in, threshold_of
 from dashboard.domain.verdict.timing import Timing
 
+#: The slow threshold rests on so many times of the warm-up, up to the end of a block.
+MOST_TIMED = 10_000
 #: Signatures of differences that are told apart over the launch; the rest show something.
 _MOST_SIGNATURES = 64
 #: The newest outcomes are those of at least so many orders, once there are as many.
@@ -66,6 +68,7 @@ class WarmUp:
     #: to be judged, too.
     timed: int = 0
     timed_ns: int = 0
+    #: How often each of the control's first MOST_TIMED times occurs, in nanoseconds.
     times: dict[str, int] = field(default_factory=dict)
     #: The first block in which both versions answered.
     first: int | None = None
@@ -84,13 +87,23 @@ class WarmUp:
         self.answered += sums.answered
         self.timed += sums.timed
         self.timed_ns += sums.timed_ns
-        for bucket, count in sums.times.items():
-            self.times[bucket] = self.times.get(bucket, 0) + count
+        if sum(self.times.values()) < MOST_TIMED:
+            for time, count in controls_in(sums.times).items():
+                self.times[str(time)] = self.times.get(str(time), 0) + count
+
+    def threshold(self, timing: Timing) -> int:
+        """The longest time that is not slow, in nanoseconds."""
+        times = {int(time): count for time, count in self.times.items()}
+        return threshold_of(times, round(timing.deadline_s * 1e9))
 
 
 @dataclass(slots=True)
 class Evidence:
-    """All that a verdict is made of; ``threshold`` and ``scale_ns`` are None in the warm-up."""
+    """All that a verdict is made of.
+
+    ``threshold`` is the longest time that is not slow, in nanoseconds; it and ``scale_ns`` are None
+    in the warm-up.
+    """
 
     warm_up: WarmUp = field(default_factory=WarmUp)
     threshold: int | None = None
@@ -153,7 +166,7 @@ class Evidence:
             if self.warm_up.lasts(block, timing):
                 self.warm_up.add(block, sums)
                 return
-            self.threshold = threshold_of(self.warm_up.times)
+            self.threshold = self.warm_up.threshold(timing)
             self.scale_ns = self.warm_up.timed_ns / self.warm_up.timed
             self.warm_up.times = {}
         self._fold_times(sums)
@@ -182,8 +195,8 @@ class Evidence:
         self.missing_both += sums.missing_both
         self.handled += sums.handled
         self.compared += sums.compared
-        slow = sums.slow_counts(threshold)
-        self.slow.add(*slow, sums.pairs - sum(slow))
+        pos, neg, of = sums.slow_counts(threshold)
+        self.slow.add(pos, neg, of - pos - neg)
         errors = sums.errors_pos, sums.errors_neg
         self.errors.add(*errors, sums.orders - sum(errors))
         missing = sums.missing_pos, sums.missing_neg

@@ -1,37 +1,45 @@
-"""Slow orders, counted before it is known what slow is.
+"""Slow orders: those that take longer than 1.25 times the control's p95 of the warm-up.
 
-The threshold is the control's p95 of the warm-up, frozen when the warm-up has settled; orders
-placed meanwhile must be counted as well, whoever counts them. So a block keeps, until then, how
-often a pair of times straddles each bucket's upper edge: an order with the control in bucket a and
-the candidate in bucket b > a is slower over every threshold from a to b - 1, which is +1 at a and
--1 at b. Any threshold is then a sum, exactly, and merging is adding.
+The threshold is frozen once the warm-up has settled, and orders come before that, whichever tally
+counts them. So a block keeps the exact times of its orders until then, in nanoseconds and as often
+as they occur: what any threshold makes of them is then known to the order, and merging is adding.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
+import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-#: The share of the control's orders that are not slow.
-SHARE = 0.95
+#: The part of the control's orders that take no longer than its p95.
+_PERCENT = 95
+#: How many times the p95 an order may take: ``_TIMES / _PARTS``. With less, a shift of all orders
+#: by a percent counts as a slow order wherever times vary little.
+_TIMES, _PARTS = 5, 4
+#: Times that a block keeps at most until the threshold is known; of more, those whose checksums
+#: are least, so that which they are depends neither on the order nor on how tallies are merged.
+MOST_TIMES = 2_000
 
 
-def straddle(
-    controls: Sequence[int], candidates: Sequence[int]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """The edges where the candidate alone begins and ends to be slow, and the control alone.
+def times_of(
+    controls: Sequence[int], candidates: Sequence[int], alone: Sequence[int]
+) -> dict[str, int]:
+    """How often each pair of times occurs, and each of the control's alone; in nanoseconds."""
+    pairs = map("{},{}".format, controls, candidates)
+    return dict(Counter([*pairs, *map("{},".format, alone)]))
 
-    From the buckets of both times of some orders.
-    """
-    up: defaultdict[str, int] = defaultdict(int)
-    down: defaultdict[str, int] = defaultdict(int)
-    for a, b in zip(controls, candidates, strict=True):
-        if a != b:
-            edges = up if a < b else down
-            edges[str(min(a, b))] += 1
-            edges[str(max(a, b))] -= 1
-    return dict(up), dict(down)
+
+def checksum(times: str) -> tuple[int, str]:
+    """Which times come first where there is not room for all."""
+    return zlib.crc32(times.encode()), times
+
+
+def controls_in(times: Mapping[str, int]) -> Counter[int]:
+    """How often each of the control's times occurs."""
+    found: Counter[int] = Counter()
+    for one, number in times.items():
+        found[int(one.partition(",")[0])] += number
+    return found
 
 
 def slower_and_faster(
@@ -44,17 +52,28 @@ def slower_and_faster(
     return slower, faster
 
 
-def straddling(edges: Mapping[str, int], threshold: int) -> int:
-    """How many of the counted orders have this bucket's upper edge between their times."""
-    return sum(count for bucket, count in edges.items() if int(bucket) <= threshold)
+def slow_in(times: Mapping[str, int], threshold: int) -> tuple[int, int, int]:
+    """On how many orders the candidate alone was slow, the control alone, and of how many."""
+    slower = faster = pairs = 0
+    for one, number in times.items():
+        control, _, candidate = one.partition(",")
+        if candidate:
+            alone = slower_and_faster([int(control)], [int(candidate)], threshold)
+            pairs += number
+            slower += number * alone[0]
+            faster += number * alone[1]
+    return slower, faster, pairs
 
 
-def threshold_of(times: Mapping[str, int]) -> int:
-    """The bucket whose upper edge is the p95 of these times, counted by bucket."""
-    rank = math.ceil(SHARE * sum(times.values()))
+def threshold_of(times: Mapping[int, int], deadline_ns: int) -> int:
+    """The longest time that is not slow, from how often each of the control's times occurs.
+
+    Below the deadline: an order that timed out is slow, however slow the control is.
+    """
+    rank = -(-_PERCENT * sum(times.values()) // 100)
     reached = 0
-    for bucket in sorted(map(int, times)):
-        reached += times[str(bucket)]
+    for time in sorted(times):
+        reached += times[time]
         if reached >= rank:
-            return bucket
+            return min(_TIMES * time // _PARTS, deadline_ns - 1)
     raise ValueError("no times")
