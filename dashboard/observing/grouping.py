@@ -24,7 +24,7 @@ from dashboard.domain.foreign_text import cut_together
 from dashboard.domain.reservoir import slot
 from dashboard.models import Discrepancy, Example, Review
 from dashboard.models.bulk import Row, update, upsert
-from dashboard.models.reading import among, read_objects
+from dashboard.models.reading import read_objects
 from dashboard.observing.placing import group_of_row, known_row, places_of
 from dashboard.observing.shown import Shown
 from dashboard.observing.signatures import Members
@@ -86,23 +86,22 @@ class Groups:
         """Read what these pairs show, and what they ``was`` counted to show if they are judged
         anew; make what is new."""
         self._known_places.clear()
-        versions = {one.version for one in shown if one.judgement.groups}
-        where = f"launch = %s AND {among('version', versions)}"
-        values = [self.launch.hex, *versions]
-        rows = read_objects(Discrepancy, where, values) if versions else []
+        shows = any(one.judgement.groups for one in shown)
+        # Of all versions: what one shows has the name that it has for another.
+        rows = read_objects(Discrepancy, "launch = %s", [self.launch.hex]) if shows else []
         self._by_id = {row.pk: row for row in rows}
         for row in self._by_id.values():
             self._found[row.version][group_of_row(row)] = row
         if missing := {pk for members in was for pk in members.all} - self._by_id.keys():
             self._by_id |= Discrepancy.objects.in_bulk(missing)
-        new: defaultdict[str, dict[Group, _New]] = defaultdict(dict)
+        new: defaultdict[Group, dict[str, _New]] = defaultdict(dict)
         for one, members in zip(shown, was or [Members()] * len(shown), strict=True):
             for group, rule in one.judgement.groups.items():
                 if self._known(one.version, group, members) is None:
-                    known = new[one.version].setdefault(group, _New(one.seen_at))
+                    known = new[group].setdefault(one.version, _New(one.seen_at))
                     known.add(one.seen_at, counts=rule is None)
-        for version, groups in new.items():
-            self._place(version, groups)
+        if new:
+            self._place(new)
 
     def count(self, one: Shown, was: Members | None = None) -> Members:
         """Count what a pair shows: for the first time, or in place of what it ``was`` counted to
@@ -161,17 +160,23 @@ class Groups:
     def _known(self, version: str, group: Group, was: Members) -> Discrepancy | None:
         return known_row(group, self._found[version], was, self._by_id)
 
-    def _place(self, version: str, new: Mapping[Group, _New]) -> None:
-        """Find the discrepancies in which a version's new groups count; make those it needs."""
-        places = places_of(self._found[version], MAX_DISCREPANCIES)
-        made: dict[Group, datetime] = {}
+    def _place(self, new: Mapping[Group, Mapping[str, _New]]) -> None:
+        """Find the discrepancies in which new groups count; make those that are needed."""
+        places = places_of(self._found, MAX_DISCREPANCIES)
+        made: defaultdict[str, dict[Group, datetime]] = defaultdict(dict)
         for group in sorted(new):
             known = new[group]
-            place = places.place(group, counts=known.counts)
-            self._folded[version, group] = place
-            if place not in self._found[version]:
-                made[place] = min(known.seen_at, made.get(place, known.seen_at))
-        self._make(version, made)
+            # First who has room for it: then it is there for the others, too.
+            for version in sorted(
+                known, key=lambda of: (not places.has_room(of, counts=known[of].counts), of)
+            ):
+                place = places.place(version, group, counts=known[version].counts)
+                self._folded[version, group] = place
+                if place not in self._found[version]:
+                    seen_at, before = known[version].seen_at, made[version].get(place)
+                    made[version][place] = min(seen_at, before or seen_at)
+        for version in sorted(made):
+            self._make(version, made[version])
 
     def _make(self, version: str, made: Mapping[Group, datetime]) -> None:
         """Make new discrepancies of a version, each with when it was first seen."""

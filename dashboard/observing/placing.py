@@ -30,9 +30,12 @@ def known_row(
     return before[folded] if folded is not None else None
 
 
-def places_of(rows: Mapping[Group, Discrepancy], room: int) -> Places:
-    """Where new groups of a version find their place, beside those there are."""
-    holding = {group: _holds_room(row) for group, row in rows.items()}
+def places_of(rows: Mapping[str, Mapping[Group, Discrepancy]], room: int) -> Places:
+    """Where new groups of a launch find their place, beside those that its versions have."""
+    holding = {
+        version: {group: _holds_room(row) for group, row in groups.items()}
+        for version, groups in rows.items()
+    }
     return Places(holding, room)
 
 

@@ -111,15 +111,11 @@ class _Looking:
 
     def __init__(self, launch: UUID, versions: Sequence[str], draft: Rule) -> None:
         self._draft = draft
-        rows = Discrepancy.objects.filter(launch=launch, version__in=versions)
-        self._by_id = {row.pk: row for row in rows}
-        self._rows: dict[str, dict[Group, Discrepancy]] = {version: {} for version in versions}
-        for row in self._by_id.values():
+        self._rows: defaultdict[str, dict[Group, Discrepancy]] = defaultdict(dict)
+        for row in Discrepancy.objects.filter(launch=launch):
             self._rows[row.version][group_of_row(row)] = row
-        self._places = {
-            version: places_of(rows, grouping.MAX_DISCREPANCIES)
-            for version, rows in self._rows.items()
-        }
+        self._places = places_of(self._rows, grouping.MAX_DISCREPANCIES)
+        self._by_id = {row.pk: row for of in versions for row in self._rows[of].values()}
         self._shift: Counter[int] = Counter()
         self._examples: defaultdict[Group, list[Shows]] = defaultdict(list)
         self.found = Preview(of=self._stored(launch, versions))
@@ -178,7 +174,7 @@ class _Looking:
             if rule is None:
                 row = known_row(group, rows, pair.was, self._by_id)
                 if row is None:
-                    row = rows.get(self._places[of].place(group, counts=True))
+                    row = rows.get(self._places.place(of, group, counts=True))
                 counted.update([row.pk] if row is not None else ())
         return counted
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from dashboard import models
+from dashboard.domain.comparing.judgement import Group, GroupKind
 from dashboard.domain.decision import ACCEPTED
 from dashboard.domain.verdict.coverage import Coverage
 from dashboard.domain.verdict.evidence import Evidence
@@ -21,6 +22,7 @@ from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.verdict import Verdict, verdict
 from dashboard.models import Discrepancy, LaunchRequirements
 from dashboard.observing.evidence import coverage_of, timing_of, whole_tally
+from dashboard.observing.same import same_as
 from kitchen_worker.contract.messages import Role
 from restaurant.models import DarkVersion
 
@@ -105,14 +107,14 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
     if names:
         bench = _State.of(current_evidence(row.launch, names[0]), row.launch)
     state, timing = _State.of(row, row.launch), timing_of(row)
-    accepted, required = accepted_of(row.launch, row.version, names), requirements_of(row.launch)
+    named, required = names_of(row.launch, row.version, names), requirements_of(row.launch)
     return Weighed(
-        verdict=_verdict(state, bench, required, health, timing, accepted),
+        verdict=_verdict(state, bench, required, health, timing, named),
         state=state,
         evidence=_evidence(state),
         timing=timing,
         row=row,
-        accepted=accepted,
+        accepted=named.accepted,
         required=required,
     )
 
@@ -128,22 +130,39 @@ def current_evidence(launch: UUID, version: str) -> models.Evidence | None:
     return rows.filter(newest_at__gte=newest_at - _SIDE_BY_SIDE).latest("started_at", "id")
 
 
-def accepted_of(launch: UUID, version: str, baselines: Iterable[str]) -> frozenset[int]:
-    """The discrepancies that no longer count: those that a review accepted, and those that rules
-    ignore in every pair. The baseline's of the same kind and path go with the version's own."""
+class Names(NamedTuple):
+    """What the numbers of the evidence stand for, as far as a verdict asks."""
+
+    #: The discrepancies that no longer count: those that a review accepted, and those that rules
+    #: ignore in every pair; with each, those of a baseline that are the same.
+    accepted: frozenset[int]
+    #: By a baseline's discrepancy, the version's own that is the same, in ascending order: what
+    #: was recorded before the version showed it has the baseline's.
+    same: tuple[tuple[int, int], ...]
+
+
+def names_of(launch: UUID, version: str, baselines: Iterable[str]) -> Names:
+    """The discrepancies of a version and of the baselines, as they are reviewed by now."""
     rows = list(
-        Discrepancy.objects.filter(launch=launch, version__in=[version, *baselines]).values_list(
-            "pk", "version", "kind", "path", "state", "count"
-        )
+        Discrepancy.objects.filter(launch=launch, version__in=[version, *baselines])
+        .order_by("pk")
+        .values_list("pk", "version", "kind", "path", "state", "count")
     )
-    groups = {
-        (kind, path)
-        for _, of, kind, path, state, count in rows
-        if of == version and (state in ACCEPTED or count == 0)
+    own, theirs = {}, []
+    for pk, of, kind, path, _, _ in rows:
+        group = Group(GroupKind(kind), path)
+        if of == version:
+            own[group] = pk
+        else:
+            theirs.append((pk, group))
+    same = same_as(own, theirs)
+    accepted = {
+        pk
+        for pk, of, _, _, state, count in rows
+        if count == 0 or (of == version and state in ACCEPTED)
     }
-    return frozenset(
-        pk for pk, of, kind, path, _, count in rows if (kind, path) in groups or count == 0
-    )
+    accepted |= {pk for pk, mine in same.items() if mine in accepted}
+    return Names(frozenset(accepted), tuple(same.items()))
 
 
 def read_decided(row: models.Evidence) -> dict[Requirement, Decided]:
@@ -183,7 +202,7 @@ def _verdict(
     required: Requirements,
     health: Health,
     timing: Timing,
-    accepted: frozenset[int],
+    names: Names,
 ) -> Verdict:
     return verdict(
         _evidence(state),
@@ -191,5 +210,6 @@ def _verdict(
         health,
         timing=timing,
         bench=None if bench is None else _evidence(bench),
-        accepted=accepted,
+        accepted=names.accepted,
+        same=dict(names.same),
     )

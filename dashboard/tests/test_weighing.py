@@ -26,7 +26,7 @@ from dashboard.observing.recording import Silence, record_events, record_silence
 from dashboard.observing.rosters import Roster, read_roster
 from dashboard.observing.sweep import sweep
 from dashboard.reviewing.closing import MAX_POINTS, close_blocks, with_point
-from dashboard.reviewing.verdicts import accepted_of, requirements_of, weigh, weigh_evidence
+from dashboard.reviewing.verdicts import names_of, requirements_of, weigh, weigh_evidence
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import TIMED_OUT, Event, EventKind, Failure
 from restaurant.models import Launch, Letter
@@ -332,7 +332,7 @@ def test_what_is_accepted_of_a_version_is_accepted_of_the_baseline_too(launch: L
     }
     a_discrepancy("vnext", "total", state=Decision.BUG)
     a_discrepancy("vlatest-b", "total")
-    assert accepted_of(launch.id, "vnext", ["vlatest-b"]) == accepted
+    assert names_of(launch.id, "vnext", ["vlatest-b"]).accepted == accepted
 
 
 def test_requirements_that_were_set_last_hold(judged: Launch) -> None:

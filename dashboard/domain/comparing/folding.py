@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
 from dashboard.domain.comparing.judgement import Group, GroupKind
@@ -35,43 +35,89 @@ _REMEMBERED = 4096
 
 
 class Places:
-    """The discrepancies of one version, and where further groups find their place.
+    """The discrepancies of a launch, and where further groups of its versions find their place.
 
-    Those that count and those that are ignored or emptied hold room apart: neither can take that
-    of the other.
+    One fold for all versions: what two versions show of an order has one name, and so noise can be
+    seen to be the same. Room is each version's own, and what counts and what is ignored or emptied
+    hold it apart: none takes that of another.
     """
 
-    def __init__(self, rows: Mapping[Group, bool], room: int) -> None:
-        """``rows`` are there already, each with whether it counts, or was decided on."""
-        self._rows: set[Group] = set()
+    def __init__(self, rows: Mapping[str, Mapping[Group, bool]], room: int) -> None:
+        """``rows`` are there already, by version, each with whether it counts, or was decided
+        on."""
+        self._rows: set[tuple[str, Group]] = set()
+        self._groups: set[Group] = set()
         self._wide: list[Group] = []
         self._room = room
-        self._taken: Counter[bool] = Counter()
+        self._taken: Counter[tuple[str, bool]] = Counter()
+        self._in_all: Counter[str] = Counter()
+        self._counted: set[tuple[Group, bool]] = set()
         self._siblings: Counter[tuple[Group, bool]] = Counter()
-        for group, counts in rows.items():
-            self._add(group, counts=counts)
+        for version, groups in rows.items():
+            for group, counts in groups.items():
+                self._add(version, group, counts=counts)
 
-    def place(self, group: Group, *, counts: bool) -> Group:
-        """The discrepancy for a group; it is there from now on."""
-        if group in self._rows:
+    def place(self, version: str, group: Group, *, counts: bool) -> Group:
+        """The discrepancy for a group that a version shows; it is there from now on."""
+        if (version, group) in self._rows:
             return group
+        if group in self._groups:
+            return self._shared(version, group, counts=counts)
         for wider in widened(group):
             if self._siblings[wider, counts] >= MAX_SIBLINGS:
-                return self.place(wider, counts=counts)
-        if self._taken[counts] < self._room and len(self._rows) < MAX_IN_ALL:
-            self._add(group, counts=counts)
+                return self.place(version, wider, counts=counts)
+        if self.has_room(version, counts=counts):
+            self._add(version, group, counts=counts)
             return group
-        return home(group, self._wide) or FOLDED
+        wide = home(group, self._wide)
+        return FOLDED if wide is None else self._shared(version, wide, counts=counts)
 
-    def _add(self, group: Group, *, counts: bool) -> None:
+    def has_room(self, version: str, *, counts: bool) -> bool:
+        """Whether a group that no version has shown gets a discrepancy of its own."""
+        return self._taken[version, counts] < self._room and self._in_all[version] < MAX_IN_ALL
+
+    def _shared(self, version: str, group: Group, *, counts: bool) -> Group:
+        """A group that another version has: it is this one's as well, room or not."""
+        if (version, group) not in self._rows:
+            if self._in_all[version] >= MAX_IN_ALL:
+                return FOLDED
+            self._add(version, group, counts=counts)
+        return group
+
+    def _add(self, version: str, group: Group, *, counts: bool) -> None:
         if group == FOLDED:
             return
-        self._rows.add(group)
-        if _ANY in group.path:
-            self._wide.append(group)
-        self._taken[counts] += 1
-        for wider in widened(group):
-            self._siblings[wider, counts] += 1
+        self._rows.add((version, group))
+        self._taken[version, counts] += 1
+        self._in_all[version] += 1
+        if group not in self._groups:
+            self._groups.add(group)
+            if _ANY in group.path:
+                self._wide.append(group)
+        if (group, counts) not in self._counted:
+            self._counted.add((group, counts))
+            for wider in widened(group):
+                self._siblings[wider, counts] += 1
+
+
+def counterparts(rows: Collection[Group], others: Iterable[Group]) -> dict[Group, Group]:
+    """Which of these another version's groups are the same as: the one of the same kind and path,
+    else the narrowest fold that stands for it. What is like none of them is left out; a fold for
+    whatever there may be is like nothing."""
+    wide = {row for row in rows if _ANY in row.path and not holds_anything(row)}
+    stars = max((row.path.count(_ANY) for row in wide), default=0)
+    found = {group: group if group in rows else _fold_of(group, wide, stars) for group in others}
+    return {group: row for group, row in found.items() if row is not None}
+
+
+def _fold_of(group: Group, wide: set[Group], stars: int) -> Group | None:
+    """The fold of a group with the fewest stars, of so many at most."""
+    wider = {group}
+    for _ in range(stars):
+        wider = {one for each in wider for one in widened(each)}
+        if folds := wider & wide:
+            return min(folds)
+    return None
 
 
 def home(group: Group, rows: Iterable[Group]) -> Group | None:

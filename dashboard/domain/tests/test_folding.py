@@ -12,6 +12,7 @@ from dashboard.domain.comparing.folding import (
     MAX_IN_ALL,
     MAX_SIBLINGS,
     Places,
+    counterparts,
     fits,
     holds_anything,
     home,
@@ -23,6 +24,7 @@ from dashboard.domain.comparing.judgement import Group, GroupKind, group_of
 from dashboard.domain.comparing.paths import Path
 
 ROOM = 200
+VNEXT = "vnext"
 
 
 def extra(path: str) -> Group:
@@ -31,7 +33,7 @@ def extra(path: str) -> Group:
 
 def placed(paths: list[str], room: int = ROOM) -> list[str]:
     places = Places({}, room)
-    return [places.place(extra(path), counts=True).path for path in paths]
+    return [places.place(VNEXT, extra(path), counts=True).path for path in paths]
 
 
 @pytest.mark.parametrize(
@@ -54,17 +56,17 @@ def test_siblings_beyond_some_fold_into_one_with_a_star(paths: str, expected: st
 def test_failures_of_one_type_are_siblings() -> None:
     places = Places({}, ROOM)
     groups = [Group(GroupKind.FAILED, f"KeyError: k{chr(n)}") for n in range(97, 123)]
-    found = [places.place(group, counts=True) for group in groups]
+    found = [places.place(VNEXT, group, counts=True) for group in groups]
     assert found[MAX_SIBLINGS:] == [Group(GroupKind.FAILED, "KeyError: *")] * 6
     other = Group(GroupKind.FAILED, "ValueError: no")
-    assert places.place(other, counts=True) == other
+    assert places.place(VNEXT, other, counts=True) == other
 
 
 def test_another_kind_another_parent_and_another_depth_are_told_apart() -> None:
     places = Places({}, ROOM)
     for number in range(3000):
-        places.place(extra(f"p{number}"), counts=True)
-        places.place(extra(f"by_id.u{number}.price"), counts=True)
+        places.place(VNEXT, extra(f"p{number}"), counts=True)
+        places.place(VNEXT, extra(f"by_id.u{number}.price"), counts=True)
     for group in (
         Group(GroupKind.VALUE, "total_price"),
         extra("meta.new"),
@@ -72,7 +74,7 @@ def test_another_kind_another_parent_and_another_depth_are_told_apart() -> None:
         Group(GroupKind.MANY, "$"),
         extra("$"),
     ):
-        assert places.place(group, counts=True) == group
+        assert places.place(VNEXT, group, counts=True) == group
 
 
 SHORT = st.text(max_size=3) | st.sampled_from(["*", "a.b", "[]", "…", "\0"])
@@ -95,15 +97,15 @@ def test_a_new_kind_of_difference_is_told_apart_whatever_came_before(
 ) -> None:
     places = Places({}, ROOM)
     for path in before:
-        places.place(group_at(path), counts=True)
+        places.place(VNEXT, group_at(path), counts=True)
     at = max(index for index, step in enumerate(many) if isinstance(step, str))
     for number in range(3 * MAX_SIBLINGS):
         flood = (*many[:at], f"p{number}", *many[at + 1 :])
-        place = places.place(group_at(flood), counts=True)
+        place = places.place(VNEXT, group_at(flood), counts=True)
         assert stands_for(place, group_at(flood))
         assert place != FOLDED
     # Nothing as deep was there before.
-    assert places.place(group_at(new), counts=True) == group_at(new)
+    assert places.place(VNEXT, group_at(new), counts=True) == group_at(new)
 
 
 @given(path=PATHS)
@@ -138,15 +140,63 @@ def test_beyond_the_room_a_group_counts_in_the_narrowest_that_stands_for_it() ->
 def test_what_counts_and_what_is_ignored_hold_room_apart() -> None:
     quiet = {extra(f"a{number}.b{number}"): False for number in range(ROOM)}
     siblings = {extra(f"p{number}"): False for number in range(MAX_SIBLINGS)}
-    places = Places({**quiet, **siblings}, ROOM)
-    assert places.place(extra("new"), counts=True) == extra("new")
-    assert places.place(extra("other.a.b"), counts=False) == FOLDED
+    places = Places({VNEXT: {**quiet, **siblings}}, ROOM)
+    assert places.place(VNEXT, extra("new"), counts=True) == extra("new")
+    assert places.place(VNEXT, extra("other.a.b"), counts=False) == FOLDED
+
+
+def test_all_versions_of_a_launch_fold_together() -> None:
+    places = Places({}, ROOM)
+    names = [extra(f"meta.p{number}") for number in range(2 * MAX_SIBLINGS)]
+    first = [
+        places.place(f"v{number % 3}", group, counts=True) for number, group in enumerate(names)
+    ]
+    assert first == names[:MAX_SIBLINGS] + [extra("meta.*")] * MAX_SIBLINGS
+    again = [places.place("later", group, counts=True) for group in names]
+    assert again == first
+
+
+def test_no_version_takes_the_room_of_another_and_what_one_has_is_there_for_all() -> None:
+    places = Places({VNEXT: {extra(f"a{n}.b{n}"): True for n in range(ROOM)}}, ROOM)
+    assert places.place(VNEXT, extra("new"), counts=True) == FOLDED
+    assert places.place("vlatest-b", extra("new"), counts=True) == extra("new")
+    assert places.place(VNEXT, extra("new"), counts=True) == extra("new")
+
+
+@given(
+    shown=st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), PATHS, st.booleans()), max_size=80),
+    room=st.integers(1, 5),
+)
+def test_what_is_there_for_one_version_has_that_name_for_every_other(
+    shown: list[tuple[str, Path, bool]], room: int
+) -> None:
+    places = Places({}, room)
+    for version, path, counts in shown:
+        group = group_at(path)
+        place = places.place(version, group, counts=counts)
+        assert stands_for(place, group)
+        if place == group:
+            assert {places.place(of, group, counts=counts) for of in "abc"} == {group}
+
+
+def test_noise_is_the_same_as_the_fold_that_stands_for_it() -> None:
+    own = [extra("meta.*"), extra("meta.price"), extra("*"), FOLDED]
+    theirs = [
+        extra("meta.a"),
+        extra("meta.price"),
+        extra("other"),
+        Group(GroupKind.VALUE, "meta.a"),
+    ]
+    assert counterparts(own, theirs) == {
+        extra("meta.a"): extra("meta.*"),
+        extra("meta.price"): extra("meta.price"),
+    }
 
 
 def test_rows_are_bounded_whatever_holds_room() -> None:
     rows = {extra(f"a{number}.b{number}"): False for number in range(MAX_IN_ALL)}
-    assert Places(rows, ROOM).place(extra("new"), counts=True) == FOLDED
-    assert Places(rows, ROOM).place(extra("a1.b1"), counts=True) == extra("a1.b1")
+    assert Places({VNEXT: rows}, ROOM).place(VNEXT, extra("new"), counts=True) == FOLDED
+    assert Places({VNEXT: rows}, ROOM).place(VNEXT, extra("a1.b1"), counts=True) == extra("a1.b1")
 
 
 @pytest.mark.parametrize(

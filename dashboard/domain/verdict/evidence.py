@@ -7,8 +7,10 @@ segments and classes of differences.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from dashboard.domain.verdict.blocks import SCALE, BlockSums
@@ -217,16 +219,22 @@ class Evidence:
                 ):
                     own[name] = own.get(name, 0) + more.get(name, 0)
 
-    def beyond_noise(self, accepted: Collection[int] = ()) -> list[int]:
+    def beyond_noise(
+        self, accepted: Collection[int] = (), same: Mapping[int, int] = MappingProxyType({})
+    ) -> list[int]:
         """The discrepancies that the candidate surely shows more often than a copy of the control.
 
-        For all of a launch together at 5 %, at every look; those that are accepted aside.
+        For all of a launch together at 5 %, at every look; those that are accepted aside. ``same``
+        gives, by a name that noise was recorded under, the one that it has by now.
         """
+        noise: Counter[int] = Counter()
+        for name, number in self.only_noise.items():
+            noise[same.get(int(name), int(name))] += number
         return [
             int(name)
             for name, pos in self.only_shown.items()
             if int(name) not in accepted
-            and beyond_noise(pos, neg := self.only_noise[name], self.compared - pos - neg)
+            and beyond_noise(pos, neg := noise[int(name)], max(0, self.compared - pos - neg))
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -8,8 +8,9 @@ often one looks, as long as what one block tells cannot be predicted from the bl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.cautions import cautions
@@ -92,14 +93,16 @@ def verdict(
     timing: Timing,
     bench: Evidence | None = None,
     accepted: Collection[int] = (),
+    same: Mapping[int, int] = MappingProxyType({}),
 ) -> Verdict:
     """The verdict on one candidate.
 
     ``bench`` is the evidence of the baseline's own tally, None if the launch has no baseline;
-    ``accepted`` are the discrepancies that a review declared to be by design or noise.
+    ``accepted`` are the discrepancies that a review declared to be by design or noise; ``same``
+    gives, by a name that noise was recorded under, the candidate's own.
     """
     held_back = tuple(not_comparable(evidence, required, health))
-    flagged = tuple(evidence.beyond_noise(accepted)) if bench else ()
+    flagged = tuple(evidence.beyond_noise(accepted, same)) if bench else ()
     bench_interval = bench.effect.interval(required.each) if bench else None
     judged = (
         judge_speed(evidence, required, bench_interval, comparable=not held_back),
