@@ -20,14 +20,17 @@ from django.urls import URLPattern, path, reverse
 from kitchen_worker.contract.messages import Role
 from restaurant.launches import (
     LaunchRefused,
+    PlannedEnd,
     add_version,
     check_versions,
     end_launch,
     newest_change,
     open_launch,
+    plan_end,
     rename_launch,
     set_percent,
     start_launch,
+    wrong_in_plan,
 )
 from restaurant.models import DarkVersion, Launch, LaunchChange, Letter, Order, OrderLine
 
@@ -185,6 +188,10 @@ class LaunchForm(_Form):
                 if newest
                 else "Open the page again."
             )
+        if {"ends_at", "ends_after"} & set(self.changed_data):
+            plan = PlannedEnd(self.cleaned_data.get("ends_at"), self.cleaned_data.get("ends_after"))
+            for field, message in wrong_in_plan(plan, self.instance.pk).items():
+                self.add_error(field, message)
         return super().clean()
 
 
@@ -237,7 +244,7 @@ class LaunchAdmin(_Admin):
     """
 
     form = LaunchForm
-    list_display = ("name", "control", "versions", "started_at", "ended_at")
+    list_display = ("name", "control", "versions", "started_at", "planned_end", "ended_at")
     show_full_result_count = False
     inlines = (DarkVersions,)
     actions = ["end"]
@@ -248,7 +255,7 @@ class LaunchAdmin(_Admin):
 
     def get_fields(self, request: HttpRequest, obj: Launch | None = None) -> list[Any]:
         """With the reason, where there is something to change."""
-        fields = ["name", "control", "started_at", "ended_at"]
+        fields = ["name", "control", "started_at", "ends_at", "ends_after", "ended_at"]
         return [*fields, "reason", "seen"] if self.has_change_permission(request, obj) else fields
 
     def get_readonly_fields(
@@ -294,9 +301,10 @@ class LaunchAdmin(_Admin):
             return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Launch, form: Any, change: bool) -> None:
-        """Rename a running launch; a new one starts with its versions."""
+        """Rename a running launch or plan its end; a new one starts with its versions."""
         if change:
             rename_launch(obj, obj.name, **_by(request, form))
+            plan_end(obj, _plan(obj), **_by(request, form))
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Start a new launch with its versions, or change those of a running one."""
@@ -304,7 +312,7 @@ class LaunchAdmin(_Admin):
         by, launch, added = _by(request, form), form.instance, formset.new_objects
         if not change:
             dark = [(one.version, Role(one.role), one.percent) for one in added]
-            start_launch(launch.name, launch.control, dark, pk=launch.pk, **by)
+            start_launch(launch.name, launch.control, dark, pk=launch.pk, plan=_plan(launch), **by)
             return
         for one, _ in formset.changed_objects:
             set_percent(launch, one.version, one.percent, **by)
@@ -362,6 +370,11 @@ class LaunchChangeAdmin(FactAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """By words."""
         return super(FactAdmin, self).get_search_results(request, queryset, search_term)
+
+
+def _plan(launch: Launch) -> PlannedEnd:
+    """The planned end that the page gives."""
+    return PlannedEnd(launch.ends_at, launch.ends_after)
 
 
 class _By(TypedDict):

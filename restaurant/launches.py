@@ -25,6 +25,7 @@ from restaurant.models import (
     LaunchChangeKind,
     Order,
 )
+from restaurant.sent_counts import orders_sent
 
 #: The control's version until a launch names another.
 FIRST_CONTROL = "vlatest"
@@ -42,6 +43,8 @@ _ROUTING = """
 #: The queue of a version of this name would be called as the exchange of all events, and the
 #: broker's permissions do not tell the two apart.
 _RESERVED = "events"
+#: Who ends a launch that has reached its planned end.
+_PLAN = "planned end"
 #: Sample points are hundredths of a percent.
 _POINTS = 10_000
 
@@ -69,6 +72,16 @@ class Share(NamedTuple):
 
     version: str
     percent: Decimal
+
+
+class PlannedEnd(NamedTuple):
+    """When a launch ends by itself: at a time, with so many orders, or whichever comes first."""
+
+    at: datetime | None = None
+    orders: int | None = None
+
+
+NO_PLAN = PlannedEnd()
 
 
 class Routing(NamedTuple):
@@ -158,11 +171,14 @@ def start_launch(
     author: str,
     reason: str = "",
     pk: UUID | None = None,
+    plan: PlannedEnd = NO_PLAN,
 ) -> Launch:
     """Start a launch with its dark versions; raises LaunchRefused, also while one is open."""
     if open_launch() is not None:
         raise LaunchRefused("a launch is open; end it first")
     launch = Launch(pk=pk or uuid4(), name=name, control=control, started_at=utc_now())
+    launch.ends_at, launch.ends_after = plan
+    _check_plan(plan)
     versions = [
         DarkVersion(launch=launch, version=version, role=role.value, percent=percent)
         for version, role, percent in dark
@@ -174,6 +190,7 @@ def start_launch(
             for one in versions:
                 _insert(one)
             parts = [f"{control} (control)", *(f"{one.version} ({_part(one)})" for one in versions)]
+            parts += [f"until {launch.planned_end}"] if launch.planned_end else []
             change = LaunchChange(kind=LaunchChangeKind.STARTED, new=", ".join(parts))
             _record(launch, change, author, reason)
     except IntegrityError as cause:
@@ -230,6 +247,51 @@ def rename_launch(launch: Launch, name: str, *, author: str, reason: str) -> Non
             _record(running, change, author, reason)
 
 
+def plan_end(launch: Launch, plan: PlannedEnd, *, author: str, reason: str) -> LaunchChange | None:
+    """Set when a running launch ends by itself, or that it does not; raises LaunchRefused.
+
+    Gives the change, or None where that was the plan already.
+    """
+    with transaction.atomic():
+        running = _running(launch)
+        old, before = running.planned_end, PlannedEnd(running.ends_at, running.ends_after)
+        running.ends_at, running.ends_after = plan
+        if plan == before:
+            return None
+        _check(running)
+        _check_plan(plan, running.pk)
+        running.save(update_fields=["ends_at", "ends_after"])
+        change = LaunchChange(
+            kind=LaunchChangeKind.PLANNED, old=old or "none", new=running.planned_end or "none"
+        )
+        return _record(running, change, author, reason)
+
+
+def wrong_in_plan(plan: PlannedEnd, launch: UUID | None = None) -> dict[str, str]:
+    """Why a launch cannot end then, by the field that is wrong; empty if it can."""
+    wrong = {}
+    if plan.at is not None and plan.at <= utc_now():
+        wrong["ends_at"] = "This time has passed."
+    sent = orders_sent(launch) if launch is not None and plan.orders is not None else 0
+    if plan.orders is not None and 0 < plan.orders <= sent:
+        wrong["ends_after"] = f"{sent:,} orders were sent in this launch already."
+    return wrong
+
+
+def end_where_planned() -> Launch | None:
+    """End the open launch if it has reached its planned end; gives the launch if it ended."""
+    launch = open_launch()
+    if launch is None or not launch.planned_end:
+        return None
+    if launch.ends_at is not None and launch.ends_at <= utc_now():
+        reason = f"its planned end: {launch.planned_end}"
+    elif launch.ends_after is not None and (sent := orders_sent(launch.pk)) >= launch.ends_after:
+        reason = f"its planned end: {launch.planned_end}; {sent:,} were sent"
+    else:
+        return None
+    return launch if end_launch(launch, author=_PLAN, reason=reason) else None
+
+
 def end_launch(launch: Launch, *, author: str, reason: str, at: datetime | None = None) -> bool:
     """End a launch: from the next order on nothing is sent in the dark.
 
@@ -251,6 +313,11 @@ def _running(launch: Launch) -> Launch:
     if locked.ended_at is not None:
         raise LaunchRefused(f"{locked.name} has ended")
     return locked
+
+
+def _check_plan(plan: PlannedEnd, launch: UUID | None = None) -> None:
+    if wrong := wrong_in_plan(plan, launch):
+        raise LaunchRefused("; ".join(f"{field}: {message}" for field, message in wrong.items()))
 
 
 def _record(launch: Launch, change: LaunchChange, author: str, reason: str) -> LaunchChange:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC
 from decimal import Decimal
 from typing import ClassVar
 
@@ -30,6 +31,23 @@ class Launch(models.Model):
     control = models.CharField(max_length=40, default="vlatest", validators=[_version_name])
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
+    #: The planned end: the launch ends by itself at the time or with the number of orders,
+    #: whichever comes first.
+    ends_at = models.DateTimeField(
+        "ends at",
+        null=True,
+        blank=True,
+        help_text="Planned end, in UTC: nothing is sent in the dark from then on, and the verdict"
+        " is final.",
+    )
+    ends_after = models.PositiveBigIntegerField(
+        "ends after",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Planned end, in orders of the launch. With a time as well: whichever comes"
+        " first.",
+    )
 
     class Meta:
         ordering: ClassVar = ["-started_at"]
@@ -44,6 +62,13 @@ class Launch(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def planned_end(self) -> str:
+        """When the launch ends by itself, in words; empty if it does not."""
+        at = f"{self.ends_at.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if self.ends_at else ""
+        orders = f"{self.ends_after:,} orders" if self.ends_after else ""
+        return " or ".join(filter(None, (at, orders)))
 
 
 class DarkVersion(models.Model):
@@ -83,6 +108,7 @@ class LaunchChangeKind(models.TextChoices):
     ADDED = "added", "version added"
     PERCENT = "percent", "percent changed"
     RENAMED = "renamed", "renamed"
+    PLANNED = "planned", "end planned"
     ENDED = "ended", "ended"
 
 
@@ -114,6 +140,8 @@ class LaunchChange(models.Model):
     def values(self) -> str:
         """From what to what."""
         values = f"{self.old} \N{RIGHTWARDS ARROW} {self.new}" if self.old else self.new
+        if self.kind == LaunchChangeKind.PLANNED:
+            return f"planned end: {values}"
         named = self.kind in (LaunchChangeKind.PERCENT, LaunchChangeKind.ENDED)
         return values if named else f"{self.kind}: {values}"
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from django.db import Error as DatabaseError
+
 from kitchen_worker.contract.broker import keep_connected
 from kitchen_worker.contract.health import Health, serve_health
 from kitchen_worker.contract.shutdown import Shutdown, shutdown_on_signals
@@ -19,8 +21,9 @@ from kitchen_worker.contract.topology import (
     QueueTypes,
 )
 from kitchen_worker.contract.wire import Broker, Deliveries
-from restaurant import answers
+from restaurant import answers, launches
 from restaurant.outbox import Outbox
+from restaurant.patience import in_database
 from restaurant.queues import Queues
 from restaurant.resend import Resending
 
@@ -44,6 +47,7 @@ async def run(
     probes = serve_health(health_port, health, host=health_host)
     async with shutdown_on_signals() as shutdown, probes:
         relay = Relay(types=types, resend_after=resend_after, shutdown=shutdown, health=health)
+        ending = asyncio.create_task(end_launches(shutdown))
         await keep_connected(
             url=amqp_url,
             name="relay",
@@ -51,7 +55,25 @@ async def run(
             session=relay.session,
             on_state=health.set_connected,
         )
+        await ending
     logger.info("the relay has stopped", extra={"action": "stopped"})
+
+
+async def end_launches(shutdown: Shutdown) -> None:
+    """End launches that have reached their planned end, with or without a broker."""
+    while not await shutdown.wait(CHECK_EVERY_S):
+        try:
+            ended = await in_database(launches.end_where_planned)
+        except DatabaseError:
+            logger.exception("the planned end was not checked", extra={"action": "not_checked"})
+            continue
+        if ended is not None:
+            logger.info(
+                "ended %s as planned: %s",
+                ended.name,
+                ended.planned_end,
+                extra={"action": "launch_ended"},
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from restaurant.launches import LaunchRefused, open_launch
+from restaurant.launches import LaunchRefused, PlannedEnd, open_launch
 from restaurant.models import Launch
 
 
@@ -56,6 +57,32 @@ def running_launch() -> Launch:
     if launch is None:
         raise LaunchRefused("no launch is open")
     return launch
+
+
+def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
+    """Ask when the launch ends by itself."""
+    parser.add_argument(
+        "--until",
+        type=_moment,
+        metavar="TIME",
+        help="end at this time, as 2026-12-04T18:00 (UTC unless it has an offset)",
+    )
+    parser.add_argument(
+        "--orders", type=int, metavar="N", help="end with so many orders; or whichever is first"
+    )
+
+
+def planned_end(options: dict[str, Any]) -> PlannedEnd:
+    """What ``add_plan_arguments`` asked."""
+    return PlannedEnd(options["until"], options["orders"])
+
+
+def _moment(given: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{given!r} is no time such as 2026-12-04T18:00") from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def version_and_percent(given: str) -> tuple[str, Decimal]:

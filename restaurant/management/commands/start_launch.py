@@ -8,7 +8,12 @@ from typing import Any
 
 from kitchen_worker.contract.messages import Role
 from restaurant.launches import FIRST_CONTROL, open_launch, start_launch
-from restaurant.management.launch_command import LaunchCommand, version_and_share
+from restaurant.management.launch_command import (
+    LaunchCommand,
+    add_plan_arguments,
+    planned_end,
+    version_and_share,
+)
 
 _FIRST_DARK = (
     ("vnext", Role.CANDIDATE, Decimal(100)),
@@ -35,6 +40,7 @@ class Command(LaunchCommand):
                 metavar="VERSION=PERCENT",
                 help=f"a {role} and its percent of the orders (100)",
             )
+        add_plan_arguments(parser)
         parser.add_argument("--if-none", action="store_true", help="do nothing while one is open")
         super().add_arguments(parser)
 
@@ -50,6 +56,13 @@ class Command(LaunchCommand):
             for version, percent in options[role]
         ] or list(_FIRST_DARK)
         name = options["name"] or f"{dark[0][0]} beside {options['control']}"
-        launch = start_launch(name, options["control"], dark, author=author, reason=options["why"])
+        launch = start_launch(
+            name,
+            options["control"],
+            dark,
+            author=author,
+            reason=options["why"],
+            plan=planned_end(options),
+        )
         for one in launch.dark_versions.all():
             self.stdout.write(f"{launch.name}: {one}")
