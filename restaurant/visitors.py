@@ -12,9 +12,11 @@ from ipaddress import ip_address, ip_network
 from time import monotonic
 from typing import Any
 
+from axes.models import AccessAttempt
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.timezone import now
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ def limited_logins(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
             rate = settings.ENVIRONMENT.logins_per_minute
             wait_s = _logged(request, "logins", _logins.wait_s(_client(request), per_minute=rate))
             if wait_s:
-                return too_many(request, wait_s)
+                return too_many(request, max(wait_s, _lock_s(request)))
         return view(request, *args, **kwargs)
 
     return limited
@@ -79,7 +81,27 @@ def locked_out(
     request: HttpRequest, response: HttpResponseBase | None, credentials: dict[str, Any] | None
 ) -> HttpResponse:
     """What django-axes answers whoever has guessed too often; as its settings name it."""
-    return too_many(request, math.ceil(settings.AXES_COOLOFF_TIME.total_seconds()))
+    cool_off_s = math.ceil(settings.AXES_COOLOFF_TIME.total_seconds())
+    return too_many(request, _lock_s(request) or cool_off_s)
+
+
+def _lock_s(request: HttpRequest) -> int:
+    """For how many more seconds the name of a login is locked for its address.
+
+    django-axes keeps the failures of each browser by themselves, and locks by their sum.
+    """
+    name, since = request.POST.get("username", ""), now() - settings.AXES_COOLOFF_TIME
+    if "\0" in name:  # no database looks for that
+        return 0
+    attempts = AccessAttempt.objects.filter(
+        username=name, ip_address=request.META.get("REMOTE_ADDR"), attempt_time__gt=since
+    )
+    failures = 0
+    for attempt in attempts.order_by("-attempt_time")[: settings.AXES_FAILURE_LIMIT]:
+        failures += attempt.failures_since_start
+        if failures >= settings.AXES_FAILURE_LIMIT:
+            return math.ceil((attempt.attempt_time - since).total_seconds())
+    return 0
 
 
 def too_many(request: HttpRequest, wait_s: int) -> HttpResponse:
