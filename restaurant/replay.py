@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import tempfile
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,22 +119,23 @@ def rereadable(path: Path) -> Iterator[Path]:
 
 
 def survey(path: Path, *, skip_bad: bool = False) -> Survey:
-    """Read the whole file; raises BadLine at the first bad line unless they are to be skipped."""
+    """Read the whole file; raises BadLine for the first bad line unless they are to be skipped."""
     days = Counter(one.placed_at.date() for one in _readable(path, _ignore))
     period = _longest(days)
-    reasons: list[str] = []
+    first: list[BadLine] = []
     bad = 0
 
     def on_bad(cause: BadLine) -> None:
         nonlocal bad
         bad += 1
-        if not skip_bad:
-            raise cause
-        if len(reasons) < _REASONS:
-            reasons.append(str(cause))
+        # A line that is out of order is known to be bad only after the next ones.
+        insort(first, cause, key=lambda one: one.number)
+        del first[_REASONS:]
 
     count = sum(1 for _ in recorded(path, period, on_bad=on_bad))
-    return Survey(orders=count, bad=bad, reasons=tuple(reasons), period=period)
+    if first and not skip_bad:
+        raise first[0]
+    return Survey(orders=count, bad=bad, reasons=tuple(map(str, first)), period=period)
 
 
 def recorded(
@@ -141,24 +143,46 @@ def recorded(
 ) -> Iterator[Recorded]:
     """The orders of a file, each at or after the one before it.
 
-    Of two lines that are out of order the one is bad without which the lines so far are in order.
+    Of two lines that are out of order the earlier one is bad if the next one, too, belongs before
+    it; otherwise the later one is.
     """
     before: Recorded | None = None
     held: Recorded | None = None
-    for one in _readable(path, on_bad):
-        if period is None or one.placed_at.date() not in period:
-            on_bad(_outside(one, period))
-        elif held is None or held.placed_at <= one.placed_at:
+    #: Belongs before ``held``, and after all others so far: the next line decides between the two.
+    other: Recorded | None = None
+    for one in _within(path, period, on_bad):
+        if held is None or one.placed_at >= held.placed_at:
             if held is not None:
                 yield held
-            before, held = held, one
-        elif before is None or before.placed_at <= one.placed_at:
-            on_bad(_out_of_order(held, "after", one))
-            held = one
-        else:
+                if other is not None:
+                    on_bad(_out_of_order(other, "before", held))
+            before, held, other = held, one, None
+        elif before is not None and one.placed_at < before.placed_at:
             on_bad(_out_of_order(one, "before", held))
+        elif other is None:
+            other = one
+        else:
+            on_bad(_out_of_order(held, "after", other))
+            if one.placed_at >= other.placed_at:
+                yield other
+                before, held, other = other, one, None
+            else:
+                held, other = other, one
     if held is not None:
         yield held
+        if other is not None:
+            on_bad(_out_of_order(other, "before", held))
+
+
+def _within(
+    path: Path, period: Period | None, on_bad: Callable[[BadLine], object]
+) -> Iterator[Recorded]:
+    """The lines that are orders of the recording."""
+    for one in _readable(path, on_bad):
+        if period is not None and one.placed_at.date() in period:
+            yield one
+        else:
+            on_bad(_outside(one, period))
 
 
 def _readable(path: Path, on_bad: Callable[[BadLine], object]) -> Iterator[Recorded]:

@@ -136,8 +136,10 @@ def test_orders_keep_their_distance_times_the_speed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("moments", "bad", "said"),
     [
-        # One line late, one line early, at the beginning, at the end, half a day ahead.
-        (["10:00", "10:02", "10:01", "10:03"], 2, "10:02:00+00:00, after line 3 (2026-11-23T10:01"),
+        # Late, early, too early or too late at the beginning, at the end, half a day ahead.
+        (["10:00", "10:02", "10:01", "10:03"], 3, "10:01:00+00:00, before line 2 (2026-11-23T10:"),
+        (["10:00", "10:03", "10:01", "10:02"], 2, "10:03:00+00:00, after line 3 (2026-11-23T10:01"),
+        (["10:01", "10:00", "10:02"], 2, "before line 1"),
         (["10:00", "10:02", "09:59", "10:03"], 3, "09:59:00+00:00, before line 2 (2026-11-23T10:"),
         (["10:05", "10:00", "10:01"], 1, "after line 2"),
         (["10:00", "10:01", "09:00"], 3, "before line 2"),
@@ -154,6 +156,18 @@ def test_a_line_out_of_order_is_bad_and_all_others_are_good(
     assert found.value.reason.startswith("out of order: placed at 2026-11-23T")
     assert said in found.value.reason
     assert survey(path, skip_bad=True).bad == 1
+
+
+def test_bad_lines_are_named_in_the_order_of_the_file(tmp_path: Path) -> None:
+    late, *good = _placed(*(f"2026-11-23T10:{minute:02}:00Z" for minute in (50, 1, 2, 3, 4, 5)))
+    path = _written(tmp_path, late, {}, {}, *good, {}, {}, {})
+    with pytest.raises(BadLine, match="line 1: out of order"):
+        survey(path)
+    found = survey(path, skip_bad=True)
+    assert (found.orders, found.bad) == (5, 6)
+    assert [reason.partition(":")[0] for reason in found.reasons] == [
+        f"line {number}" for number in (1, 2, 3, 9, 10)
+    ]
 
 
 @pytest.mark.parametrize("wrong", ["2016-11-23", "2025-11-23", "2026-09-01"])
