@@ -210,8 +210,13 @@ def test_fields_limits_and_words_are_those_of_the_code() -> None:
     event = SCHEMAS["Event"]["properties"]
     assert event["kind"]["enum"] == list(messages.EventKind)
     assert event["role"]["enum"] == list(Role)
-    assert SCHEMAS["Id"]["pattern"] == messages.ID_PATTERN
-    assert SCHEMAS["VersionName"]["pattern"] == messages.VERSION_PATTERN
+    for name, pattern in (
+        ("Id", messages.ID_PATTERN),
+        ("VersionName", messages.VERSION_PATTERN),
+        ("Money", messages.MONEY_PATTERN),
+    ):
+        # In JSON Schema, $ is the end.
+        assert SCHEMAS[name]["pattern"] == pattern.replace(messages.PATTERN_END, "$")
     assert SCHEMAS["Events"]["maxItems"] == messages.MAX_EVENTS
     said = json.dumps(DOCUMENT)
     for limit in (messages.MAX_ORDER_BYTES, messages.MAX_EVENT_BYTES, messages.MAX_EVENTS_BYTES):

@@ -40,12 +40,16 @@ LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 ORDER_PLACED = "order.placed"
 ORDER_EVENTS = "order.events"
 
-VERSION_PATTERN = r"^[a-z0-9-]{1,40}$"
+#: The end of a pattern: Python's ``$`` alone lets a newline follow.
+PATTERN_END = r"$(?!\n)"
 
-ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+VERSION_NAME = r"[a-z0-9-]{1,40}"
+VERSION_PATTERN = "^" + VERSION_NAME + PATTERN_END
+
+ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}" + PATTERN_END
 
 #: Money as it is written: never negative, no exponent, no more digits than these.
-MONEY_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,6})?$(?!\n)"
+MONEY_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,6})?" + PATTERN_END
 
 OrderId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
 LaunchId = OrderId

@@ -18,13 +18,13 @@ from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.messages import VERSION_PATTERN, Role
+from kitchen_worker.contract.messages import VERSION_NAME, Role
 from kitchen_worker.contract.topology import Binding, QueueType, QueueTypes, Topology, kitchen_queue
 
 #: Stands for any version in a name, and in the name of a board's queue for its id.
 _ANY = "ANY"
 #: Queues and exchanges share the patterns: a version's queue may not have the events' name.
-_ANY_PATTERN = f"(?!events$){VERSION_PATTERN.strip('^$')}"
+_ANY_PATTERN = f"(?!events$){VERSION_NAME}"
 _NOTHING = "^$"
 #: Matches no routing key, not even the empty one.
 _NO_KEY = "^(?!)"

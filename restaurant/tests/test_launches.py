@@ -157,6 +157,14 @@ def test_no_version_changes_from_dark_to_live_or_back(control: str, dark: str, r
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("control", "dark"), [("vlatest\n", "vnext"), ("vlatest", "vnext\n")])
+def test_a_version_with_a_newline_at_its_end_is_refused(control: str, dark: str) -> None:
+    with pytest.raises(LaunchRefused, match="Lower-case letters"):
+        start_launch("first", control, [(dark, Role.CANDIDATE, Decimal(5))])
+    assert not Launch.objects.exists()
+
+
+@pytest.mark.django_db
 def test_a_second_launch_waits_for_the_end_of_the_first() -> None:
     a_launch()
     with pytest.raises(LaunchRefused, match="open"):

@@ -210,6 +210,14 @@ def test_a_bad_event_is_unreadable_alone_and_among_good_ones(what: str) -> None:
             decode_events(json.dumps(document).encode())
 
 
+@pytest.mark.parametrize("field", ["order_id", "launch", "version"])
+def test_an_id_or_a_version_with_a_newline_at_its_end_is_none(field: str) -> None:
+    event = {**EVENT, "launch": EVENT["order_id"]}
+    assert decode_events(json.dumps(event).encode())
+    with pytest.raises(UnreadableMessage, match=rf"regex.*\.{field}"):
+        decode_events(json.dumps({**event, field: event[field] + "\n"}).encode())
+
+
 def test_fields_that_nobody_knows_are_ignored() -> None:
     assert decode_order(json.dumps({**ORDER, "table": 7}).encode()) == decode_order(
         json.dumps(ORDER).encode()
