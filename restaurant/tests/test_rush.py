@@ -74,6 +74,17 @@ def test_a_rush_is_placed_and_summed_up() -> None:
 
 
 @pytest.mark.django_db
+def test_a_rush_says_that_orders_still_wait_when_it_was_to_wait_for_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    call_command("rush", "--orders", "3", "--wait", "0.1")
+    said = "3 orders have no answer 0.1 s after the last one was placed, and none is lost"
+    assert said in capsys.readouterr().err
+    call_command("rush", "--orders", "3", "--wait", "0")
+    assert capsys.readouterr().err.count("no answer") == 0
+
+
+@pytest.mark.django_db
 def test_a_rush_of_none_is_a_rush() -> None:
     assert "placed 0 orders" in _rush("--orders", "0")
 

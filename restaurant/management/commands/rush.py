@@ -29,6 +29,10 @@ from restaurant.rush import rush
 
 _DEFAULT_ORDERS = 200
 _DEFAULT_RATE = 20.0
+_WAITING = (
+    "{waiting} orders have no answer {wait:g} s after the last one was placed, and none is lost: "
+    "they are answered once the relay and the control's kitchen run, or have caught up."
+)
 
 
 class Command(BaseCommand):
@@ -66,7 +70,10 @@ class Command(BaseCommand):
                 wait_for_answers(placed, seconds=wait, stop=stop)
             except OperationalError as cause:
                 raise CommandError(f"no database after {placed.orders} orders: {cause}") from cause
-            self.stdout.write(_summary(placed))
+            summary, waiting = _summary(placed)
+            self.stdout.write(summary)
+            if waiting and wait and not stop.is_set():
+                self.stderr.write(_WAITING.format(waiting=waiting, wait=wait))
 
 
 def _generated(options: dict[str, Any]) -> tuple[Iterator[Due], int]:
@@ -100,14 +107,16 @@ def _replayed(
     return at_recorded_rhythm(again, speed=options["speed"] or 1.0), found.orders
 
 
-def _summary(placed: Placed) -> str:
+def _summary(placed: Placed) -> tuple[str, int]:
+    """What came of the orders, and how many of them have no answer yet."""
     states = count_states(placed)
     waiting = states[OrderState.PLACED] + states[OrderState.IN_KITCHEN]
-    return (
+    summary = (
         f"placed {placed.orders} orders in {placed.seconds:.1f} s: {placed.rate:.1f} orders/s\n"
         f"answered by the control {states[OrderState.READY]}, "
         f"failed {states[OrderState.FAILED]}, still waiting {waiting}"
     )
+    return summary, waiting
 
 
 @contextmanager
