@@ -26,9 +26,15 @@ from local.processes import ends_with_us
 #: How long processes may take to finish what they hold.
 STOP_TIMEOUT_S = 15.0
 #: The pause before a process is started again: at first, and at most.
-_PAUSES_S = (0.5, 10.0)
-#: A process that ran this long was in order.
-_SETTLED_S = 10.0
+_PAUSES_S = (0.5, 60.0)
+#: A process that ran this long was in order; a control that no launch names ends after 10 seconds.
+_SETTLED_S = 30.0
+
+
+def next_pause_s(last_s: float, *, ran_s: float) -> float:
+    """The pause after a process ended: each one twice the last, until it runs for long."""
+    shortest, longest = _PAUSES_S
+    return shortest if ran_s > _SETTLED_S else min(max(last_s * 2, shortest), longest)
 
 
 class Supervisor:
@@ -87,17 +93,15 @@ class Supervisor:
 
     def _keep(self, process: Process) -> None:
         """Run a process again and again; each in a thread of its own."""
-        pause_s = _PAUSES_S[0]
+        pause_s = 0.0
         while not self._stopping.is_set():
             started_at = time.monotonic()
             process.run(self._events)
             if self._stopping.is_set():
                 return
-            if time.monotonic() - started_at > _SETTLED_S:
-                pause_s = _PAUSES_S[0]
+            pause_s = next_pause_s(pause_s, ran_s=time.monotonic() - started_at)
             self.say(f"{process.name} ended; it starts again in {pause_s:g} s")
             self._stopping.wait(pause_s)
-            pause_s = min(pause_s * 2, _PAUSES_S[1])
 
     def _put(self, kind: str, text: str) -> None:
         now = datetime.now().astimezone()

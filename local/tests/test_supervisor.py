@@ -12,7 +12,7 @@ from pathlib import Path
 
 from honcho.printer import Printer
 
-from local.supervisor import Supervisor
+from local.supervisor import Supervisor, next_pause_s
 
 _SPEAKS = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
 _IGNORES = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {_SPEAKS}"
@@ -83,6 +83,15 @@ def test_a_process_that_is_killed_starts_again_and_the_others_go_on(tmp_path: Pa
     assert _runs(running.pids()[-1])
     running.end()
     assert "starts again in 0.5 s" in running.log
+
+
+def test_a_process_that_ends_again_and_again_is_started_once_a_minute_until_it_stays() -> None:
+    pauses = [0.0]
+    for _ in range(9):
+        # As long as a control runs that no launch names.
+        pauses.append(next_pause_s(pauses[-1], ran_s=12.0))
+    assert pauses[1:] == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert next_pause_s(pauses[-1], ran_s=600.0) == 0.5
 
 
 def test_a_process_that_does_not_stop_is_killed(tmp_path: Path) -> None:
