@@ -11,6 +11,7 @@ from typing import Self
 
 from bench.servers import Engine, Servers
 from local.stack import Stack
+from restaurant.environment import MOST_BLOCKS_A_DEADLINE
 
 CONTROL = "vlatest"
 #: Rounds of floor and product in turn, at most.
@@ -77,6 +78,8 @@ class Rig:
         home = self.folder / f"stack-{len(self._databases)}"
         home.mkdir()
         settings = {"DATABASE_URL": url, "DEADLINE_SECONDS": "30", **environment}
+        if float(settings["DEADLINE_SECONDS"]) > MOST_BLOCKS_A_DEADLINE:
+            settings.setdefault("BLOCK_SECONDS", "15")
         stack = Stack(home, self.amqp_url(), settings, kitchens={CONTROL: "control", **roles})
         stack.manage("migrate", "--verbosity", "0")
         words = [

@@ -5,7 +5,8 @@ A process that is given a wrong one does not start: ``settings.py`` stops it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from kitchen_worker.contract.settings import (
     Flag,
     LogLevel,
     Port,
+    Problem,
     checked,
     number,
     read_settings,
@@ -72,6 +74,10 @@ def _check_origins(given: tuple[str, ...]) -> None:
         if url.scheme not in ("http", "https") or not url.netloc or url.path:
             raise ValueError(f"{origin[:80]!r} is no origin")
 
+
+#: Blocks that a deadline may last. A block is kept until the deadline of its last order is over,
+#: and of 512 that are kept, half are left for a time in which none can be closed.
+MOST_BLOCKS_A_DEADLINE = 240
 
 _Seconds = Annotated[float, number(1, 86_400)]
 _Rate = Annotated[int, whole(0, 1_000_000, ", 0 for no limit")]
@@ -146,7 +152,8 @@ class Environment:
     def from_environ(cls, environ: Mapping[str, str]) -> Environment:
         """Read every setting; raises WrongSettings that names all that are wrong."""
         is_debug = environ.get("DEBUG", "").strip().lower() in ("1", "true")
-        return read_settings(cls, environ, defaults={"SECRET_KEY": _DEBUG_KEY} if is_debug else {})
+        defaults = {"SECRET_KEY": _DEBUG_KEY} if is_debug else {}
+        return read_settings(cls, environ, defaults=defaults, together=_problems)
 
     @property
     def queue_types(self) -> QueueTypes:
@@ -157,3 +164,15 @@ class Environment:
     def database(self) -> dict[str, Any]:
         """Django's settings of the database."""
         return database_of(self.database_url)
+
+
+def _problems(read: Environment) -> Iterator[Problem]:
+    """Settings that do not fit together."""
+    if read.deadline_s > MOST_BLOCKS_A_DEADLINE * read.block_s:
+        yield Problem(
+            "BLOCK_SECONDS",
+            f"a deadline of {read.deadline_s:g} s is more than {MOST_BLOCKS_A_DEADLINE} blocks of"
+            f" {read.block_s:g} s, and orders would be lost to the verdict",
+            f"{math.ceil(read.deadline_s / MOST_BLOCKS_A_DEADLINE)} or more, or lower"
+            " DEADLINE_SECONDS",
+        )

@@ -38,27 +38,31 @@ def add_to_evidence(
         for epoch, orders in weighed.items()
     }
     evidence = touched(launch, numbers, timing, now)
+    #: Those in which something changed that a verdict shows.
+    shown = set()
     for epoch, orders in weighed.items():
         tally = evidence[epoch].tally
         counting = [one.order for one in orders if one.order is not None]
         tally.late += len(orders) - len(counting)
-        tally.add_all(counting)
+        all_counted = tally.add_all(counting) == len(counting)
+        until = tally.closed_until
+        if not all_counted or (until is not None and min(numbers[epoch]) < until):
+            shown.add(epoch)
     save_blocks(
         (one.id, number, sums)
         for one in evidence.values()
         for number, sums in one.tally.blocks.items()
     )
-    rows = [_row(one, weighed[epoch], min(numbers[epoch]), now) for epoch, one in evidence.items()]
+    rows = [_row(one, weighed[epoch], now, epoch in shown) for epoch, one in evidence.items()]
     update(models.Evidence, _CHANGED, rows)
 
 
-def _row(one: Touched, orders: Iterable[Weighed], first: int, now: datetime) -> Row:
-    """The columns that change, and the id; ``first`` is the first block that does."""
+def _row(one: Touched, orders: Iterable[Weighed], now: datetime, is_shown: bool) -> Row:
+    """The columns that change, and the id."""
     tally = one.tally
-    counts_already = tally.closed_until is not None and first < tally.closed_until
     return (
         _covered(one.coverage, orders),
-        one.revision + counts_already,
+        one.revision + is_shown,
         tally.late,
         tally.lost,
         tally.bad,

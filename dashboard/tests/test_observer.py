@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from uuid import UUID, uuid4
@@ -13,18 +15,35 @@ import msgspec
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import OperationalError
+from pytest_django import Settings
 
 from dashboard import observer as observing
-from dashboard.models import DeadLetter, DeadLetterTally, Observation, Tally
+from dashboard.domain.verdict import tally
+from dashboard.models import (
+    DeadLetter,
+    DeadLetterTally,
+    Evidence,
+    LaunchRequirements,
+    Observation,
+    Tally,
+)
 from dashboard.observer import Observer
 from dashboard.observing import recording
 from dashboard.observing import sweep as sweeps
 from dashboard.observing.sweep import Sweeping
+from dashboard.reviewing.verdicts import weigh
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.memory import MemoryBroker
-from kitchen_worker.contract.messages import MAX_DEPTH, Event, Role, encode_event, join_events
+from kitchen_worker.contract.messages import (
+    MAX_DEPTH,
+    Event,
+    EventKind,
+    Role,
+    encode_event,
+    join_events,
+)
 from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.wire import Outgoing
 from restaurant.models import DarkVersion, Launch, Letter
@@ -32,6 +51,8 @@ from restaurant.models import DarkVersion, Launch, Letter
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TYPES = topology.QueueTypes()
+#: A block long after the minute of the orders.
+AFTER = int(START.timestamp()) + 100
 
 
 def said(*events: Event, key: str = "") -> Outgoing:
@@ -403,3 +424,50 @@ async def test_a_long_sweep_takes_turns_with_live_events_and_beats_at_each_step(
     assert True in heard
     beats = [number for _, number in at_each_step]
     assert all(one < other for one, other in pairwise(beats))
+
+
+@pytest.fixture
+def _short_blocks(settings: Settings) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, block_s=1.0, deadline_s=5.0, warm_up_s=2.0)
+
+
+def a_minute(launch: Launch, failing: Callable[[str, int], bool]) -> Iterator[Outgoing]:
+    """What all say of 700 orders at ten a second; vnext is a fifth faster, and who fails fails."""
+    rng = random.Random(5)
+    for number in range(700):
+        at = START + timedelta(seconds=number / 10)
+        order = an_order(launch, sample=("vnext",), placed_at=at, sent_at=at).uuid
+        ms = 100 * rng.lognormvariate(0, 0.3)
+        for version, own_ms in (("vlatest", ms), ("vnext", 0.8 * ms)):
+            kind = EventKind.FAILED if failing(version, number) else EventKind.HANDLED
+            yield said(an_event(launch, order, version, kind, handling_ms=own_ms, placed_at=at))
+
+
+async def verdict_after(launch: Launch, failing: Callable[[str, int], bool]) -> str:
+    """The sentence once the observer has taken the minute, with wide thresholds."""
+    lines = ("failures", "slow", "differences", "speed")
+    await sync_to_async(LaunchRequirements.objects.create)(
+        launch=launch.id, author="ada", reason="few orders", set_at=START, most_missing=0.01,
+        most_behind_s=10, **{f"{line}_margin": 0.05 for line in lines},
+    )  # fmt: skip
+    await sync_to_async(launch.dark_versions.filter(version="vlatest-b").delete)()
+    messages = await sync_to_async(lambda: list(a_minute(launch, failing)))()
+    broker = MemoryBroker()
+    async with observed(broker):
+        for start, end in pairwise((0, 1100, 1400)):
+            await broker.publish(messages[start:end])
+            await until_stored(Observation.objects.all()[end - 1 : end].exists)
+    async with observed(broker, deadline=timedelta(0)):  # closes blocks at once
+        await until_stored(lambda: Evidence.objects.filter(settled_until__gt=AFTER).exists())
+    weighed = await sync_to_async(weigh)(launch.id, "vnext", behind_s=0.0)
+    assert weighed is not None
+    return weighed.verdict.sentence("vnext")
+
+
+@pytest.mark.usefixtures("_short_blocks")
+async def test_orders_that_came_too_late_to_be_counted_withhold_the_verdict(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "MOST_BLOCKS", 55)
+    sentence = await verdict_after(launch, lambda name, number: name == "vnext" and number >= 550)
+    assert sentence == "WITHHELD: 150 of 700 orders came too late to be counted."

@@ -21,7 +21,7 @@ from dashboard.domain.verdict import tally
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.requirements import Health, Requirement
 from dashboard.models import Discrepancy, LaunchRequirements
-from dashboard.observing.evidence import whole_tally
+from dashboard.observing.evidence import timing_in_force, whole_tally
 from dashboard.observing.recording import Silence, record_events, record_silences
 from dashboard.observing.rosters import Roster, read_roster
 from dashboard.observing.sweep import sweep
@@ -29,6 +29,7 @@ from dashboard.reviewing.closing import MAX_POINTS, close_blocks, with_point
 from dashboard.reviewing.verdicts import names_of, requirements_of, weigh, weigh_evidence
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import TIMED_OUT, Event, EventKind, Failure
+from restaurant.environment import Environment
 from restaurant.models import Launch, Letter
 
 pytestmark = pytest.mark.django_db
@@ -189,6 +190,35 @@ def test_blocks_of_one_evidence_are_bounded(
         record_events(roster, [said(launch, order, "vlatest"), said(launch, order, "vnext")], START)
     (row,) = rows()
     assert (models.EvidenceBlock.objects.filter(evidence=row).count(), row.lost) == (3, 2)
+    assert row.revision == 2
+
+
+def test_an_order_that_comes_after_its_block_has_settled_is_counted_as_lost(
+    launch: Launch, roster: Roster
+) -> None:
+    record_events(roster, a_rush(launch, 40), START)
+    settle(launch)
+    order = placed(launch, 1.5)
+    record_events(roster, [said(launch, order, "vlatest"), said(launch, order, "vnext")], START)
+    weighed = weigh(launch.id, "vnext", behind_s=0.0)
+    assert weighed is not None
+    assert weighed.verdict.sentence("vnext") == (
+        "WITHHELD: 1 of 41 orders came too late to be counted."
+    )
+    assert weighed.verdict.of(Requirement.COMPLETENESS).text == (
+        "2.4 % of the pairs are missing, 1 of them came too late to be counted"
+    )
+
+
+@pytest.mark.parametrize(("block_s", "deadline_s"), [(1.0, 240.0), (86_400.0, 86_400.0)])
+def test_with_any_deadline_that_the_settings_allow_blocks_settle_long_before_they_are_lost(
+    block_s: float, deadline_s: float, settings: Settings
+) -> None:
+    given = {"BLOCK_SECONDS": str(block_s), "DEADLINE_SECONDS": str(deadline_s), "DEBUG": "1"}
+    settings.ENVIRONMENT = Environment.from_environ(given)
+    timing = timing_in_force()
+    unsettled = timing.block_of(1e9) - timing.closed_at(1e9) + timing.kept_blocks + 1
+    assert unsettled <= tally.MOST_BLOCKS / 2
 
 
 def test_a_version_that_had_taken_the_order_has_timed_out(launch: Launch, roster: Roster) -> None:

@@ -7,7 +7,7 @@ what may be given. An empty value counts as not given. Nothing wrong is ever rep
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import Enum
 from ipaddress import ip_address
@@ -61,10 +61,12 @@ def read_settings(
     *,
     defaults: Mapping[str, str] | None = None,
     shown_as: Mapping[str, str] | None = None,
+    together: Callable[[_Record], Iterable[Problem]] = lambda _: (),
 ) -> _Record:
     """The record that ``given`` describes; raises WrongSettings with every problem at once.
 
     ``shown_as`` has the names under which problems appear, where they are not the variables'.
+    ``together`` says what is wrong with settings that are each right by themselves.
     """
     values, problems = (
         {},
@@ -87,7 +89,10 @@ def read_settings(
             problems.append(Problem(name, "is not set", setting.use))
     if problems:
         raise WrongSettings(tuple(problems))
-    return record(**values)
+    made = record(**values)
+    if problems := [*together(made)]:
+        raise WrongSettings(tuple(problems))
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,18 @@ def test_no_process_starts_with_a_wrong_setting(words: tuple[str, ...]) -> None:
     assert IDS["DATABASE_URL"] in lines[0]
 
 
+def test_no_process_starts_with_a_deadline_of_more_blocks_than_are_kept() -> None:
+    given = {**SECRET, "DEADLINE_SECONDS": "600", "BLOCK_SECONDS": "1"}
+    done = _run("manage.py", "check", **given)
+    assert done.returncode == os.EX_CONFIG
+    (line,) = done.stderr.splitlines()[1:]
+    assert line == (
+        "  BLOCK_SECONDS: a deadline of 600 s is more than 240 blocks of 1 s, and orders would be"
+        " lost to the verdict; use 3 or more, or lower DEADLINE_SECONDS (restaurant.E019)"
+    )
+    assert Environment.from_environ({**given, "BLOCK_SECONDS": "3"}).block_s == 3.0
+
+
 def test_the_site_does_not_start_without_a_key() -> None:
     done = _run(*_DAPHNE)
     assert done.returncode == os.EX_CONFIG

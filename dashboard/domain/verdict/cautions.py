@@ -73,7 +73,7 @@ def _of_exclusion(evidence: Evidence, *, faster: bool, failing: bool) -> Iterato
         yield "faster, but it fails more often: what fails is not in the mean"
     elif faster and excluded > _EXCLUDED_WORTH_SAYING:
         yield f"faster without the {percent(excluded)} of orders that have no time"
-    missing = evidence.incomplete / evidence.orders
+    missing = evidence.unknown_share or 0.0
     if missing > _MISSING_WORTH_SAYING:
         off = math.expm1(missing * 2 * CLIP)
         yield f"for the {percent(missing)} of pairs missing, speed could be off by {percent(off)}"

@@ -151,10 +151,18 @@ class Evidence:
         return self.missing.pos + self.missing.neg + self.missing_both
 
     @property
+    def seen(self) -> int:
+        """Orders that were counted, those of the warm-up among them."""
+        return self.warm_up.orders + self.orders
+
+    @property
     def unknown_share(self) -> float | None:
-        """The share of orders that are incomplete or lost; None while there is no order."""
-        due = self.orders + self.lost
-        return (self.incomplete + self.lost) / due if due else None
+        """The share of orders that are incomplete, and of all orders that are lost; None while no
+        order was tested or lost."""
+        if not self.orders and not self.lost:
+            return None
+        incomplete = self.incomplete / self.orders if self.orders else 0.0
+        return min(1.0, incomplete + self.lost / (self.seen + self.lost))
 
     @property
     def empty(self) -> bool:

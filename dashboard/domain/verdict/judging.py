@@ -170,24 +170,29 @@ def judge_raw_differences(
 
 
 def judge_completeness(evidence: Evidence, required: Requirements) -> Judged:
-    """The share of orders of which a version was not heard: a count, and so without error.
+    """The share of orders that a version did not answer, or that came too late to be counted.
 
-    The interval beside it is that of how much more often the candidate was not heard of.
+    A count, and so without error. The interval beside it is that of how much more often the
+    candidate did not answer.
     """
-    n = evidence.orders
-    share = evidence.incomplete / n if n else None
+    share = evidence.unknown_share
     fine = share is not None and share <= required.most_missing
+    text = (
+        "no order was weighed yet"
+        if share is None
+        else f"{percent(share)} of the pairs are missing"
+    )
+    if evidence.lost:
+        text += f", {evidence.lost:,} of them came too late to be counted"
     return Judged(
         requirement=Requirement.COMPLETENESS,
         standing=_standing(fine=fine, bad=share is not None),
-        word="complete" if fine else "incomplete" if n else Rate.WARMING_UP.value,
-        text="no order was weighed yet"
-        if share is None
-        else f"{percent(share)} of the pairs are missing",
+        word="complete" if fine else Rate.WARMING_UP.value if share is None else "incomplete",
+        text=text,
         estimate=share,
         interval=evidence.missing.interval(COMPARABLE_ALPHA),
         line=required.most_missing,
-        orders=n,
+        orders=evidence.orders + evidence.lost,
     )
 
 

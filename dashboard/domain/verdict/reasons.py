@@ -35,17 +35,21 @@ def not_comparable(evidence: Evidence, required: Requirements, health: Health) -
 
 
 def _missing(evidence: Evidence, required: Requirements) -> Iterator[str]:
-    if not evidence.orders:
+    share, most = evidence.unknown_share, required.most_missing
+    if share is None:
         return
     one_sided = evidence.missing.interval(COMPARABLE_ALPHA)
-    share, most = evidence.incomplete / evidence.orders, required.most_missing
+    due = evidence.seen + evidence.lost
+    too_late = evidence.lost > most * due
+    if too_late:
+        yield f"{evidence.lost:,} of {due:,} orders came too late to be counted"
     if not one_sided.has(0.0):
         candidate = one_sided.lo > 0
         who = "candidate" if candidate else "control"
         alone = evidence.missing.pos if candidate else evidence.missing.neg
         orders = f"{alone:,} of {evidence.orders:,} orders"
         yield f"not comparable: the {who} alone was not heard of on {orders}"
-    elif share > most:
+    elif share > most and not too_late:
         yield f"{percent(share)} of the pairs are missing (at most {percent(most)})"
 
 
