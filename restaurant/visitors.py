@@ -7,6 +7,7 @@ import math
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from datetime import timedelta
 from functools import wraps
 from ipaddress import ip_address, ip_network
 from time import monotonic
@@ -100,7 +101,8 @@ def _lock_s(request: HttpRequest) -> int:
     for attempt in attempts.order_by("-attempt_time")[: settings.AXES_FAILURE_LIMIT]:
         failures += attempt.failures_since_start
         if failures >= settings.AXES_FAILURE_LIMIT:
-            return math.ceil((attempt.attempt_time - since).total_seconds())
+            left: timedelta = attempt.attempt_time - since
+            return math.ceil(left.total_seconds())
     return 0
 
 
