@@ -18,6 +18,7 @@ import msgspec
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
+from dashboard.board.final_word import keep_final_words
 from dashboard.chores import Chores
 from dashboard.observing.dead_letters import record_dead_letters
 from dashboard.observing.recording import record_events
@@ -162,7 +163,8 @@ class Observer:
             self._note_changed(await self._stored(self._close_blocks))
 
     def _close_blocks(self) -> set[UUID]:
-        return close_blocks(utc_now(), on_step=self.health.beat)
+        now = utc_now()
+        return close_blocks(now, on_step=self.health.beat) | keep_final_words(now)
 
     async def _collect_dead_letters(self, deliveries: Deliveries) -> None:
         while not self.shutdown.requested:

@@ -17,6 +17,7 @@ from dashboard.admin.shown import ShownText
 from dashboard.models import (
     Comparison,
     DeadLetter,
+    FinalVerdict,
     Observation,
     Rejudging,
     Replay,
@@ -102,6 +103,13 @@ class ComparisonAdmin(OrderFactAdmin):
         filters.PlacedFilter,
     )
     narrowing = ("version", "outcome")
+
+
+@admin.register(FinalVerdict)
+class FinalVerdictAdmin(ShownText, FactAdmin):
+    """The final words on the candidates of launches that have ended, newest first."""
+
+    list_display = ("at", "launch", "version", "word", "orders")
 
 
 @admin.register(Tally)

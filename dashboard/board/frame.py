@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from dashboard.board.final_word import final_word
 from dashboard.board.findings import findings
 from dashboard.board.frames import Json
 from dashboard.board.lenses import FAST, Lens, Seen, newest_orders, seen_through
@@ -19,6 +20,7 @@ from dashboard.board.standing import (
     feed_of,
     production,
     read_tallies,
+    run_of,
     samples_of,
     versions_of,
 )
@@ -121,13 +123,16 @@ def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
     It may be a moment older than the rest of a frame.
     """
     tallies, beside = counted.tallies, counted.beside
-    sampled = samples_of(launch)
-    weighed = weigh_beside(launch.id, tallies, beside, {**counted.part, "samples": sampled})
+    sampled, run = samples_of(launch), run_of(launch, beside)
+    parts = {**counted.part, "samples": sampled, "run": run}
+    weighed = weigh_beside(launch.id, tallies, beside, parts)
+    final = final_word(launch, beside)
     worked_out: Json = {
         "samples": sampled,
+        "run": {**run, "final_at": final.at.timestamp() if final else None},
         **findings(launch.id, beside),
         "feed": {**dead_letters(), **production(launch.id)},
-        "verdict": verdict_part(weighed),
+        "verdict": final.verdict if final else verdict_part(weighed),
         "change": newest_change(launch.id),
     }
     if with_series:

@@ -50,8 +50,8 @@ class Plot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
-    """Since when a requirement's word holds, or what it was before."""
+class Dated:
+    """A few words with a time in the middle."""
 
     before: str
     at: datetime
@@ -69,13 +69,16 @@ class Line:
     limit: str
     plot: Plot
     more: str
-    history: History | None
+    history: Dated | None
 
 
-def lines(rows: Sequence[Json]) -> tuple[Line, ...]:
-    """The checklist: all requirements, in their order; empty ones while there is no verdict."""
+def lines(rows: Sequence[Json], *, over: bool = False) -> tuple[Line, ...]:
+    """The checklist: all requirements, in their order; empty ones while there is no verdict.
+
+    ``over``: no more orders come, and none are predicted.
+    """
     known = {row["key"]: row for row in rows}
-    return tuple(_line(known.get(key) or _nothing(key)) for key in Requirement)
+    return tuple(_line(known.get(key) or _nothing(key), over=over) for key in Requirement)
 
 
 def _nothing(key: str) -> Json:
@@ -86,7 +89,7 @@ def _nothing(key: str) -> Json:
     }  # fmt: skip
 
 
-def _line(row: Json) -> Line:
+def _line(row: Json, *, over: bool) -> Line:
     return Line(
         key=row["key"],
         anchor=row["key"].replace(" ", "-"),
@@ -94,7 +97,7 @@ def _line(row: Json) -> Line:
         text=_text(row["text"]),
         limit=_limit(row),
         plot=_plot(row),
-        more=_more(row),
+        more="" if over else _more(row),
         history=_history(row),
     )
 
@@ -126,13 +129,13 @@ def _more(row: Json) -> str:
     return f"about {wording.count(row['more_orders'])} more orders"
 
 
-def _history(row: Json) -> History | None:
+def _history(row: Json) -> Dated | None:
     if row["was"]:
         at = datetime.fromtimestamp(row["was_at"], UTC)
-        return History(before=f"was {row['was']} at ", at=at, after=f", now {row['word']}")
+        return Dated(before=f"was {row['was']} at ", at=at, after=f", now {row['word']}")
     if row["since"]:
         at = datetime.fromtimestamp(row["since"], UTC)
-        return History(before=f"{row['word']} since ", at=at, after="")
+        return Dated(before=f"{row['word']} since ", at=at, after="")
     return None
 
 

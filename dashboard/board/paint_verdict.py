@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dashboard.board import wording
 from dashboard.board.frames import Json
-from dashboard.board.paint_requirements import UNKNOWN, Line, lines
+from dashboard.board.paint_requirements import UNKNOWN, Dated, Line, lines
+from dashboard.board.standing import Run
 from dashboard.domain.verdict.requirements import Requirement, Standing
 from dashboard.domain.verdict.words import Word
 
@@ -34,6 +36,8 @@ class VerdictLine:
     #: open, and on which orders it is another.
     so_far: str
     contrast: str
+    #: Where the version gets no more orders: since when, and on how many the word stands.
+    state: Dated | None
     warnings: Sequence[str]
     requirements: tuple[Line, ...]
     tested: str
@@ -51,15 +55,17 @@ def verdict_line(frame: Json) -> VerdictLine | None:
         return None
     before = f"{verdict['version']} is " if verdict["word"] == Word.READY else ""
     word = verdict["word"].upper()
+    over = frame["run"]["state"] != Run.RUNNING
     return VerdictLine(
         look=verdict["word"].replace(" ", "-"),
         before=before,
         word=word,
         after=wording.unbroken(_after(verdict["sentence"][len(before) + len(word) :])),
-        so_far=_so_far(verdict),
+        so_far="" if over else _so_far(verdict),
         contrast=_contrast(verdict["contrasts"]),
+        state=_state(frame["run"], verdict["orders"]),
         warnings=[wording.unbroken(warning) for warning in verdict["warnings"]],
-        requirements=lines(verdict["requirements"]),
+        requirements=lines(verdict["requirements"], over=over),
         tested=_tested(verdict),
         lag=f"{wording.seconds(verdict['lag_s'])} behind the lanes",
         faster_share=_faster_share(verdict["faster_share"]),
@@ -71,9 +77,28 @@ def verdict_line(frame: Json) -> VerdictLine | None:
 def blank_line() -> VerdictLine:
     """The line into which the page's script writes the first verdict."""
     return VerdictLine(
-        look="not-yet", before="", word="", after="", so_far="", contrast="", warnings=(),
-        requirements=lines([]), tested="", lag="", faster_share="", total_time="", trouble="",
+        look="not-yet", before="", word="", after="", so_far="", contrast="", state=None,
+        warnings=(), requirements=lines([]), tested="", lag="", faster_share="", total_time="",
+        trouble="",
     )  # fmt: skip
+
+
+def _state(run: Json, orders: int) -> Dated | None:
+    """Why no more orders come, and what the word rests on."""
+    if run["state"] == Run.RUNNING or run["at"] is None:
+        return None
+    counted = f", on {wording.count(orders)} orders"
+    if run["state"] == Run.STOPPED:
+        return _dated("Stopped (0 % of orders) since ", run["at"], f"{counted} so far")
+    if run["final_at"] is None:
+        return _dated("Ended ", run["at"], "; the last orders are still being counted")
+    return _dated("Final: the launch ended ", run["at"], counted)
+
+
+def _dated(before: str, at: float, after: str) -> Dated:
+    return Dated(
+        before=wording.unbroken(before), at=datetime.fromtimestamp(at, UTC), after=f"{after}."
+    )
 
 
 def _after(rest: str) -> str:

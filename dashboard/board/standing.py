@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from dashboard.board.frames import Json, tenths
@@ -15,7 +16,7 @@ from dashboard.models import DeadLetter, DeadLetterTally, Tally
 from dashboard.observing.rosters import Roster
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import kitchen_queue
-from restaurant.models import BrokerProblem, Launch
+from restaurant.models import BrokerProblem, Launch, LaunchChange
 from restaurant.resend import sent_again
 from restaurant.sent_counts import samples
 
@@ -91,6 +92,28 @@ def production(launch: UUID) -> Json:
             *({"queue": str(count), "reason": why.label} for why, count in again.items()),
         ],
     }
+
+
+class Run(StrEnum):
+    """Whether a version gets orders."""
+
+    RUNNING = "running"
+    #: Its percent is 0.
+    STOPPED = "stopped"
+    #: Its launch has ended.
+    ENDED = "ended"
+
+
+def run_of(launch: Launch, beside: Tally | None) -> Json:
+    """Whether the version beside the control gets orders, and if not, since when."""
+    if launch.ended_at is not None:
+        return {"state": Run.ENDED, "at": launch.ended_at.timestamp()}
+    name = beside.version if beside is not None else ""
+    if all(dark.percent for dark in launch.dark_versions.all() if dark.version == name):
+        return {"state": Run.RUNNING, "at": None}
+    changed = LaunchChange.objects.filter(launch=launch, version=name)
+    at = changed.values_list("at", flat=True).first()
+    return {"state": Run.STOPPED, "at": at.timestamp() if at else None}
 
 
 def samples_of(launch: Launch) -> list[Json]:

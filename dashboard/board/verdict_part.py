@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from dashboard.board.frames import Json
+from dashboard.board.standing import Run
 from dashboard.domain.foreign_text import visible
 from dashboard.domain.verdict.latch import Decided
 from dashboard.domain.verdict.requirements import Judged, Requirement
@@ -13,11 +14,14 @@ from dashboard.domain.verdict.segments import Contrast
 from dashboard.models import Tally
 from dashboard.reviewing.verdicts import Weighed, weigh
 from kitchen_worker.contract.messages import Role
+from restaurant.models import Letter
 
 #: Seconds of orders that may wait for the control before it counts as disturbed, and so many
 #: orders in any case.
 _SLACK_S = 5.0
 _SLACK_LEAST = 20
+#: The newest orders of an ended launch that are searched for the last one sent to a version.
+_LAST = 1000
 
 
 def weigh_beside(
@@ -31,15 +35,28 @@ def weigh_beside(
     if beside is None or beside.role != Role.CANDIDATE:
         return None
     waiting = {one["name"]: one["waiting"] for one in frame["versions"]}
-    return weigh(
-        launch,
-        beside.version,
-        behind_s=_behind_s(tallies[0], beside, waiting[beside.version]),
-        held=(
-            *_held(frame, tallies[0].version, waiting[tallies[0].version]),
-            *_wrong_samples(tallies, beside, frame["samples"]),
-        ),
-    )
+    wrong = wrong_samples(tallies, beside, frame["samples"])
+    state = frame["run"]["state"]
+    if state == Run.ENDED:
+        at_the_end = behind_at_the_end(beside)
+        return weigh(launch, beside.version, behind_s=at_the_end, held=wrong, over=True)
+    behind_s = _behind_s(tallies[0], beside, waiting[beside.version])
+    if state == Run.STOPPED:
+        return weigh(launch, beside.version, behind_s=behind_s, held=wrong, over=True)
+    held = (*_held(frame, tallies[0].version, waiting[tallies[0].version]), *wrong)
+    return weigh(launch, beside.version, behind_s=behind_s, held=held)
+
+
+def behind_at_the_end(beside: Tally) -> float:
+    """How much older the newest order is that a version has ended than the newest that it was sent,
+    once its launch has ended and nothing waits any more: 0 unless it left the last ones without an
+    answer."""
+    letters = Letter.objects.filter(launch=beside.launch, sent_at__isnull=False)
+    newest = letters.order_by("-sent_at").values_list("sample", "order__placed_at")[:_LAST]
+    placed = next((at for sample, at in newest if beside.version in sample), None)
+    if placed is None or beside.ended_until is None:
+        return 0.0
+    return max(0.0, round((placed - beside.ended_until).total_seconds()))
 
 
 def verdict_part(weighed: Weighed | None) -> Json | None:
@@ -113,14 +130,12 @@ def _behind_s(control: Tally, beside: Tally, waiting: int | None) -> float | Non
     return max(0.0, round((control.ended_until - beside.ended_until).total_seconds()))
 
 
-def _wrong_samples(
+def wrong_samples(
     tallies: Sequence[Tally], beside: Tally, samples: Sequence[Json]
-) -> Iterator[str]:
+) -> tuple[str, ...]:
     """What is wrong with the orders that the candidate was sent, or the baselines."""
-    baselines = {one.version for one in tallies if one.role == Role.BASELINE}
-    for one in samples:
-        if one["wrong"] and one["version"] in {beside.version, *baselines}:
-            yield one["wrong"]
+    asked = {beside.version, *(one.version for one in tallies if one.role == Role.BASELINE)}
+    return tuple(one["wrong"] for one in samples if one["wrong"] and one["version"] in asked)
 
 
 def _held(frame: Json, control: str, waiting: int | None) -> list[str]:

@@ -17,7 +17,12 @@ from dashboard.models.facts import (
 )
 from dashboard.models.replays import Replay, ReplayedOrder, ReplayState
 from dashboard.models.rules import Rejudging, Rule
-from dashboard.models.verdicts import Evidence, EvidenceBlock, LaunchRequirements
+from dashboard.models.verdicts import (
+    Evidence,
+    EvidenceBlock,
+    FinalVerdict,
+    LaunchRequirements,
+)
 
 __all__ = [
     "Comparison",
@@ -28,6 +33,7 @@ __all__ = [
     "Evidence",
     "EvidenceBlock",
     "Example",
+    "FinalVerdict",
     "LaunchRequirements",
     "Observation",
     "Rejudging",

@@ -79,6 +79,28 @@ class EvidenceBlock(models.Model):
         return f"block {self.number}"
 
 
+class FinalVerdict(models.Model):
+    """The word on a candidate of a launch that has ended, kept once: nothing changes it."""
+
+    launch = models.UUIDField()
+    version = models.CharField(max_length=40)
+    word = models.CharField(max_length=8)
+    at = models.DateTimeField()
+    #: The orders of its evidence.
+    orders = models.PositiveBigIntegerField()
+    #: The whole verdict, as the board's frames have it.
+    verdict = models.JSONField()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["launch", "version"], name="one_final_verdict")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.word}"
+
+
 class LaunchRequirements(models.Model):
     """The lines that a launch's candidates must pass; the newest row of a launch holds.
 

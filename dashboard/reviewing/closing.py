@@ -41,7 +41,7 @@ def close_blocks(now: datetime, *, on_step: Callable[[], None] = lambda: None) -
 
 def _close(row: models.Evidence, now: datetime) -> bool:
     timing = timing_of(row)
-    horizon = _unresolved(row.launch)
+    horizon = unresolved(row.launch)
     if horizon is not None:
         now = min(now, horizon + timedelta(seconds=timing.deadline_s + timing.grace_s))
     if close_until(row, now) is None:
@@ -54,7 +54,7 @@ def _close(row: models.Evidence, now: datetime) -> bool:
     return True
 
 
-def _unresolved(launch: UUID) -> datetime | None:
+def unresolved(launch: UUID) -> datetime | None:
     """When the oldest order was placed that was not sent yet, or not swept since."""
     letters = Letter.objects.filter(launch=launch)
     unsent = letters.filter(sent_at=None).order_by("id")

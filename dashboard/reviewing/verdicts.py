@@ -88,15 +88,21 @@ def requirements_of(launch: UUID) -> Requirements:
 
 
 def weigh(
-    launch: UUID, version: str, *, behind_s: float | None, held: tuple[str, ...] = ()
+    launch: UUID,
+    version: str,
+    *,
+    behind_s: float | None,
+    held: tuple[str, ...] = (),
+    over: bool = False,
 ) -> Weighed | None:
     """The verdict on a version of a launch; None while nothing is known of it.
 
     ``behind_s``: age of the oldest order that waits for it; ``held``: why no verdict may be given
-    just now.
+    just now; ``over``: whether it gets no more orders.
     """
     row = current_evidence(launch, version)
-    return None if row is None else weigh_evidence(row, Health(behind_s=behind_s, held=held))
+    health = Health(behind_s=behind_s, held=held, over=over)
+    return None if row is None else weigh_evidence(row, health)
 
 
 def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:

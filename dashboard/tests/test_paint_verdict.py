@@ -9,16 +9,36 @@ import pytest
 
 from dashboard.board import paint_requirements, wording
 from dashboard.board.paint_verdict import VerdictLine, blank_line, verdict_line
-from dashboard.tests.verdict_frames import AT, a_frame, a_requirement, a_verdict
+from dashboard.tests.verdict_frames import AT, RUNS, a_frame, a_requirement, a_verdict
 
 SPACE = "\N{NO-BREAK SPACE}"
 
 
-def the_line(word: str, **said: Any) -> VerdictLine:
+def the_line(word: str, run: str = "running", **said: Any) -> VerdictLine:
     """The painted line of a verdict, with other things said in it."""
-    found = verdict_line({"verdict": {**a_verdict(word), **said}})
+    found = verdict_line({"run": RUNS[run], "verdict": {**a_verdict(word), **said}})
     assert found is not None
     return found
+
+
+@pytest.mark.parametrize(
+    ("run", "before", "after"),
+    [
+        ("stopped", "Stopped (0 % of orders) since ", ", on 3,160 orders so far."),
+        ("ended", "Ended ", "; the last orders are still being counted."),
+        ("final", "Final: the launch ended ", ", on 3,160 orders."),
+    ],
+)
+def test_where_no_more_orders_come_it_is_said_since_when_and_none_are_predicted(
+    run: str, before: str, after: str
+) -> None:
+    line = the_line("not yet", run)
+    assert line.state is not None
+    assert (line.state.before.replace(SPACE, " "), line.state.after) == (before, after)
+    assert line.state.at.timestamp() == AT
+    assert line.so_far == ""
+    assert [one.more for one in line.requirements] == [""] * 6
+    assert the_line("not yet").state is None
 
 
 def the_requirement(key: str, standing: str = "not yet", **said: Any) -> paint_requirements.Line:

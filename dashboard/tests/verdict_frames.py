@@ -212,7 +212,16 @@ def _version(name: str, role: str, p50: float) -> dict[str, Any]:
             **pairs, **times}  # fmt: skip
 
 
-def a_frame(word: str | None) -> dict[str, Any]:
+#: Why no more orders come, by a short name.
+RUNS: dict[str, dict[str, Any]] = {
+    "running": {"state": "running", "at": None, "final_at": None},
+    "stopped": {"state": "stopped", "at": AT, "final_at": None},
+    "ended": {"state": "ended", "at": AT, "final_at": None},
+    "final": {"state": "ended", "at": AT, "final_at": AT + 40},
+}
+
+
+def a_frame(word: str | None, run: str = "running") -> dict[str, Any]:
     """A whole frame whose verdict has this word; None for a frame without a verdict."""
     versions = [
         _version("vlatest", "control", 212.0),
@@ -229,6 +238,7 @@ def a_frame(word: str | None) -> dict[str, Any]:
                  "behind": 12, "oldest_s": 0.3, "dead_letters": 0, "dead_reasons": [],
                  "again": 0, "problems": 0, "again_reasons": []},
         "orders": 3300, "rate": 20.0, "waiting": 12, "versions": versions, "rows": [],
+        "run": RUNS[run],
         "samples": [
             {"version": "vnext", "offered": 3300, "sent": 3300, "wrong": None},
             {"version": "vlatest-b", "offered": 3300, "sent": 640, "wrong": None},

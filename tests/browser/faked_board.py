@@ -29,6 +29,8 @@ def render(frame: dict[str, Any]) -> str:
     launch = Launch(
         id=LAUNCH, name="November", control="vlatest", started_at=datetime(2026, 1, 5, tzinfo=UTC)
     )
+    if frame["run"]["state"] == "ended":
+        launch.ended_at = datetime.fromtimestamp(frame["run"]["at"], UTC)
     request = RequestFactory().get("/dashboard/", headers={"host": "localhost"})
     request.user = AnonymousUser()
     with (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dashboard.tests.verdict_frames import a_frame, a_verdict
+from dashboard.tests.verdict_frames import RUNS, a_frame, a_verdict
 from tests.browser.faked_board import FakedBoard
 from tests.browser.using import overflow
 
@@ -71,13 +71,16 @@ def test_a_board_that_is_closed_says_why(
     assert overflow(board.page, width) <= 0
 
 
-@pytest.mark.parametrize("word", [*WORDS, None])
+@pytest.mark.parametrize(
+    ("word", "run"),
+    [*((word, "running") for word in (*WORDS, None)), *(("worse", run) for run in RUNS)],
+)
 def test_the_first_paint_and_the_next_write_the_same(
-    open_board: Callable[[dict[str, Any]], FakedBoard], word: str | None
+    open_board: Callable[[dict[str, Any]], FakedBoard], word: str | None, run: str
 ) -> None:
-    board = open_board(a_frame(word))
+    board = open_board(a_frame(word, run))
     served = board.page.evaluate(_WRITTEN)
-    board.send(a_frame(word))
+    board.send(a_frame(word, run))
 
     assert board.page.evaluate(_WRITTEN) == served
 

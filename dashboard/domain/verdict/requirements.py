@@ -56,10 +56,12 @@ class Health:
 
     ``held``: why no verdict may be given just now, whatever the orders say.
     ``behind_s``: age of the oldest order that waits for the candidate; None if nobody knows.
+    ``over``: whether the candidate gets no more orders, so that none are predicted.
     """
 
     held: tuple[str, ...] = ()
     behind_s: float | None = None
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

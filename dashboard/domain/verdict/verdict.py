@@ -9,7 +9,7 @@ often one looks, as long as what one block tells cannot be predicted from the bl
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from dashboard.domain.verdict.bounded import BoundedRate
@@ -68,6 +68,8 @@ class Verdict:
     total_time: Interval | None = None
     faster_share: Interval | None = None
     flagged: tuple[int, ...] = ()
+    #: Whether the candidate gets no more orders: there is nothing to stop or to wait for.
+    over: bool = False
 
     def of(self, requirement: Requirement) -> Judged:
         """How one requirement stands."""
@@ -79,7 +81,7 @@ class Verdict:
         if self.word is Word.READY:
             return f"{version} is READY: {reasons}."
         if self.word is Word.WORSE:
-            return f"WORSE: {version} {reasons}. Stop it?"
+            return f"WORSE: {version} {reasons}.{'' if self.over else ' Stop it?'}"
         if self.word is Word.WITHHELD:
             return f"WITHHELD: {reasons}."
         return f"NOT YET: {reasons}."
@@ -104,7 +106,7 @@ def verdict(
     held_back = tuple(not_comparable(evidence, required, health))
     flagged = tuple(evidence.beyond_noise(accepted, same)) if bench else ()
     bench_interval = bench.effect.interval(required.each) if bench else None
-    judged = (
+    judged: tuple[Judged, ...] = (
         judge_speed(evidence, required, bench_interval, comparable=not held_back),
         *_judge_rates(
             *(evidence, required, accepted, len(flagged)),
@@ -114,6 +116,8 @@ def verdict(
         judge_completeness(evidence, required),
         judge_keeping_up(health, required),
     )
+    if health.over:
+        judged = tuple(replace(one, more_orders=None) for one in judged)
     word = _word(judged, held_back=bool(held_back))
     reasons: dict[Word, Iterable[str]] = {
         Word.WITHHELD: held_back,
@@ -133,6 +137,7 @@ def verdict(
         total_time=evidence.total_time.interval(required.each) if evidence.pairs else None,
         faster_share=bernoulli_cs(evidence.faster, changed, required.each) if changed else None,
         flagged=flagged,
+        over=health.over,
     )
 
 

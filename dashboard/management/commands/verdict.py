@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from json import dumps
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from django.db import Error
 from dashboard.board.depths import ask_for_depths
 from dashboard.board.frame import build_frame, find_launch, newest_launch
 from dashboard.board.lenses import Lens
+from dashboard.board.standing import Run
 from dashboard.domain.verdict.requirements import Requirement
 from dashboard.domain.verdict.words import Word
 from kitchen_worker.contract.messages import Role
@@ -70,16 +72,25 @@ class Command(BaseCommand):
         if found is None:
             self.stdout.write("null" if json else f"Nothing is known of {name} yet.")
             return NOTHING_TO_SAY
-        _say_what_is_unknown(found, depths)
+        run = frame["run"]
+        if run["state"] != Run.ENDED:
+            _say_what_is_unknown(found, depths)
         asked = {"database": _database(), "broker": _broker()}
         if json:
             self.stdout.write(
                 dumps(
-                    {"launch": str(about.id), "at": frame["at"], "asked": asked, **found}, indent=2
+                    {
+                        "launch": str(about.id),
+                        "at": frame["at"],
+                        "asked": asked,
+                        "run": run,
+                        **found,
+                    },
+                    indent=2,
                 )
             )
         else:
-            self.stdout.write("\n".join(_lines(found)))
+            self.stdout.write("\n".join(_lines(found, run)))
             self.stdout.write(f"asked: {asked['database']}, broker {asked['broker']}")
         return EXIT_CODES[Word(found["word"])]
 
@@ -137,7 +148,7 @@ def _version(launch: Launch, asked: str | None) -> str:
     return candidates[0] if asked is None else asked
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(found: dict[str, Any], run: dict[str, Any]) -> list[str]:
     """The sentence, a table of the requirements, and what to know beside it."""
     rows = [
         (one["key"], one["standing"], f"{one['text']}{_more(one['more_orders'])}")
@@ -150,12 +161,26 @@ def _lines(found: dict[str, Any]) -> list[str]:
     )
     return [
         found["sentence"],
+        *_over(run, found["orders"]),
         "",
         *(f"  {name:<{key}}  {stands:<{standing}}  {text}" for name, stands, text in rows),
         "",
         basis,
         *(f"note: {warning}" for warning in found["warnings"]),
     ]
+
+
+def _over(run: dict[str, Any], orders: int) -> Iterator[str]:
+    """Why no more orders come, and how many the word rests on."""
+    if run["at"] is None:
+        return
+    at = f"{datetime.fromtimestamp(run['at'], UTC):%Y-%m-%d %H:%M} UTC"
+    if run["state"] == Run.STOPPED:
+        yield f"stopped: 0 % of orders since {at}, on {orders:,} orders so far"
+    elif run["final_at"] is None:
+        yield f"ended {at}; the last orders are still being counted"
+    else:
+        yield f"final: the launch ended {at}, on {orders:,} orders"
 
 
 def _more(orders: int | None) -> str:

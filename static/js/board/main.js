@@ -81,12 +81,11 @@ function schedule() {
   });
 }
 
-/** Ask for the changes of the launch when there is a newer one than the page shows. */
+/** Ask for what depends on the launch itself when there is a newer change of it. */
 function showChanges({ change }) {
-  const list = byId("launch-changes");
   if (change === askedChange) return;
   askedChange = change;
-  window.htmx?.trigger(list, "outdated");
+  for (const id of ["launch-changes", "standing"]) window.htmx?.trigger(byId(id), "outdated");
 }
 
 function paint() {

@@ -80,14 +80,15 @@ export class Requirements {
     }
   }
 
-  paint(requirements) {
+  /** ``over``: no more orders come, and none are predicted. */
+  paint(requirements, over) {
     for (const one of requirements) {
       const { row, parts } = this.rows.get(one.key);
       setData(row, "standing", one.standing);
       setText(parts.standing, one.standing);
       setText(parts.text, unbroken(one.text.replace(VERB, "")));
       setText(parts.limit, limit(one));
-      setText(parts.more, more(one));
+      setText(parts.more, over ? "" : more(one));
       setText(parts.history, history(one));
       const drawn = plot(one);
       set(parts.fine, "width", drawn.line);

@@ -1,5 +1,6 @@
 // Paints the verdict line as dashboard/board/paint_verdict.py does, and the checklist below it.
 
+import { clock } from "../times.js";
 import { change, count, seconds, share, span, unbroken } from "./format.js";
 import { setData, setHidden, setText } from "./dom.js";
 import { Requirements } from "./requirements.js";
@@ -30,6 +31,16 @@ function why({ version, versions }) {
   return isBaseline
     ? "a second copy of the control, which is noise and gets no verdict"
     : "no verdict yet: it begins with the first block of orders that all ended";
+}
+
+/** Why no more orders come, and what the word rests on. */
+function state({ state: is, at, final_at: finalAt }, orders) {
+  if (is === "running" || at === null) return "";
+  const counted = `, on ${count(orders)} orders`;
+  const day = clock(at, "j M, H:i");
+  if (is === "stopped") return unbroken(`Stopped (0 % of orders) since ${day}${counted} so far.`);
+  if (finalAt === null) return `Ended ${day}; the last orders are still being counted.`;
+  return `Final: the launch ended ${day}${counted}.`;
 }
 
 function totalTime(interval) {
@@ -71,15 +82,16 @@ export class Verdict {
     const shown = Boolean(verdict);
     for (const fact of ["verdict", "verdict.share", "requirements"]) setHidden(this.facts[fact], !shown);
     for (const fact of ["no-verdict", "no-verdict.why"]) setHidden(this.facts[fact], shown);
-    setHidden(this.facts.stop, verdict?.word !== "worse");
+    const over = frame.run.state !== "running";
+    setHidden(this.facts.stop, verdict?.word !== "worse" || over);
     if (!shown) return setText(this.facts["no-verdict.why"], why(frame));
-    this.paintLine(verdict);
+    this.paintLine(verdict, frame.run, over);
     this.paintVersion(frame);
-    this.requirements.paint(verdict.requirements);
+    this.requirements.paint(verdict.requirements, over);
     return undefined;
   }
 
-  paintLine(verdict) {
+  paintLine(verdict, run, over) {
     const say = (fact, text) => setText(this.facts[`verdict.${fact}`], text);
     const before = verdict.word === "ready" ? `${verdict.version} is ` : "";
     const word = verdict.word.toUpperCase();
@@ -88,7 +100,8 @@ export class Verdict {
     say("word", word);
     const after = verdict.sentence.slice(before.length + word.length);
     say("after", unbroken(after.replace(/^:/, "").trim()));
-    say("so_far", soFar(verdict));
+    say("so_far", over ? "" : soFar(verdict));
+    say("state", state(run, verdict.orders));
     say("contrast", contrast(verdict.contrasts));
     this.paintWarnings(verdict.warnings.map(unbroken));
     const [pairs, blocks] = [verdict.pairs, verdict.blocks].map(count);
