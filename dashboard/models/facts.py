@@ -93,6 +93,8 @@ class Tally(models.Model):
     version = models.CharField(max_length=40)
     role = models.CharField(max_length=9)
     build = models.CharField(max_length=200, blank=True)
+    #: Its builds, each with when it was first and last heard of (dashboard.domain.builds).
+    builds = models.JSONField(default=list)
     #: Orders this version was seen to have, or known to owe.
     orders = models.PositiveBigIntegerField(default=0)
     handled = models.PositiveBigIntegerField(default=0)

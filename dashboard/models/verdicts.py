@@ -10,7 +10,7 @@ from dashboard.domain.foreign_text import visible
 
 
 class Evidence(models.Model):
-    """The paired orders of one version in one launch, for one pair of builds and one timing.
+    """The paired orders of one version in one launch, for one build of each and one timing.
 
     A domain tally taken apart: the blocks that are not settled yet have rows of their own, so that
     a batch of orders reads and writes only the blocks that it falls into.
@@ -18,10 +18,12 @@ class Evidence(models.Model):
 
     launch = models.UUIDField()
     version = models.CharField(max_length=40)
-    #: Digest of both builds and of the timing.
+    #: Digest of the builds and of the timing.
     key = models.CharField(max_length=64)
     control_build = models.CharField(max_length=200, blank=True)
     version_build = models.CharField(max_length=200, blank=True)
+    #: Of the baseline that measures the noise; empty while none was heard of, or needed.
+    baseline_build = models.CharField(max_length=200, blank=True)
     #: The fields of dashboard.domain.verdict.timing.Timing.
     timing = models.JSONField()
     started_at = models.DateTimeField()

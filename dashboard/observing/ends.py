@@ -10,7 +10,6 @@ from uuid import UUID
 from dashboard.domain.ledger import Key, Ledger, Standing
 from dashboard.domain.outcome import State
 from dashboard.domain.verdict.paired_order import Result, Status
-from dashboard.models import Tally
 from dashboard.observing.answers import Answer, Answers
 from dashboard.observing.signatures import Members
 from dashboard.observing.texts import storable
@@ -21,9 +20,10 @@ _STATUSES = {State.HANDLED: Status.OK, State.FAILED: Status.FAILED}
 
 
 class End(NamedTuple):
-    """How one version has ended one order, with which build, and what it shows if it was judged."""
+    """How one version has ended one order, and what it shows if it was judged."""
 
     result: Result
+    #: Empty where it said nothing of the order.
     build: str
     shown: Members | None
     #: Whether it is this batch that ended it, or ended it otherwise.
@@ -40,7 +40,6 @@ def ends_of(
     control: str,
     ledger: Ledger,
     answers: Answers,
-    tallies: Mapping[str, Tally],
     shown: Mapping[Key, Members],
 ) -> dict[UUID, Ends]:
     """By order: of those that the control and another have ended, and of which there is news."""
@@ -52,7 +51,7 @@ def ends_of(
         was, answer = ledger.before.get(key), answers.of(order, version)
         found[order][version] = End(
             _result(standing, answer, is_taken=key in answers.taken),
-            storable(answer.build) or _build(tallies, version),
+            storable(answer.build),
             shown.get(key),
             is_new=was != standing,
             is_late=was is not None and was.state is not _RECEIVED,
@@ -72,8 +71,3 @@ def _result(standing: Standing, answer: Answer, *, is_taken: bool) -> Result:
     if status is Status.FAILED and answer.error_type == TIMED_OUT:
         status = Status.TIMEOUT
     return Result(status, standing.handling_ms)
-
-
-def _build(tallies: Mapping[str, Tally], name: str) -> str:
-    """The build of a version that said nothing: the one that it was last heard to be."""
-    return tallies[name].build if name in tallies else ""

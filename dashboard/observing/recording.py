@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 from django.db import transaction
 
+from dashboard.domain.builds import heard_of
 from dashboard.domain.ledger import Counts, Key, Ledger, Standing
 from dashboard.domain.outcome import Change, State
 from dashboard.domain.sketch import LogHistogram
@@ -48,6 +49,7 @@ def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Non
     """Take in events of one launch, in one transaction. Raises django.db.Error."""
     with transaction.atomic():
         tallies = _locked_tallies(roster)
+        _note_builds(tallies, events, now)
         answers = Answers.stored({event.order for event in events})
         ledger = Ledger(answers.standings, answers.event_ids)
         rows: dict[Key, Row] = {}
@@ -181,8 +183,18 @@ def _missing(roster: Roster, silence: Silence) -> Row:
     return (*known, State.MISSING.value, silence.placed_at, False, 1, "", "", "", "", "")
 
 
+def _note_builds(tallies: Mapping[str, Tally], events: Sequence[Event], now: datetime) -> None:
+    """Note which builds are at work: before orders are weighed, as silence belongs to one, too."""
+    for version, build in dict.fromkeys((event.version, event.build) for event in events):
+        tally = tallies[version]
+        tally.builds = heard_of(tally.builds, storable(build), now.timestamp())
+    for event in events:
+        tallies[event.version].build = storable(event.build)
+
+
 _TALLIED = (
-    *(one.name for one in fields(Counts)), "matrix", "sketch", "newest_at", "ended_until", "build"
+    *(one.name for one in fields(Counts)), "matrix", "sketch", "newest_at", "ended_until", "build",
+    "builds",
 )  # fmt: skip
 
 
@@ -192,14 +204,13 @@ def _add_counts(
     events: Sequence[Event],
     now: datetime,
 ) -> None:
-    """Add to the tallies and save them; the last event heard gives a version's age and build.
+    """Add to the tallies and save them; the last event heard gives a version's age.
 
     Age is by our clock, and no order was placed after now: kitchens' clocks may be wrong.
     """
     for event in events:
         tally = tallies[event.version]
         tally.newest_at = now
-        tally.build = storable(event.build)
         if event.kind is not _RECEIVED and event.placed_at is not None:
             placed_at = min(event.placed_at, now)
             tally.ended_until = max(placed_at, tally.ended_until or placed_at)

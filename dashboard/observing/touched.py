@@ -27,11 +27,15 @@ FORMAT = 2
 
 
 class Epoch(NamedTuple):
-    """A version, its build and the control's: a new one of either starts anew, with no memory."""
+    """A version, its build, the control's and the baseline's: a new one starts with no memory.
+
+    A baseline of which no build is known yet has none; the first one that is goes on with it.
+    """
 
     version: str
     control_build: str
     version_build: str
+    baseline_build: str = ""
 
 
 class Touched(NamedTuple):
@@ -89,34 +93,39 @@ def touched(
 def _rows(
     launch: UUID, epochs: Iterable[Epoch], timing: Timing, now: datetime
 ) -> dict[Epoch, _Row]:
-    keys = {epoch: _key(epoch, timing) for epoch in epochs}
-    wanted = sorted(set(keys.values()))
+    epochs = list(epochs)
+    unnamed = [epoch._replace(baseline_build="") for epoch in epochs]
+    wanted = sorted({_key(epoch, timing) for epoch in (*epochs, *unnamed)})
     with connection.cursor() as cursor:
         cursor.execute(_ROWS.format(_marks(wanted)), [launch.hex, *wanted])
         stored = {(row.version, row.key): row for row in map(_Row._make, cursor.fetchall())}
-    return {
-        epoch: stored.get((epoch.version, key)) or _new(launch, epoch, key, timing, now)
-        for epoch, key in keys.items()
-    }
+    found = {}
+    for epoch, before in zip(epochs, unnamed, strict=True):
+        key = _key(epoch, timing)
+        row = stored.get((epoch.version, key))
+        if row is None and (row := stored.get((epoch.version, _key(before, timing)))):
+            models.Evidence.objects.filter(pk=row.id).update(
+                key=key, baseline_build=epoch.baseline_build
+            )
+        found[epoch] = row or _new(launch, epoch, key, timing, now)
+    return found
 
 
 def _new(launch: UUID, epoch: Epoch, key: str, timing: Timing, now: datetime) -> _Row:
     row = models.Evidence.objects.create(
         launch=launch,
-        version=epoch.version,
         key=key,
-        control_build=epoch.control_build,
-        version_build=epoch.version_build,
         timing=asdict(timing),
         started_at=now,
         newest_at=now,
+        **epoch._asdict(),
     )
     return _Row(row.pk, epoch.version, key)
 
 
 @lru_cache(maxsize=64)
 def _key(epoch: Epoch, timing: Timing) -> str:
-    text = as_text([FORMAT, epoch.control_build, epoch.version_build, asdict(timing)])
+    text = as_text([FORMAT, *epoch[1:], asdict(timing)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

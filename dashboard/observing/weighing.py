@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
+from dashboard.domain.builds import at_work
 from dashboard.domain.ledger import Key, Ledger
 from dashboard.domain.verdict.paired_order import PairedOrder
 from dashboard.models import Tally
@@ -42,11 +43,8 @@ class _Due(NamedTuple):
     order: Sent
     names: tuple[str, ...]
     ends: tuple[End, ...]
-
-    @property
-    def epoch(self) -> Epoch:
-        """What it is evidence of."""
-        return Epoch(self.names[1], self.ends[0].build, self.ends[1].build)
+    #: What it is evidence of.
+    epoch: Epoch
 
 
 def weigh_pairs(
@@ -58,10 +56,10 @@ def weigh_pairs(
     now: datetime,
 ) -> None:
     """Add what the ledger's news has ended to the evidence; ``shown`` is what the pairs that were
-    judged with it show. To be called under the lock of the tallies, which name the builds of
+    judged with it show. To be called under the lock of the tallies, which know the build at work of
     versions that said nothing."""
-    ends = ends_of(roster.control, ledger, answers, tallies, shown)
-    due = list(_due(roster, ends)) if ends else []
+    ends = ends_of(roster.control, ledger, answers, shown)
+    due = list(_due(roster, ends, tallies)) if ends else []
     if not due:
         return
     shows = list(_shown(due))
@@ -73,19 +71,30 @@ def weigh_pairs(
     add_to_evidence(roster.launch, weighed, now)
 
 
-def _due(roster: Roster, ends: Mapping[UUID, Ends]) -> Iterator[_Due]:
+def _due(roster: Roster, ends: Mapping[UUID, Ends], tallies: Mapping[str, Tally]) -> Iterator[_Due]:
     orders = list(sent(ends))
     roles = _roles(roster, frozenset().union(*(order.sample for order in orders)))
-    baselines = [name for name, role in roles.items() if role is Role.BASELINE]
+    baseline = [name for name, role in roles.items() if role is Role.BASELINE][:1]
     for order in orders:
         own = ends[order.uuid]
-        baseline = [name for name in baselines if name in order.sample][:1]
         for version in own.keys() & order.sample & roles.keys():
-            with_noise = roles[version] is Role.CANDIDATE
-            names = (roster.control, version, *(baseline if with_noise else ()))
+            noise = baseline if roles[version] is Role.CANDIDATE else []
+            names = (roster.control, version, *(name for name in noise if name in order.sample))
             its = tuple([own[name] for name in names if name in own])
             if len(its) == len(names) and any(map(_is_new, its)):
-                yield _Due(order, names, its)
+                builds = [
+                    _build(own.get(name), tallies.get(name), order.placed_at)
+                    for name in (roster.control, version, *noise)
+                ]
+                yield _Due(order, names, its, Epoch(version, *builds))
+
+
+def _build(end: End | None, tally: Tally | None, placed_at: float) -> str:
+    """The build of a version that an order belongs to: the one that answered, else the one at work
+    when it was placed, so that silence is no matter of a build that came later."""
+    if end is not None and end.build:
+        return end.build
+    return at_work(tally.builds, placed_at) or tally.build if tally is not None else ""
 
 
 def _roles(roster: Roster, sample: frozenset[str]) -> Mapping[str, Role]:
@@ -106,7 +115,7 @@ def _shown(due: Sequence[_Due]) -> Iterator[tuple[frozenset[int], frozenset[int]
             if end.shown is None
         }
     )
-    for order, names, ends in due:
+    for order, names, ends, _ in due:
         members = [
             stored.get((order.uuid, name), _NOTHING) if end.shown is None else end.shown
             for name, end in zip(names[1:], ends[1:], strict=True)
@@ -115,7 +124,7 @@ def _shown(due: Sequence[_Due]) -> Iterator[tuple[frozenset[int], frozenset[int]
 
 
 def _weighed(one: _Due, shown: frozenset[int], noise: frozenset[int]) -> Weighed:
-    order, _, ends = one
+    order, _, ends, _ = one
     if all(map(_is_late, ends)):
         return Weighed(order.placed_at, order=None)
     paired = PairedOrder(

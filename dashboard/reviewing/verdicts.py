@@ -111,7 +111,8 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
     names = [name for name in baselines.values_list("version", flat=True) if name != row.version]
     bench = None
     if names:
-        bench = _State.of(current_evidence(row.launch, names[0]), row.launch)
+        of_baseline = current_evidence(row.launch, names[0], build=row.baseline_build)
+        bench = _State.of(of_baseline, row.launch)
     state, timing = _State.of(row, row.launch), timing_of(row)
     named, required = names_of(row.launch, row.version, names), requirements_of(row.launch)
     return Weighed(
@@ -125,11 +126,14 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
     )
 
 
-def current_evidence(launch: UUID, version: str) -> models.Evidence | None:
+def current_evidence(launch: UUID, version: str, *, build: str = "") -> models.Evidence | None:
     """The evidence of the builds that answer now: of those that were heard of last, or shortly
     before, the ones that came last, so that two builds that answer side by side do not take turns.
+    With ``build`` that of one build of the version.
     """
     rows = models.Evidence.objects.filter(launch=launch, version=version)
+    if build:
+        rows = rows.filter(version_build=build)
     newest_at = rows.order_by("-newest_at").values_list("newest_at", flat=True).first()
     if newest_at is None:
         return None

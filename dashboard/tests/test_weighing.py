@@ -284,6 +284,45 @@ def test_a_new_build_starts_anew_and_is_the_one_that_is_judged(
     assert weighed.row.version_build == "two"
 
 
+def test_a_new_build_of_the_baseline_starts_anew_and_its_first_one_does_not(
+    launch: Launch, roster: Roster
+) -> None:
+    both = ("vlatest", "vnext")
+    builds = (None, "b1", None, "b1", "b2", None, "b2")
+    for seconds, build in enumerate(builds):
+        at = START + timedelta(seconds=seconds)
+        order = placed(launch, seconds, ("vnext", "vlatest-b") if build else ("vnext",))
+        events = [said(launch, order, version, placed_at=at) for version in both]
+        if build:
+            events.append(said(launch, order, "vlatest-b", build=build, placed_at=at))
+        record_events(roster, events, at)
+    counted = {
+        row.baseline_build: sum(sums.orders for sums in whole_tally(row).blocks.values())
+        for row in rows()
+    }
+    assert counted == {"b1": 4, "b2": 3}
+
+
+def test_an_order_in_work_when_the_build_changes_belongs_to_the_build_that_was_sent_it(
+    launch: Launch, roster: Roster
+) -> None:
+    before, taken, after = (placed(launch, seconds) for seconds in (1, 2, 5))
+
+    for order, seconds, build, kind in (
+        (placed(launch), 1, "one", EventKind.HANDLED),
+        (taken, 2, "one", EventKind.RECEIVED),
+        (after, 5, "two", EventKind.HANDLED),
+    ):
+        event = an_event(launch, order, "vnext", kind, build=build)
+        record_events(roster, [event], START + timedelta(seconds=seconds))
+    orders = (before, taken, after)
+    record_events(roster, [said(launch, order, "vlatest") for order in orders], START)
+    record_silences(roster, [Silence(order, "vnext", START) for order in orders[:2]], START)
+    counted = {row.version_build: [*whole_tally(row).blocks.values()] for row in rows()}
+    assert {build: len(sums) for build, sums in counted.items()} == {"one": 2, "two": 1}
+    assert sum(sums.missing_pos for sums in counted["one"]) == 1
+
+
 def test_no_block_counts_while_an_order_of_its_time_waits_to_be_sent(launch: Launch) -> None:
     record_events(read_roster(launch), a_rush(launch, 50), START)
     unsent = an_order(launch, sent_at=None, placed_at=START + timedelta(seconds=2.5))
