@@ -7,6 +7,9 @@ with the same members in another order are one difference. Other lists, by a rul
 * *keyed* by a field: members with the same value there are compared; those that share it, or have
   none, as in an unordered list.
 
+An object whose keys mean nothing, by a rule, is compared as an unordered list of its values; that
+its keys differ is one difference beside the others.
+
 Whether members agree, and are the same, goes by what the rules leave of them. In lists with such a
 rule, members that both have in another order are a difference beside the others. The index in a
 path is the control's, and the version's for what only the version has.
@@ -31,7 +34,15 @@ from dashboard.domain.comparing.lists import (
     is_permuted,
     is_reordered,
 )
-from dashboard.domain.comparing.paths import NOTHING, Member, Path, Step, grouped, shown
+from dashboard.domain.comparing.paths import (
+    NOTHING,
+    Entry,
+    Member,
+    Path,
+    Step,
+    grouped,
+    shown,
+)
 
 #: Differences of one pair that are told apart.
 MAX_DIFFERENCES = 200
@@ -46,7 +57,7 @@ class Kind(StrEnum):
     MISSING = "missing"
     #: Only the version has it.
     EXTRA = "extra"
-    #: A list's members stand in another order.
+    #: A list's members stand in another order; an object's values, by a rule, under other keys.
     ORDER = "order"
 
 
@@ -91,6 +102,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 class Ruling(Protocol):
     """Rules: how lists are matched, and which differences are ignored."""
+
+    @property
+    def by_value(self) -> bool:
+        """Whether there are objects whose keys mean nothing."""
 
     def at(self, path: Iterable[Step]) -> Place | None:
         """What they say of what is at a path and below it, or None: nothing."""
@@ -186,6 +201,14 @@ class _Comparing:
     # time of a comparison goes. Whether there are more differences is asked after a difference.
 
     def _objects(self, control: dict[str, Any], version: dict[str, Any]) -> None:
+        rules = self._rules
+        place = rules.at(self._steps) if rules is not None and rules.by_value else None
+        if place is not None and place.by_value:
+            self._values(control, version, place)
+        else:
+            self._by_key(control, version)
+
+    def _by_key(self, control: dict[str, Any], version: dict[str, Any]) -> None:
         for key, ours in control.items():
             theirs = version.get(key, NOTHING)
             if ours is theirs:
@@ -202,6 +225,23 @@ class _Comparing:
                     self._at(key, NOTHING, theirs)
                     if self.more:
                         return
+
+    def _values(self, control: dict[str, Any], version: dict[str, Any], place: Place) -> None:
+        ours, theirs = list(control.items()), list(version.items())
+        absent = (None, NOTHING)
+        pairs = [
+            (
+                absent if first == ABSENT else ours[first],
+                absent if second == ABSENT else theirs[second],
+            )
+            for first, second in self._matching.values(control, version, place, len(self._steps))
+        ]
+        if any(None not in (one, other) and one != other for (one, _), (other, _) in pairs):
+            self._add(Kind.ORDER, control, version)
+        for (one, value), (other, another) in pairs:
+            if self.more:
+                return
+            self._at(Entry(other if one is None else one), value, another)
 
     def _arrays(self, control: list[Any], version: list[Any]) -> None:
         place = self._rules.at(self._steps) if self._rules is not None else None

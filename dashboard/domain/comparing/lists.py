@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from decimal import Decimal
 from enum import Enum
 from itertools import chain, pairwise
 from typing import Any, NamedTuple, Protocol
 
 from dashboard.domain.comparing.canonical import Tokens, token_of_decimal
-from dashboard.domain.comparing.numbers import decimal_in
+from dashboard.domain.comparing.paths import ANY_KEY
 
 #: Stands for "no field": members of an unordered list belong together by all that is left of them.
 UNORDERED = ""
@@ -40,12 +48,19 @@ class Place(Protocol):
         """The field that tells a list's members apart, UNORDERED, or None for by position."""
 
     @property
-    def reads_numbers(self) -> bool:
-        """Whether a number may be spelled in several ways, or need only be near."""
+    def by_value(self) -> bool:
+        """Whether the keys of an object mean nothing."""
+
+    @property
+    def null_is_absent(self) -> bool:
+        """Whether null is the same as nothing."""
 
     @property
     def tolerates(self) -> bool:
-        """Whether a number need only be near."""
+        """Whether a number or a time need only be near."""
+
+    def read(self, scalar: Any) -> Decimal | None:
+        """The number by which a rewritten scalar is measured; None for one that is as it is."""
 
     def below(self, step: str | int) -> Place | None:
         """The place one step further, or None: no rule says anything there or below."""
@@ -116,6 +131,18 @@ class Matching:
         """Members that agree belong together, each once; what is left does so by position."""
         lists = _Lists(control, version, _of_members(place), depth + 1)
         return self._paired(lists, range(len(control)), range(len(version)))[0]
+
+    def values(
+        self,
+        control: Mapping[str, Any],
+        version: Mapping[str, Any],
+        place: Place,
+        depth: int,
+    ) -> Pairs:
+        """The values of two objects as the members of unordered lists, by their indexes."""
+        ours, theirs = list(control.values()), list(version.values())
+        lists = _Lists(ours, theirs, _of_values(place), depth + 1)
+        return self._paired(lists, range(len(ours)), range(len(theirs)))[0]
 
     def keyed(
         self, control: Sequence[Any], version: Sequence[Any], place: Place, depth: int
@@ -214,7 +241,7 @@ class Matching:
         return known
 
     def _scalar(self, value: Any, place: Place) -> Hashable:
-        read = decimal_in(value) if place.reads_numbers else None
+        read = place.read(value)
         if read is None:
             return self._tokens.of(value)
         if place.tolerates:
@@ -226,16 +253,17 @@ class Matching:
     def _container(self, value: dict[str, Any] | list[Any], place: Place, depth: int) -> Hashable:
         parts = [
             (step, token)
-            for step, part in _parts(value)
-            if (token := self._token(part, place.below(step), depth + 1)) is not _Left.NOTHING
+            for step, part, below in _left_of(value, place)
+            if (token := self._token(part, below, depth + 1)) is not _Left.NOTHING
         ]
         content: Hashable
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not place.by_value:
             content = frozenset(parts)
-        elif place.list_by is None:
+        elif isinstance(value, list) and place.list_by is None:
             content = tuple(token for _, token in parts)
         else:
-            content = ("any order", frozenset(Counter(token for _, token in parts).items()))
+            counts = frozenset(Counter(token for _, token in parts).items())
+            content = ("any key" if isinstance(value, dict) else "any order", counts)
         known = self._tokens.of_content(content)
         if any(token in self._loose for _, token in parts):
             self._loose.add(known)
@@ -270,15 +298,22 @@ class Matching:
 
     def _parts_agree(self, control: Any, version: Any, place: Place, depth: int) -> bool:
         self._steps.take(len(control))
-        if isinstance(control, dict) or place.list_by is None:
+        any_key = isinstance(control, dict) and place.by_value
+        if isinstance(control, list) and place.list_by is not None:
+            lists = _Lists(control, version, place.below(0), depth + 1)
+        elif any_key:
+            ours, theirs = (
+                [part for _, part, _ in _left_of(one, place)] for one in (control, version)
+            )
+            lists = _Lists(ours, theirs, place.below(ANY_KEY), depth + 1)
+        else:
             return all(
                 self._agree(part, version[step], below, depth + 1)
-                for step, part in _parts(control)
-                if (below := place.below(step)) is not None and below.covering is None
+                for step, part, below in _left_of(control, place)
+                if below is not None and below.covering is None
             )
-        lists = _Lists(control, version, place.below(0), depth + 1)
-        everyone = range(len(control))
-        return self._paired(lists, everyone, everyone)[1] == len(control)
+        everyone = range(len(lists.control))
+        return self._paired(lists, everyone, everyone)[1] == len(everyone)
 
     def _nearest(
         self, lists: _Lists, ours: Iterable[int], theirs: Iterable[int]
@@ -300,19 +335,19 @@ class Matching:
         if self._token(value, place, depth) not in self._loose:
             return ()
         if type(value) is not dict and type(value) is not list:
-            read = decimal_in(place.rewritten(value))
+            read = place.read(place.rewritten(value))
             return () if read is None else (read,)
         known = self._numbers.get((id(value), place))
         if known is None:
-            parts = list(_parts(value))
+            parts = list(_left_of(value, place))
             if isinstance(value, dict):
                 parts.sort(key=lambda part: str(part[0]))
             inner = [
                 self._numbers_in(part, below, depth + 1)
-                for step, part in parts
-                if (below := place.below(step)) is not None
+                for _, part, below in parts
+                if below is not None
             ]
-            if isinstance(value, list) and place.list_by is not None:
+            if place.by_value or (isinstance(value, list) and place.list_by is not None):
                 inner.sort()
             known = self._numbers[id(value), place] = tuple(chain.from_iterable(inner))
         return known
@@ -415,6 +450,23 @@ def is_permuted(
 def _of_members(place: Place) -> Place | None:
     """The place of a list's members; where all is ignored, they are matched by all they hold."""
     return place.below(0) if place.covering is None else None
+
+
+def _of_values(place: Place) -> Place | None:
+    """The place of an object's values where its keys mean nothing."""
+    return place.below(ANY_KEY) if place.covering is None else None
+
+
+def _left_of(
+    value: dict[str, Any] | list[Any], place: Place
+) -> Iterator[tuple[str | int, Any, Place | None]]:
+    """The parts of a value, each with its place, without null where that is as good as nothing."""
+    any_key = isinstance(value, dict) and place.by_value
+    for step, part in _parts(value):
+        below = place.below(ANY_KEY if any_key else step)
+        is_absent = part is None and isinstance(step, str)
+        if not (is_absent and below is not None and below.null_is_absent):
+            yield step, part, below
 
 
 def _parts(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any]]:

@@ -34,6 +34,14 @@ class Member:
     value: Any
 
 
+class Entry(str):
+    """The step to an entry of an object whose keys mean nothing: grouped, it is any key."""
+
+    __slots__ = ()
+
+
+#: What stands for any key.
+ANY_KEY: Final = "*"
 #: A key of an object, an index of a list, or a member of a keyed list.
 Step = str | int | Member
 Path = tuple[Step, ...]
@@ -54,7 +62,9 @@ def grouped(path: Path) -> str:
 def _written(path: Path, *, elements_differ: bool) -> str:
     parts = []
     for step in path:
-        if isinstance(step, str):
+        if isinstance(step, Entry) and not elements_differ:
+            parts.append(f".{ANY_KEY}")
+        elif isinstance(step, str):
             parts.append(f".{step}" if _PLAIN.fullmatch(step) else f"[{_quoted(step)}]")
         elif not elements_differ:
             parts.append("[]")

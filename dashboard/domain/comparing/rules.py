@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 from dashboard.domain.comparing.comparison import Difference, Kind
 from dashboard.domain.comparing.globs import Glob, PathError, Reached
 from dashboard.domain.comparing.lists import UNORDERED
-from dashboard.domain.comparing.numbers import decimal_in, number, within
-from dashboard.domain.comparing.paths import Path, Step
+from dashboard.domain.comparing.numbers import decimal_in, number, time_in, within
+from dashboard.domain.comparing.paths import ANY_KEY, Entry, Path, Step
 from dashboard.domain.comparing.rewriting import Rewriting, RewritingError
 
 #: Longest name of the field of a keyed list, in characters.
@@ -43,10 +44,18 @@ class Treatment(StrEnum):
     KEYED = "keyed"
     #: Texts that are the same after a pattern was replaced in both are.
     REPLACE = "replace"
+    #: Times that are near enough are.
+    TIMES = "times"
+    #: That one has null where the other has nothing is.
+    NULL = "null"
+    #: The keys of an object are: its values are compared as an unordered list.
+    VALUES = "values"
 
 
-#: To these, the order of a list means nothing.
-_ORDERS = (Treatment.UNORDERED, Treatment.KEYED)
+#: To these, the order of a list means nothing, nor do the keys of an object to the last.
+_ORDERS = (Treatment.UNORDERED, Treatment.KEYED, Treatment.VALUES)
+#: By these, values that are near enough are equal.
+_NEAR = (Treatment.TOLERANCE, Treatment.TIMES)
 
 
 class RuleError(ValueError):
@@ -67,6 +76,7 @@ class Rule:
     treatment: Treatment
     version: str = ""
     #: TOLERANCE: the largest distance, and the largest as a share of the larger number.
+    #: TIMES: the largest distance in seconds.
     absolute: float | None = None
     relative: float | None = None
     #: KEYED: the field that tells the members apart.
@@ -77,7 +87,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         self.glob()
-        if self.treatment is Treatment.TOLERANCE:
+        if self.treatment in _NEAR:
             self._check_tolerance()
         elif self.treatment is Treatment.KEYED and not 0 < len(self.key) <= MAX_KEY:
             raise RuleError("key", f"name a field, with at most {MAX_KEY} characters")
@@ -102,6 +112,8 @@ class Rule:
         for field, value in (("absolute", self.absolute), ("relative", self.relative)):
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise RuleError(field, "give a number that is 0 or more")
+        if self.absolute is None and self.treatment is Treatment.TIMES:
+            raise RuleError("absolute", "say how many seconds apart the times may be")
         if self.absolute is None and self.relative is None:
             raise RuleError("absolute", "say how far apart the numbers may be")
 
@@ -124,10 +136,14 @@ class Place:
         treatments = [rule.treatment for rule in self.matching]
         #: The field that tells a list's members apart, UNORDERED, or None for by position.
         self.list_by = next(map(_list_by, self._ordering()), None)
-        #: Whether a number need only be near.
-        self.tolerates = Treatment.TOLERANCE in treatments
-        #: Whether a number need only be near, or may be spelled in several ways.
-        self.reads_numbers = self.tolerates or Treatment.DECIMAL in treatments
+        #: Whether the keys of an object mean nothing.
+        self.by_value = Treatment.VALUES in treatments
+        #: Whether null is the same as nothing.
+        self.null_is_absent = Treatment.NULL in treatments
+        #: Whether a number or a time need only be near.
+        self.tolerates = any(one in _NEAR for one in treatments)
+        self._reads_times = Treatment.TIMES in treatments
+        self._reads_numbers = Treatment.TOLERANCE in treatments or Treatment.DECIMAL in treatments
 
     def below(self, step: str | int) -> Place | None:
         """The place one step further, or None: no rule says anything there or below."""
@@ -141,6 +157,12 @@ class Place:
                     scalar = self._rules.rewritings[rule.id](scalar)
         return scalar
 
+    def read(self, scalar: object) -> Decimal | None:
+        """The number by which a rewritten scalar is measured; None for one that is as it is."""
+        if self._reads_times and (time := time_in(scalar)) is not None:
+            return time.seconds
+        return decimal_in(scalar) if self._reads_numbers else None
+
     def near(self, control: object, version: object) -> int | None:
         """The rule by which two rewritten scalars are as good as equal, or None."""
         return next((rule.id for rule in self.matching if _measured(rule, control, version)), None)
@@ -151,12 +173,19 @@ class Place:
             return self.covering
         if difference.kind is Kind.ORDER:
             return next((rule.id for rule in self._ordering()), None)
-        if not self.matching or difference.kind in (Kind.MISSING, Kind.EXTRA):
-            return None
+        if difference.kind in (Kind.MISSING, Kind.EXTRA):
+            return self._nulling(difference)
         return self._equalling(difference.control, difference.version)
 
     def _ordering(self) -> Iterator[Rule]:
         return (rule for rule in self.matching if rule.treatment in _ORDERS)
+
+    def _nulling(self, difference: Difference) -> int | None:
+        """The rule by which null under a key of the one is as good as nothing in the other."""
+        value = difference.version if difference.kind is Kind.EXTRA else difference.control
+        if value is not None or not isinstance(difference.path[-1], str):
+            return None
+        return next((r.id for r in self.matching if r.treatment is Treatment.NULL), None)
 
     def _equalling(self, control: object, version: object) -> int | None:
         """The rule by which the two values are as good as equal: rewritten first, then measured."""
@@ -180,6 +209,8 @@ class Rules:
             for rule, _ in self.globs
             if rule.treatment is Treatment.REPLACE
         }
+        #: Whether there are objects whose keys mean nothing.
+        self.by_value = any(rule.treatment is Treatment.VALUES for rule, _ in self.globs)
         self._place = lru_cache(_REMEMBERED)(self._make_place)
         self._step = lru_cache(_REMEMBERED)(self._make_step)
         self._root = self._place(
@@ -200,7 +231,7 @@ class Rules:
         for step in path:
             if place is None:
                 break
-            place = place.below(step if isinstance(step, str) else 0)
+            place = place.below(_rule_step(step))
         return place
 
     def ignoring(self, difference: Difference) -> int | None:
@@ -215,8 +246,7 @@ class Rules:
 
     def below(self, place: Place, step: str | int) -> Place | None:
         """What they say one step further."""
-        # Which element of a list it is matters to no rule.
-        return self._step(place, step if isinstance(step, str) else 0)
+        return self._step(place, _rule_step(step))
 
     def _make_step(self, place: Place, step: str | int) -> Place | None:
         return self._place(
@@ -229,6 +259,14 @@ class Rules:
     def _make_place(self, reached: _States) -> Place | None:
         """None when no rule says anything there or below."""
         return Place(self, reached) if any(at is None or at for at in reached) else None
+
+
+def _rule_step(step: Step) -> str | int:
+    """A step as rules know it: which element of a list it is matters to none, nor does a key that
+    means nothing."""
+    if isinstance(step, Entry):
+        return ANY_KEY
+    return step if isinstance(step, str) else 0
 
 
 def _state(rule: Rule, glob: Glob, reached: Reached) -> Reached | None:
@@ -245,6 +283,11 @@ def _measured(rule: Rule, control: object, version: object) -> bool:
     if rule.treatment is Treatment.DECIMAL:
         one, other = decimal_in(control), decimal_in(version)
         return one is not None and one == other
+    if rule.treatment is Treatment.TIMES:
+        first, second = time_in(control), time_in(version)
+        if first is None or second is None or first.has_zone != second.has_zone:
+            return False
+        return within(first.seconds, second.seconds, absolute=rule.absolute, relative=None)
     if rule.treatment is not Treatment.TOLERANCE:
         return False
     read = decimal_in if isinstance(control, str) and isinstance(version, str) else number

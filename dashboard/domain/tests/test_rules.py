@@ -278,3 +278,55 @@ def test_no_pattern_takes_long(pattern: str) -> None:
     rule = Rule(id=1, path="a", treatment=T.REPLACE, pattern=pattern)
     with stays_in_hand():
         assert ignored("a" * MAX_REWRITTEN, "a" * (MAX_REWRITTEN - 1) + "!", rule) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("control", "version", "seconds", "near"),
+    [
+        ("2026-01-05T10:00:00Z", "2026-01-05T10:00:00+00:00", 0, True),
+        ("2026-01-05T10:00:00Z", "2026-01-05 12:00+0200", 0, True),
+        ("2026-01-05T10:00:00.001Z", "2026-01-05T10:00:00.002000001Z", 0.001, False),
+        ("2026-01-05T10:00:00.001Z", "2026-01-05T10:00:00,002Z", 0.001, True),
+        ("2026-01-05T10:00:00", "2026-01-05T10:00:59", 59, True),
+        ("2026-01-05T10:00:00", "2026-01-05T10:00:59", 58, False),
+        ("2026-01-05T10:00:00", "2026-01-05T10:00:00Z", 9, False),
+        ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:01+14:00", 1, True),
+        ("2026-02-30T10:00:00Z", "2026-02-30T10:00:01Z", 9, False),
+        ("2026-01-05T24:00:01Z", "2026-01-05T10:00:00Z", 1e9, False),
+        ("2026-01-05", "2026-01-06", 1e9, False),
+        ("now", "later", 1e9, False),
+        (1, 2, 9, False),
+    ],
+)
+def test_times_are_near_by_seconds(
+    control: Any, version: Any, seconds: float, *, near: bool
+) -> None:
+    rule = Rule(id=1, path="a", treatment=T.TIMES, absolute=seconds)
+    assert ignored(control, version, rule) is near
+    assert ignored(version, control, rule) is near
+
+
+def test_where_the_keys_mean_nothing_that_they_differ_is_seen_and_ignored() -> None:
+    rule = Rule(id=7, path="a", treatment=T.VALUES)
+    assert told({"a": {"x": 1, "y": 2}}, {"a": {"p": 2, "q": 1}}, rule) == [("order a", 7)]
+    assert told({"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}, rule) == []
+    assert told({"a": {"x": 1}}, {"a": {"p": 2, "q": 3}}, rule) == [
+        ("order a", 7),
+        ("value a.x", None),
+        ("extra a.q", None),
+    ]
+
+
+def test_null_that_is_as_good_as_nothing_is_seen_and_ignored() -> None:
+    rule = Rule(id=7, path="**", treatment=T.NULL)
+    assert told({"a": None, "b": {"c": 1}}, {"b": {"c": 1, "d": None}}, rule) == [
+        ("missing a", 7),
+        ("extra b.d", 7),
+    ]
+
+
+@pytest.mark.parametrize("fields", [{}, {"absolute": -1}, {"absolute": float("nan")}])
+def test_a_rule_for_times_says_how_many_seconds(fields: dict[str, float]) -> None:
+    with pytest.raises(RuleError) as refused:
+        Rule(id=1, path="a", treatment=T.TIMES, **fields)
+    assert refused.value.field == "absolute"

@@ -16,7 +16,7 @@ from dashboard.domain.comparing import lists
 from dashboard.domain.comparing.canonical import same
 from dashboard.domain.comparing.comparison import Difference, Kind, compare
 from dashboard.domain.comparing.judgement import Ending, judge
-from dashboard.domain.comparing.paths import Path
+from dashboard.domain.comparing.paths import Entry, Path
 from dashboard.domain.comparing.rules import Place, Rule, Rules, Treatment
 from dashboard.domain.outcome import State
 
@@ -46,6 +46,7 @@ def test_a_case_has_the_outcome_that_a_person_expects(case: dict[str, Any]) -> N
 SCALARS = [
     *(None, True, 0, 1, 1.0, 1.05, 1.1, 1.2, 2, float("nan")),
     *("1", "1.0", "1.1", "a1", "a2", "b"),
+    *("2026-01-05T10:00:00Z", "2026-01-05T11:00:01+01:00", "2026-01-05 10:00:00"),
 ]
 keys = st.sampled_from(["id", "n", "a"])
 documents = st.recursive(
@@ -54,7 +55,24 @@ documents = st.recursive(
     max_leaves=20,
 )
 paths = st.sampled_from(
-    ["**", "$", "a", "n", "[]", "a[]", "[].id", "[].n", "[].a", "a[].id", "a[].n", "**.id", "**.n"]
+    [
+        "**",
+        "$",
+        "a",
+        "n",
+        "[]",
+        "a[]",
+        "[].id",
+        "[].n",
+        "[].a",
+        "a[].id",
+        "a[].n",
+        "**.id",
+        "**.n",
+        "*",
+        "a.*",
+        "*.n",
+    ]
 )
 
 
@@ -75,6 +93,10 @@ made = st.builds(
             _rule(T.KEYED, key="id"),
             _rule(T.KEYED, key="n"),
             _rule(T.REPLACE, pattern="[0-9]$"),
+            _rule(T.TIMES, absolute=1),
+            _rule(T.NULL),
+            _rule(T.VALUES),
+            _rule(T.VALUES),
         ]
     ),
     paths,
@@ -97,8 +119,16 @@ def _changed(value: Any, rules: Rules, path: Path, *, wildly: bool) -> st.Search
     if place is not None and place.covering is not None:
         return documents
     changed: st.SearchStrategy[Any]
-    if isinstance(value, dict):
-        lost = {key for key in value if rules.covering((*path, key)) is not None}
+    if isinstance(value, dict) and place is not None and place.by_value:
+        members = [
+            _changed(one, rules, (*path, Entry(key)), wildly=wildly) for key, one in value.items()
+        ]
+        named = st.permutations(["id", "n", "a", "other"])
+        changed = st.tuples(st.tuples(*members).flatmap(st.permutations), named).map(
+            lambda drawn: dict(zip(drawn[1], drawn[0], strict=False))
+        )
+    elif isinstance(value, dict):
+        lost = {key for key in value if _may_lack(value, key, rules, path)}
         parts = {key: _changed(value[key], rules, (*path, key), wildly=wildly) for key in value}
         changed = st.fixed_dictionaries(
             {key: part for key, part in parts.items() if key not in lost},
@@ -123,8 +153,25 @@ def _agree(control: Any, version: Any, rules: Rules, path: Path) -> bool:
     place = rules.at(path)
     if place is not None and place.covering is not None:
         return True
+    if isinstance(control, dict) and isinstance(version, dict) and place and place.by_value:
+        inside = (*path, Entry("any"))
+        if rules.covering(inside) is not None:
+            return True
+        ours, theirs = (
+            [one for one in whole.values() if not (one is None and _nulls(rules, inside))]
+            for whole in (control, version)
+        )
+        return len(ours) == len(theirs) and any(
+            all(_agree(one, other, rules, inside) for one, other in zip(ours, order, strict=True))
+            for order in permutations(theirs)
+        )
     if isinstance(control, dict) and isinstance(version, dict):
-        left = {key for key in {*control, *version} if rules.covering((*path, key)) is None}
+        both = {
+            key
+            for key in control.keys() ^ version.keys()
+            if not _may_lack({**control, **version}, key, rules, path)
+        } | (control.keys() & version.keys())
+        left = {key for key in both if rules.covering((*path, key)) is None}
         return all(
             key in control
             and key in version
@@ -146,6 +193,17 @@ def _agree(control: Any, version: Any, rules: Rules, path: Path) -> bool:
     if same(control, version):
         return True
     return rules.ignoring(Difference(Kind.VALUE, path, control, version)) is not None
+
+
+def _may_lack(value: dict[str, Any], key: str, rules: Rules, path: Path) -> bool:
+    """Whether an object is as good without this key."""
+    inside = (*path, key)
+    return rules.covering(inside) is not None or (value[key] is None and _nulls(rules, inside))
+
+
+def _nulls(rules: Rules, path: Path) -> bool:
+    place = rules.at(path)
+    return place is not None and place.null_is_absent
 
 
 def counting(control: Any, version: Any, rules: Rules) -> list[Difference]:
@@ -192,8 +250,10 @@ def _leaves(value: Any, rules: Rules, path: Path) -> Iterator[Path]:
     if rules.covering(path) is not None:
         return
     if isinstance(value, dict | list):
+        place = rules.at(path)
+        by_value = isinstance(value, dict) and place is not None and place.by_value
         for step, part in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _leaves(part, rules, (*path, step))
+            yield from _leaves(part, rules, (*path, Entry(step) if by_value else step))
     else:
         yield path
 
