@@ -15,6 +15,15 @@ from restaurant.models import DarkVersion
 
 #: Fields that say what the rule does; the others say why, and until when.
 _DRAFT = ("path", "treatment", "version", "absolute", "relative", "key", "pattern", "replacement")
+#: Fields that a link can fill in.
+GIVEN = (*_DRAFT, "reason")
+#: What a treatment needs besides.
+_FIELDS = {
+    Treatment.TOLERANCE: ("absolute", "relative"),
+    Treatment.TIMES: ("absolute",),
+    Treatment.KEYED: ("key",),
+    Treatment.REPLACE: ("pattern", "replacement"),
+}
 _TIME = "%Y-%m-%dT%H:%M"
 
 
@@ -58,11 +67,7 @@ class RuleForm(forms.Form):
             self.add_error("version", f"No launch has a dark version {version}.")
             return given
         treatment = Treatment(given["treatment"])
-        fields = {"absolute", "relative"} if treatment is Treatment.TOLERANCE else set()
-        if treatment is Treatment.KEYED:
-            fields = {"key"}
-        elif treatment is Treatment.REPLACE:
-            fields = {"pattern", "replacement"}
+        fields = _FIELDS.get(treatment, ())
         try:
             self.draft = Rule(
                 id=0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +19,8 @@ from dashboard.models import Rejudging, Rule
 from dashboard.observing.rulebook import end_rule, make_rule, stored_rules
 from dashboard.pages.examples import described
 from dashboard.pages.launches import asked_launch
-from dashboard.pages.rule_forms import RuleForm
+from dashboard.pages.rule_forms import GIVEN, RuleForm
+from dashboard.pages.rule_words import PRESETS
 from dashboard.reviewing import rejudging
 from dashboard.reviewing.preview import MAX_LOOKED_AT, preview
 from restaurant.models import Launch
@@ -47,13 +48,11 @@ def rules(request: HttpRequest) -> HttpResponse:
 def rule_new(request: HttpRequest) -> HttpResponse:
     """A new rule: first what it would hide, then its place in force."""
     if request.method != "POST":
-        launch = asked_launch(request)
-        given = {
-            "path": request.GET.get("path", ""),
-            "version": request.GET.get("version", ""),
-            "treatment": request.GET.get("treatment") or Treatment.IGNORE.value,
-        }
-        return _rule_page(request, RuleForm(initial=given), launch)
+        given = _given(request.GET)
+        # With what a proposal gives, a preview is one click away.
+        form = RuleForm(given) if request.GET.get("preview") else RuleForm(initial=given)
+        form.is_valid()
+        return _rule_page(request, form, asked_launch(request))
     launch = _launch(request.POST["launch"]) if request.POST.get("launch") else newest_launch()
     form = RuleForm(request.POST)
     saving = request.POST.get("action") == "save"
@@ -127,6 +126,20 @@ def _progress(request: HttpRequest, found: Rejudging) -> HttpResponse:
     return render(request, template, context)
 
 
+def _given(query: QueryDict) -> dict[str, str]:
+    """The form's fields as a link gives them, those of a preset among them."""
+    given = {"treatment": Treatment.IGNORE.value}
+    preset = next((one for one in PRESETS if one.name == query.get("preset")), None)
+    if preset is not None:
+        given |= {
+            "treatment": Treatment.REPLACE.value,
+            "path": preset.path,
+            "pattern": preset.pattern,
+            "replacement": preset.replacement,
+        }
+    return given | {name: str(query[name]) for name in GIVEN if query.get(name)}
+
+
 def _make(form: RuleForm, request: HttpRequest) -> Rule | None:
     """Store the draft; None when that was refused, which is then said in the form."""
     if form.draft is None or not form.says_why():
@@ -152,6 +165,7 @@ def _rule_page(
         "launch": launch,
         "launches": _launches(),
         "saving": saving,
+        "presets": PRESETS,
         "versions": _versions(launch, form["version"].value()),
     }
     if form.draft is not None and launch is not None:

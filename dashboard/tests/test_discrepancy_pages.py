@@ -143,7 +143,7 @@ def test_the_list_is_filtered_by_version_state_kind_and_text(client: Client) -> 
     assert sorted(paths(shown(client, f"{LIST}?state=open"))) == ["minutes", "total"]
     assert paths(shown(client, f"{LIST}?kind=type")) == ["total"]
     assert paths(shown(client, f"{LIST}?text=MINU")) == ["minutes"]
-    assert "Nothing of this launch is like that" in shown(client, f"{LIST}?text=nowhere")
+    assert "No discrepancies match these filters" in shown(client, f"{LIST}?text=nowhere")
 
 
 def test_a_filter_that_cannot_be_read_filters_nothing(client: Client) -> None:
@@ -160,7 +160,7 @@ def test_a_bug_of_an_earlier_launch_is_listed_until_it_is_seen(client: Client) -
     Launch.objects.update(ended_at=START + timedelta(hours=1))
     a_launch(started_at=START + timedelta(days=1))
 
-    assert "not seen in this one" in shown(client, LIST)
+    assert "Carried over from an earlier launch" in shown(client, LIST)
 
 
 def test_htmx_gets_the_list_alone_and_the_address_follows(client: Client) -> None:
@@ -202,7 +202,7 @@ def test_who_may_only_watch_sees_no_form(client: Client, path: str) -> None:
 
     assert "cook" in page
     assert f'action="{REVIEW}"' not in page
-    assert "Make a rule" not in page
+    assert "with a rule" not in page
     response = client.post(REVIEW, {"seen": seen(only()), "decision": "bug"})
     assert response.status_code == 403
     assert only().state == Decision.OPEN
@@ -336,8 +336,8 @@ def test_the_page_of_one_shows_examples_and_where_their_orders_are(client: Clien
     assert f"/dashboard/orders/{order}/" in page
     assert "lines[1].n" in page
     assert "1 other difference of this order" in page
-    assert "vnext has another value there than vlatest." in page
-    assert "Nobody has decided on it yet" in page
+    assert "vnext returns a different value than vlatest." in page
+    assert "Not reviewed yet" in page
     assert "git:1a2b3c" in page
 
 
@@ -378,7 +378,7 @@ def test_a_rule_can_be_made_of_a_difference_but_not_of_a_failure(client: Client)
     assert "?path=%5B%22a+b%22%5D&version=vnext&treatment=unordered" in shown(
         client, page_of(order)
     )
-    assert "Make a rule" not in shown(client, page_of(failure))
+    assert "with a rule" not in shown(client, page_of(failure))
 
 
 def test_the_newest_orders_come_as_a_part_or_as_a_page(client: Client) -> None:
@@ -394,7 +394,7 @@ def test_a_discrepancy_whose_answers_are_gone_has_a_page(client: Client) -> None
     differ(a_launch(), {"cook": "Ana"}, {"cook": "Bo"})
     Observation.objects.all().delete()
 
-    assert "By the rules of today it shows nothing." in shown(client, page_of(only()))
+    assert "Under the current rules there is no difference." in shown(client, page_of(only()))
     assert client.get(f"{LIST}99999/").status_code == 404
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dashboard.models import Comparison, Discrepancy, Rejudging, Rule
+from dashboard.pages.rule_forms import RuleForm
 from dashboard.reviewing import rejudging
 from dashboard.reviewing.discrepancies import against
 from dashboard.tests.factories import START, a_launch
@@ -121,6 +122,50 @@ def test_a_discrepancy_fills_in_the_form(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("ada")
+def test_a_link_leads_to_the_preview_of_a_rule(client: Client) -> None:
+    launch = a_launch()
+    differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
+
+    response = client.get(f"{NEW}?path=cook&treatment=ignore&reason=noise&preview=1")
+
+    assert hidden(response) == 1
+    assert fields_of(response)["reason"] == "noise"
+    assert not Rule.objects.exists()
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    ("preset", "ours", "theirs", "equal"),
+    [
+        (
+            "uuid",
+            "order 3F2504E0-4F89-41D3-9A0C-0305E82C3301",
+            "order 6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+            True,
+        ),
+        ("uuid", "3f2504e0-4f89", "6ba7b810-9dad", False),
+        ("time", "at 2026-01-05T10:00:00Z", "at 2026-01-05 11:00:01.5+01:00", True),
+        ("time", "2026-01-05", "2026-01-06", False),
+        ("host", "kitchen-7d9f-x2x4z:8080", "10.1.2.3", True),
+        ("host", "a.kitchens.internal", "b.kitchens.internal", True),
+        ("host", "grill", "fryer", False),
+    ],
+)
+def test_a_preset_fills_in_the_form_and_makes_what_it_is_for_equal(
+    client: Client, preset: str, ours: str, theirs: str, *, equal: bool
+) -> None:
+    launch = a_launch()
+    differ(launch, {"meta": {"host": ours}}, {"meta": {"host": theirs}})
+
+    filled = RuleForm(client.get(f"{NEW}?preset={preset}").context["form"].initial)
+    response = client.get(f"{NEW}?preset={preset}&preview=1&path=meta.host")
+
+    assert filled.is_valid()
+    assert 'value="replace" checked' in response.content.decode()
+    assert hidden(response) == equal
+
+
+@pytest.mark.usefixtures("ada")
 def test_the_preview_says_what_would_vanish_and_what_would_shrink(client: Client) -> None:
     launch = a_launch()
     differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
@@ -197,6 +242,8 @@ def test_nothing_is_saved_that_was_not_previewed(client: Client) -> None:
         ({"treatment": "tolerance", "absolute": "-1"}, "absolute"),
         ({"treatment": "tolerance", "absolute": "much"}, "absolute"),
         ({"treatment": "tolerance", "relative": "nan"}, "relative"),
+        ({"treatment": "times"}, "absolute"),
+        ({"treatment": "times", "absolute": "-1"}, "absolute"),
         ({"treatment": "keyed"}, "key"),
         ({"treatment": "replace", "pattern": "("}, "pattern"),
         ({"expires_at": "tomorrow"}, "expires_at"),
@@ -261,8 +308,8 @@ def test_a_saved_rule_holds_for_what_comes_next(client: Client) -> None:
     assert rule.expires_at.isoformat() == "2090-12-31T18:00:00+00:00"
     assert Comparison.objects.get().outcome == "agree"
     page = shown(client, response.headers["Location"])
-    assert "It holds for what comes next" in page
-    assert "Apply to the past of this launch" in page
+    assert "Applies to new orders" in page
+    assert "Re-evaluate past orders" in page
     assert "Numbers within 10 % of the larger are equal" in page
 
 
@@ -300,8 +347,8 @@ def test_a_rule_is_ended_and_never_changed(client: Client) -> None:
     assert (response.headers["Location"], rule.ended_by) == (f"{RULES}{rule.pk}/", "ada")
     assert Comparison.objects.get().outcome == "differ"
     page = shown(client, f"{RULES}{rule.pk}/")
-    assert "It no longer holds" in page
-    assert "Take it back in the past" in page
+    assert "No longer applies" in page
+    assert "Re-evaluate past orders" in page
 
 
 @pytest.mark.usefixtures("ada")
@@ -313,7 +360,7 @@ def test_the_past_is_judged_anew_with_its_progress_shown(client: Client) -> None
     asked = client.post(REJUDGE, {"launch": str(launch.id)}, headers=HTMX)
     found = Rejudging.objects.get()
     on_its_way = client.get(f"/dashboard/rejudgings/{found.pk}/", headers=HTMX)
-    assert "Judging the past" in shown(client, f"{RULES}{rule.pk}/")
+    assert "Re-evaluating past orders" in shown(client, f"{RULES}{rule.pk}/")
     rejudging.step(timezone.now())
     done = client.get(f"/dashboard/rejudgings/{found.pk}/", headers=HTMX)
 
@@ -322,8 +369,8 @@ def test_the_past_is_judged_anew_with_its_progress_shown(client: Client) -> None
         assert 'hx-trigger="every 1s"' in part.content.decode()
     assert "hx-trigger" not in done.content.decode()
     assert "1 pair with differences looked at, 1 now shows something else" in text(done)
-    assert "has been judged anew" in shown(client, f"{RULES}{rule.pk}/")
-    assert "has been judged anew" in shown(client, f"/dashboard/rejudgings/{found.pk}/")
+    assert "were re-evaluated" in shown(client, f"{RULES}{rule.pk}/")
+    assert "were re-evaluated" in shown(client, f"/dashboard/rejudgings/{found.pk}/")
 
 
 @pytest.mark.usefixtures("ada")
@@ -335,7 +382,7 @@ def test_an_old_judgement_does_not_stand_for_a_newer_rule(client: Client) -> Non
 
     rule = a_rule(created_at=timezone.now())
 
-    assert "Apply to the past of this launch" in shown(client, f"{RULES}{rule.pk}/")
+    assert "Re-evaluate past orders" in shown(client, f"{RULES}{rule.pk}/")
 
 
 @pytest.mark.usefixtures("ada")
@@ -396,7 +443,7 @@ def test_an_earlier_launch_is_previewed_and_judged_anew(client: Client) -> None:
     assert f'<option value="{earlier.id}" selected>' in shown(client, f"{NEW}?launch={earlier.id}")
     client.post(REJUDGE, {"launch": fields_of(client.get(page))["launch"]})
     assert Rejudging.objects.get().launch == earlier.id
-    assert "Judging the past of October anew" in text(client.get(page))
+    assert "Re-evaluating past orders of October" in text(client.get(page))
     assert client.get(page.replace(str(earlier.id), "x")).status_code == 404
 
 

@@ -141,7 +141,7 @@ def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
     differing = "select count(*) from dashboard_comparison where outcome = 'differ'"
     before = stack.number(differing)
     log_in(page, "ada", page_of(stack, "cook"))
-    in_view(page.get_by_role("link", name="Make a rule")).click()
+    in_view(page.get_by_role("link", name="Ignore it with a rule")).click()
     in_view(page.locator("#id_version")).select_option("")
     in_view(page.get_by_role("button", name="Preview")).click()
     said = page.locator("[data-hidden]")
@@ -157,8 +157,8 @@ def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
     page.wait_for_url(re.compile(r"/dashboard/rules/\d+/"))
     assert stack.number(differing) == before
 
-    in_view(page.get_by_role("button", name="Apply to the past of this launch")).click()
-    expect(page.locator("#rejudging")).to_contain_text("has been judged anew", timeout=60_000)
+    in_view(page.get_by_role("button", name="Re-evaluate past orders")).click()
+    expect(page.locator("#rejudging")).to_contain_text("were re-evaluated", timeout=60_000)
     assert before - stack.number(differing) == would_hide
     page.goto(LIST)
     expect(page.locator(f"{row(page, 'cook')} .count b")).to_have_text("0")

@@ -224,6 +224,21 @@ def test_documents_agree_when_some_order_of_their_lists_makes_them(
     assert list(map(repr, only)) == list(map(repr, counting(control, version, rules)))
 
 
+def _spelled_anew(value: Any) -> Any:
+    """The same document with other keys first, and whole numbers as fractions."""
+    if isinstance(value, dict):
+        return {key: _spelled_anew(value[key]) for key in reversed(value)}
+    if isinstance(value, list):
+        return [_spelled_anew(one) for one in value]
+    return float(value) if type(value) is int else value
+
+
+@given(documents, combined)
+def test_no_rule_makes_equal_documents_differ(control: Any, rules: Rules) -> None:
+    assert not counting(control, _spelled_anew(control), rules)
+    assert not counting(_spelled_anew(control), control, rules)
+
+
 @given(st.data(), documents, combined)
 def test_what_rules_disregard_may_change_in_any_order(
     data: st.DataObject, control: Any, rules: Rules
