@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 
 from dashboard.board import wording
 from dashboard.board.frames import Json
+from dashboard.domain.verdict.phrases import points
 from dashboard.domain.verdict.requirements import Requirement, Standing
 from dashboard.domain.verdict.words import Rate
 
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 #: How the sentences of three of them begin, which a line of that name need not say again.
-_VERBS = ("fails on ", "is slow on ", "differs beyond noise on ")
+_NAMES = ("failure rate ", "slow orders ", "differences beyond noise ")
 #: What a plot can end at: log ratios, shares, seconds.
 _SCALES: Mapping[str, Sequence[float]] = {
     Requirement.SPEED: (0.05, 0.1, 0.2, 0.5, 1.0, 1.4),
@@ -84,8 +85,8 @@ def lines(rows: Sequence[Json], *, over: bool = False) -> tuple[Line, ...]:
 def _nothing(key: str) -> Json:
     return {
         "key": key, "standing": Standing.NOT_YET, "word": "", "text": "", "estimate": None,
-        "lo": None, "hi": None, "line": 0.0, "orders": 0, "more_orders": None, "since": None,
-        "was": None, "was_at": None,
+        "lo": None, "hi": None, "line": 0.0, "orders": 0, "needs": "", "since": None, "was": None,
+        "was_at": None,
     }  # fmt: skip
 
 
@@ -103,8 +104,8 @@ def _line(row: Json, *, over: bool) -> Line:
 
 
 def _text(text: str) -> str:
-    for verb in _VERBS:
-        text = text.removeprefix(verb)
+    for name in _NAMES:
+        text = text.removeprefix(name)
     return wording.unbroken(text)
 
 
@@ -117,16 +118,11 @@ def _limit(row: Json) -> str:
         return f"at most {wording.percent(line)} missing"
     if key == Requirement.KEEPING_UP:
         return f"at most {wording.seconds(line)} behind"
-    return f"at most {wording.percent(line)} more"
+    return f"at most {points(line)}"
 
 
 def _more(row: Json) -> str:
-    compared = row["estimate"] is not None and row["word"] != Rate.NOT_COMPARABLE
-    if row["standing"] != Standing.NOT_YET or not compared:
-        return ""
-    if row["more_orders"] is None:
-        return "orders alone will not do"
-    return f"about {wording.count(row['more_orders'])} more orders"
+    return row["needs"] if row["word"] != Rate.NOT_COMPARABLE else ""
 
 
 def _history(row: Json) -> Dated | None:

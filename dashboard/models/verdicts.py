@@ -46,6 +46,8 @@ class Evidence(models.Model):
     history = models.JSONField(default=dict)
     #: What was decided first, when, and after how many orders, by requirement.
     decided = models.JSONField(default=dict)
+    #: When a requirement passed, after how many orders, and against what.
+    passed = models.JSONField(default=dict)
 
     class Meta:
         verbose_name_plural = "evidence"

@@ -11,11 +11,11 @@ from uuid import UUID
 from django.db import transaction
 
 from dashboard import models
-from dashboard.domain.verdict.latch import latched
+from dashboard.domain.verdict.latch import latched, passes
 from dashboard.domain.verdict.requirements import Health, Requirement
 from dashboard.models import Sweep, Tally
 from dashboard.observing.evidence import CLOSED, close_until, timing_of
-from dashboard.reviewing.verdicts import Weighed, read_decided, weigh_evidence
+from dashboard.reviewing.verdicts import Weighed, read_decided, read_passed, weigh_evidence
 from kitchen_worker.contract.messages import EARLIEST
 from restaurant.models import Letter
 
@@ -49,8 +49,9 @@ def _close(row: models.Evidence, now: datetime) -> bool:
     row.save(update_fields=CLOSED)
     weighed = weigh_evidence(row, Health())
     row.decided = _decided(row, weighed, now)
+    row.passed = _passed(row, weighed, now)
     row.history = with_point(row.history, _point(weighed, now))
-    row.save(update_fields=["decided", "history"])
+    row.save(update_fields=["decided", "passed", "history"])
     return True
 
 
@@ -66,8 +67,14 @@ def unresolved(launch: UUID) -> datetime | None:
 
 
 def _decided(row: models.Evidence, weighed: Weighed, now: datetime) -> dict[str, Any]:
-    found = latched(read_decided(row), weighed.verdict, now.timestamp())
+    found = latched(read_decided(row), weighed.verdict.requirements, now.timestamp())
     return {requirement.value: asdict(decided) for requirement, decided in found.items()}
+
+
+def _passed(row: models.Evidence, weighed: Weighed, now: datetime) -> dict[str, Any]:
+    before, judged = read_passed(row), weighed.verdict.requirements
+    found = passes(before, judged, weighed.accepted, now.timestamp())
+    return {requirement.value: asdict(passed) for requirement, passed in found.items()}
 
 
 def _point(weighed: Weighed, now: datetime) -> list[float | None]:

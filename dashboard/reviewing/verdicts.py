@@ -15,7 +15,7 @@ from dashboard.domain.comparing.judgement import Group, GroupKind
 from dashboard.domain.decision import ACCEPTED
 from dashboard.domain.verdict.coverage import Coverage
 from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.latch import Decided
+from dashboard.domain.verdict.latch import Decided, Passed
 from dashboard.domain.verdict.requirements import Health, Requirement, Requirements
 from dashboard.domain.verdict.segments import Contrast, SegmentEffect
 from dashboard.domain.verdict.timing import Timing
@@ -116,7 +116,10 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
     state, timing = _State.of(row, row.launch), timing_of(row)
     named, required = names_of(row.launch, row.version, names), requirements_of(row.launch)
     return Weighed(
-        verdict=_verdict(state, bench, required, health, timing, named),
+        verdict=_verdict(
+            *(state, bench, required, health, timing, named),
+            tuple(read_passed(row).items()),
+        ),
         state=state,
         evidence=_evidence(state),
         timing=timing,
@@ -180,6 +183,11 @@ def read_decided(row: models.Evidence) -> dict[Requirement, Decided]:
     return {Requirement(name): Decided(**said) for name, said in row.decided.items()}
 
 
+def read_passed(row: models.Evidence) -> dict[Requirement, Passed]:
+    """When requirements passed, as it is stored with the evidence."""
+    return {Requirement(name): Passed(**stored) for name, stored in row.passed.items()}
+
+
 @lru_cache(maxsize=32)
 def _evidence(state: _State) -> Evidence:
     """What counts of an evidence."""
@@ -213,6 +221,7 @@ def _verdict(
     health: Health,
     timing: Timing,
     names: Names,
+    passed: tuple[tuple[Requirement, Passed], ...],
 ) -> Verdict:
     return verdict(
         _evidence(state),
@@ -222,4 +231,5 @@ def _verdict(
         bench=None if bench is None else _evidence(bench),
         accepted=names.accepted,
         same=dict(names.same),
+        passed=dict(passed),
     )

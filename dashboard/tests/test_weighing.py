@@ -206,7 +206,7 @@ def test_an_order_that_comes_after_its_block_has_settled_is_counted_as_lost(
         "WITHHELD: 1 of 41 orders came too late to be counted."
     )
     assert weighed.verdict.of(Requirement.COMPLETENESS).text == (
-        "2.4 % of the pairs are missing, 1 of them came too late to be counted"
+        "missing results: 2.4 %, 1 orders came too late to be counted"
     )
 
 

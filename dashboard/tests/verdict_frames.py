@@ -17,10 +17,12 @@ _EDGES = [round(10 * 1.2**step, 1) for step in range(31)]
 
 def a_requirement(key: str, standing: str, word: str, text: str, **more: Any) -> dict[str, Any]:
     """One requirement of a frame."""
-    nothing = dict.fromkeys(("estimate", "lo", "hi", "more_orders", "since", "was", "was_at"))
+    nothing = dict.fromkeys(
+        ("estimate", "lo", "hi", "bound", "passed_at", "more_orders", "since", "was", "was_at")
+    )
     line = _LINES[_KEYS.index(key)]
     said = {"key": key, "standing": standing, "word": word, "text": text, "line": line}
-    return {**nothing, **said, "orders": 3120, **more}
+    return {**nothing, **said, "needs": "", "orders": 3120, **more}
 
 
 def _log(percent: float) -> float:
@@ -28,29 +30,29 @@ def _log(percent: float) -> float:
 
 
 _SPEED = a_requirement(
-    "speed", "passed", "faster", "31 % faster (28–34 %)",
+    "speed", "passed", "faster", "31 % faster (28 to 34 %)",
     estimate=_log(-31), lo=_log(-34), hi=_log(-28), since=AT - 540,
 )  # fmt: skip
 _FAILURES = a_requirement(
     "failures", "passed", "no worse",
-    "fails on between 0.21 % fewer and 0.38 % more of the orders",
+    "failure rate +0.03 pp (−0.21 to 0.38)",
     estimate=0.0003, lo=-0.0021, hi=0.0038, since=AT - 300,
 )  # fmt: skip
 _SLOW = a_requirement(
-    "slow orders", "passed", "fewer", "is slow on 4.1 % fewer of the orders (3.2–4.9 %)",
+    "slow orders", "passed", "fewer", "slow orders −4.1 pp (−4.9 to −3.2)",
     estimate=-0.041, lo=-0.049, hi=-0.032, since=AT - 420,
 )  # fmt: skip
 _DIFFERENCES = a_requirement(
     "differences", "passed", "no worse",
-    "differs beyond noise on between 0.15 % fewer and 0.44 % more of the orders",
+    "differences beyond noise +0.1 pp (−0.15 to 0.44)",
     estimate=0.001, lo=-0.0015, hi=0.0044, since=AT - 60,
 )  # fmt: skip
 _COMPLETE = a_requirement(
-    "completeness", "passed", "complete", "0.13 % of the pairs are missing",
+    "completeness", "passed", "complete", "missing results: 0.13 %",
     estimate=0.0013, lo=-0.002, hi=0.004, since=AT - 600,
 )  # fmt: skip
 _KEEPS_UP = a_requirement(
-    "keeping up", "passed", "keeps up", "keeps up", estimate=0.4, since=AT - 600
+    "keeping up", "passed", "within limit", "lag within limit", estimate=0.4, since=AT - 600
 )
 _MISLEADS = {"kind": "size", "faster": "small", "slower": "huge", "opposite": True}
 
@@ -58,15 +60,17 @@ _MISLEADS = {"kind": "size", "faster": "small", "slower": "huge", "opposite": Tr
 def _open_rates() -> list[dict[str, Any]]:
     return [
         a_requirement(
-            "failures", "not yet", "undecided",
-            "fails on between 0.42 % fewer and 0.91 % more of the orders",
+            "failures", "not yet", "inconclusive",
+            "failure rate +0.12 pp (−0.42 to 0.91)",
             estimate=0.0012, lo=-0.0042, hi=0.0091, more_orders=1400,
+            needs="about 1,400 more orders",
         ),
         _SLOW,
         a_requirement(
-            "differences", "not yet", "undecided",
-            "differs beyond noise on between 0.3 % fewer and 2.4 % more of the orders",
+            "differences", "not yet", "inconclusive",
+            "differences beyond noise +0.81 pp (−0.3 to 2.4)",
             estimate=0.0081, lo=-0.003, hi=0.024,
+            needs="more orders won't fix this: the estimate is over the limit",
             was="no worse", was_at=AT - 420,
         ),
     ]  # fmt: skip
@@ -95,14 +99,14 @@ def a_verdict(word: str) -> dict[str, Any]:
 
 
 def _worse_failures() -> dict[str, Any]:
-    text = "fails on 1.9 % more of the orders (1.2–2.7 %)"
+    text = "failure rate +1.9 pp (1.2 to 2.7)"
     return a_requirement(
         "failures", "failed", "worse", text, estimate=0.019, lo=0.012, hi=0.027, since=AT - 30
     )
 
 
 def _incomplete() -> dict[str, Any]:
-    text = "4.8 % of the pairs are missing"
+    text = "missing results: 4.8 %"
     return a_requirement("completeness", "failed", "incomplete", text, estimate=0.048)
 
 
@@ -112,32 +116,32 @@ def _not_comparable(row: dict[str, Any]) -> dict[str, Any]:
 
 
 _SEGMENTS = (
-    "size small: 35 % faster (31–39 %), but size huge: 20 % slower (11–30 %)",
-    "blocks of 10 s depend on each other (correlation 0.31)",
+    "size small: 35 % faster (31 to 39 %), but size huge: 20 % slower (11 to 30 %)",
+    "speed: results are correlated over time (0.31 between neighbouring blocks of 10 s)",
 )
 _SAID: dict[str, tuple[str, list[str], list[dict[str, Any]]]] = {
     "ready": (
         (
-            "vnext is READY: 31 % faster (28–34 %), fails no more often, is slow on 4.1 % fewer of"
-            " the orders (3.2–4.9 %), differs no more than noise, 2 accepted discrepancies."
+            "vnext is READY: 31 % faster (28 to 34 %), fails no more often, slow orders −4.1 pp"
+            " (−4.9 to −3.2), differs no more than noise, 2 accepted discrepancies."
         ),
         list(_SEGMENTS[:1]),
         [_MISLEADS],
     ),
     "not yet": (
         (
-            "NOT YET: 4 of 6 requirements, differs beyond noise on between 0.3 % fewer and 2.4 %"
-            " more of the orders."
+            "NOT YET: 4 of 6 requirements met, differences beyond noise +0.81 pp (−0.3 to 2.4):"
+            " more orders won't fix this: the estimate is over the limit."
         ),
         list(_SEGMENTS),
         [_MISLEADS],
     ),
     "worse": (
-        "WORSE: vnext fails on 1.9 % more of the orders (1.2–2.7 %). Stop it?",
-        ["faster, but it fails more often: what fails is not in the mean"],
+        "WORSE: vnext: failure rate +1.9 pp (1.2 to 2.7). Roll back?",
+        ["faster, but it fails more often: speed excludes failed orders"],
         [],
     ),
-    "withheld": ("WITHHELD: 4.8 % of the pairs are missing (at most 1 %).", [], []),
+    "withheld": ("WITHHELD: 4.8 % of results are missing (at most 1 %).", [], []),
 }
 
 

@@ -85,14 +85,14 @@ def test_without_javascript_each_time_names_utc(plain_page: Page, discrepancy: D
 def test_charts_and_requirements_are_on_the_same_clock(browser: Browser) -> None:
     frame = a_frame("not yet")
     frame["verdict"]["requirements"][0] |= {
-        "was": "faster", "was_at": START.timestamp(), "word": "undecided"
+        "was": "faster", "was_at": START.timestamp(), "word": "inconclusive"
     }  # fmt: skip
     page = browser.new_page(timezone_id=ZONE)
     board = FakedBoard(page, frame)
     history = page.locator("[data-requirement=speed] [data-part=history]")
-    expect(history).to_have_text("was faster at 15:30, now undecided")
+    expect(history).to_have_text("was faster at 15:30, now inconclusive")
     board.send(frame)
-    expect(history).to_have_text("was faster at 15:30, now undecided")
+    expect(history).to_have_text("was faster at 15:30, now inconclusive")
     last = frame["series"]["t"][-1]
     minutes = datetime.fromtimestamp(last, UTC).minute
     chart = page.locator("[data-chart=handling] figcaption time")

@@ -75,7 +75,7 @@ def test_a_version_that_fails_on_one_order_in_a_hundred_is_worse(
         rush(stack, "vnext", *kitchen, orders=27000, rate=150, seed=7)
         # Later than by 50 s, too, only while neighbouring blocks look alike by chance.
         worse = first(stack, lambda said: said["word"] == "worse", "worse", within_s=180)
-    assert worse["sentence"].startswith("WORSE: vnext fails on ")
+    assert worse["sentence"].startswith("WORSE: vnext: failure rate +")
     failures = next(one for one in worse["requirements"] if one["key"] == "failures")
     assert failures["lo"] > 0
     assert failures["estimate"] == pytest.approx(0.01, abs=0.006)

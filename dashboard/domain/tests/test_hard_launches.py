@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from dashboard.domain.tests.paired_orders import FAILED, MISSING, OK_10, TIMING, order
 from dashboard.domain.verdict.bounded import BoundedRate
+from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import judge_rate
 from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
 from dashboard.domain.verdict.rates import RobustRate
@@ -79,7 +80,7 @@ def test_a_bug_among_accepted_noise_is_never_ready(fields: int, chance: float, b
     assert differences.standing is not Standing.PASSED
     assert found.flagged == (_BUG,)
     if found.word is Word.NOT_YET:
-        assert differences.text == "1 discrepancy surely beyond noise"
+        assert differences.text == "1 discrepancy significantly above baseline noise"
         assert differences.more_orders is None
 
 
@@ -88,9 +89,10 @@ def test_a_bug_that_hides_behind_noise_that_nobody_accepted_is_flagged_and_not_r
     found = _judged(tally, ())
     differences = found.of(Requirement.DIFFERENCES)
     assert (found.word, found.flagged) == (Word.NOT_YET, (_BUG,))
-    assert differences.word == Rate.NO_WORSE
+    assert differences.word == Rate.FLAGGED
     assert found.sentence("vnext") == (
-        "NOT YET: 5 of 6 requirements, 1 discrepancy surely beyond noise."
+        "NOT YET: 5 of 6 requirements met, 1 discrepancy significantly above baseline noise:"
+        " a review of 1 discrepancy."
     )
     assert _judged(tally, (_BUG,)).word is Word.READY
 
@@ -130,13 +132,13 @@ def test_more_within_the_margin_at_least_is_not_called_worse_for_what_is_not_kno
         pos = sum(rng.random() < 0.003 for _ in range(300))
         least.add(pos, 0, 300 - pos)
         most.add(pos + 10, 0, 290 - pos)
-    required = Requirements()
+    required, evidence = Requirements(), Evidence(orders=90_000)
     for rate, word in (
-        (BoundedRate.exactly(least), Rate.MORE_WITHIN_MARGIN),
+        (BoundedRate.exactly(least), Rate.MORE_WITHIN),
         (BoundedRate.exactly(most), Rate.WORSE),
-        (BoundedRate(least, most, unknown=3000), Rate.UNDECIDED),
+        (BoundedRate(least, most, unknown=3000), Rate.MORE_PROBABLY_WITHIN),
     ):
-        found = judge_rate(Requirement.DIFFERENCES, rate, required, comparable=True)
+        found = judge_rate(Requirement.DIFFERENCES, rate, evidence, required, comparable=True)
         assert found.word == word
 
 
@@ -173,7 +175,9 @@ def test_a_candidate_that_fails_every_order_is_worse_soon_after_the_warm_up() ->
 
 def test_a_candidate_that_hardly_ever_answers_is_withheld_and_not_warming_up() -> None:
     said = _watched([OK_10, *[MISSING] * 999])
-    assert next(reversed(said)).startswith("WITHHELD: not comparable: the candidate alone")
+    assert next(reversed(said)).startswith(
+        "WITHHELD: not comparable: results of the candidate alone"
+    )
 
 
 def test_while_it_warms_up_the_controls_times_are_counted() -> None:

@@ -18,6 +18,7 @@ from dashboard.domain.verdict.rates import (
     beyond_noise,
     field_evidence,
 )
+from dashboard.domain.verdict.sequences import Ahead
 
 _COUNTS = st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(0, 3000))
 
@@ -65,6 +66,36 @@ def test_if_b_is_no_worse_than_m_the_evidence_has_mean_one_at_most(
         counts = (sum(column) for column in zip(*orders, strict=True))
         mean += chance * math.exp(PairedRate(*counts).log_e_greater(m))
     assert mean <= 1 + 1e-9
+
+
+@settings(deadline=None)
+@given(_COUNTS, st.floats(-0.9, 0.9))
+def test_that_b_is_less_than_m_above_a_is_the_same_seen_from_the_other_side(
+    counts: tuple[int, int, int], m: float
+) -> None:
+    pos, neg, zero = counts
+    mirrored = PairedRate(neg, pos, zero).log_e_greater(-m)
+    assert PairedRate(*counts).log_e_below(m) == pytest.approx(mirrored)
+
+
+@settings(deadline=None)
+@given(_COUNTS)
+def test_the_bound_is_nearer_than_the_interval_and_the_border_of_what_is_surely_below(
+    counts: tuple[int, int, int],
+) -> None:
+    rate = PairedRate(*counts)
+    bound = rate.bound(0.05)
+    assert (rate.estimate or 0.0) <= bound <= rate.interval(0.0125).hi
+    if bound < 1:
+        assert rate.log_e_below(bound) == pytest.approx(math.log(20), abs=1e-6)
+
+
+def test_of_time_to_come_counts_are_expected_in_proportion_or_worse() -> None:
+    rate = PairedRate(4, 3, 993)
+    assert rate.log_e_below(0.01, Ahead(2)) == pytest.approx(
+        PairedRate(8, 6, 1986).log_e_below(0.01)
+    )
+    assert rate.log_e_below(0.01, Ahead(2, against=1)) < rate.log_e_below(0.01, Ahead(2))
 
 
 def test_without_orders_nothing_is_known() -> None:

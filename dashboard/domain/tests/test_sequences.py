@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from dashboard.domain.verdict.quantiles import quantile_ranks
 from dashboard.domain.verdict.sequences import (
     NOTHING_KNOWN,
     UNKNOWN,
+    Ahead,
     Interval,
     RatioBlocks,
     bernoulli_cs,
@@ -119,6 +121,60 @@ def test_a_ratio_beyond_all_bounds_is_unknown_and_not_an_error() -> None:
     interval = _ratio([(1, 100.0)] * 30).interval(0.05)
     assert interval == (UNKNOWN, UNKNOWN)
     assert _ratio([(1, 0.0)] * 30).interval(0.05).hi < UNKNOWN
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.01, 5), min_size=1, max_size=9), st.floats(0, 8))
+def test_the_evidence_that_it_is_below_has_mean_one_at_most_wherever_it_is_not(
+    sizes: list[float], more: float
+) -> None:
+    """At the threshold, and as much ``more`` beyond it as one likes."""
+    found = []
+    for signs in itertools.product((-1, 1), repeat=len(sizes)):
+        sums = RatioBlocks()
+        for sign, size in zip(signs, sizes, strict=True):
+            sums.add(1, sign * size + more)
+        found.append(math.exp(sums.log_e_below(0)))
+    assert sum(found) / len(found) <= 1 + 1e-9
+
+
+@settings(deadline=None)
+@given(_BLOCKS)
+def test_the_bound_is_the_border_of_what_is_surely_below(
+    blocks: list[tuple[float, float]],
+) -> None:
+    sums = _ratio(blocks)
+    bound = sums.bound(0.05)
+    assert (sums.estimate or 0.0) <= bound <= UNKNOWN
+    if bound < UNKNOWN:
+        assert sums.log_e_below(bound) == pytest.approx(math.log(20), abs=1e-6)
+
+
+@pytest.mark.parametrize("t", [-1000.0, -26.0, -24.9, -3.0, 0.0, 3.0, 30.0])
+def test_one_sided_evidence_is_a_number_however_far_away(t: float) -> None:
+    sums = RatioBlocks(k=100, x=1.0, y=-t * 10, xx=0.0, xy=0.0, yy=97.0)
+    found = sums.log_e_below(0.0)
+    assert math.isfinite(found)
+    assert found == pytest.approx(math.log(0.5 * math.sqrt(3 / 100)) + t * t / 2, abs=1.5) or t < 2
+
+
+def test_what_is_expected_of_time_to_come_is_what_is_then_found() -> None:
+    sums = _ratio([(10.0, (-1) ** i * 0.05 - 0.01) for i in range(40)])
+    later = _ratio([(10.0, (-1) ** i * 0.05 - 0.01) for i in range(120)])
+    assert sums.log_e_below(0.01, Ahead(3)) == pytest.approx(later.log_e_below(0.01))
+    assert sums.log_e_below(0.01, Ahead(3, against=1)) < later.log_e_below(0.01)
+
+
+def test_levels_beside_others_count_from_where_those_are_independent() -> None:
+    rng = random.Random(2)
+    steady = _levels([rng.gauss(0, 0.1) for _ in range(400)])
+    spell = [rng.gauss(0, 0.1) for _ in range(50)]
+    slow = _levels([spell[i // 8] for i in range(400)])
+    together = replace(steady, beside=slow)
+    assert (steady.flat_level, together.flat_level) == (0, slow.flat_level)
+    assert together.bound(0.05) >= steady.bound(0.05)
+    assert replace(steady, beside=_levels([0.0] * 5)).interval(0.05) == NOTHING_KNOWN
+    assert MultiLevelBlocks.from_json(together.to_json()) == steady
 
 
 def test_blocks_without_any_spread_give_a_finite_interval() -> None:

@@ -27,6 +27,8 @@ _MISSING_WORTH_SAYING = 0.001
 #: many orders it must be known of.
 _NOISE_WORTH_SAYING = 0.05
 _NOISE_ORDERS = 100
+#: Standard errors of a correlation of neighbouring blocks from which on it is none by chance.
+_CORRELATED = 3.0
 
 
 def cautions(
@@ -51,18 +53,20 @@ def cautions(
 
 
 def _of_bench(bench: Evidence, alpha: float, accepted: Collection[int]) -> Iterator[str]:
-    second = "of two copies of the control the second"
-    times, failures = bench.effect.interval(alpha), bench.errors.interval(alpha)
+    times, than = bench.effect.interval(alpha), "than the control"
     if not times.has(0.0):
-        yield f"bench uneven: {second} is {speed_text(bench.effect.estimate or 0.0, times)}"
-    if not failures.has(0.0):
-        share = bench.errors.counts.estimate or 0.0
-        yield f"bench uneven: {second} {rate_text(share, failures, 'fails')}"
+        found = speed_text(bench.effect.estimate or 0.0, times)
+        yield f"unequal environments: the baseline is {found} {than}"
+    for name, rate in (("failure rate", bench.errors), ("slow orders", bench.slow)):
+        rates = rate.interval(alpha)
+        if not rates.has(0.0):
+            found = rate_text(name, rate.counts.estimate or 0.0, rates)
+            yield f"unequal environments: the baseline against the control: {found}"
     signatures = bench.signatures.items()
     differ = sum(number for name, number in signatures if surely_counts(name, accepted))
     if differ > _NOISE_WORTH_SAYING * bench.handled and bench.handled >= _NOISE_ORDERS:
         noise = percent(differ / bench.handled)
-        yield f"two copies of the control differ on {noise} of {bench.handled:,} orders"
+        yield f"baseline noise: control differs from itself on {noise} of {bench.handled:,} orders"
 
 
 def _of_exclusion(evidence: Evidence, *, faster: bool, failing: bool) -> Iterator[str]:
@@ -70,25 +74,30 @@ def _of_exclusion(evidence: Evidence, *, faster: bool, failing: bool) -> Iterato
         return
     excluded = 1 - evidence.pairs / evidence.orders
     if faster and failing:
-        yield "faster, but it fails more often: what fails is not in the mean"
+        yield "faster, but it fails more often: speed excludes failed orders"
     elif faster and excluded > _EXCLUDED_WORTH_SAYING:
         yield f"faster without the {percent(excluded)} of orders that have no time"
     missing = evidence.unknown_share or 0.0
     if missing > _MISSING_WORTH_SAYING:
         off = math.expm1(missing * 2 * CLIP)
-        yield f"for the {percent(missing)} of pairs missing, speed could be off by {percent(off)}"
+        yield f"{percent(missing)} of results are missing: speed could be off by {percent(off)}"
 
 
 def _of_time(evidence: Evidence, block_s: float) -> Iterator[str]:
-    effect = evidence.effect
-    flat = effect.flat_level
-    if effect.k >= FLAT_BLOCKS and flat is None:
-        yield "orders drift together; waiting for more time"
-    elif flat:
-        yield (
-            f"blocks of {block_s:g} s depend on each other (correlation {effect.lag1:.2f}); counted"
-            f" in blocks of up to {block_s * GROUP**flat:g} s as well"
-        )
+    headlines = {
+        Requirement.SPEED: evidence.effect,
+        Requirement.FAILURES: evidence.errors.blocks,
+        Requirement.SLOW_ORDERS: evidence.slow.beside(evidence.effect).blocks,
+    }
+    for name, blocks in headlines.items():
+        if blocks.k < FLAT_BLOCKS or blocks.lag1 <= _CORRELATED / math.sqrt(blocks.k):
+            continue
+        text = f"{name}: results are correlated over time"
+        text += f" ({blocks.lag1:.2f} between neighbouring blocks of {block_s:g} s)"
+        if (flat := blocks.flat_level) is None:
+            yield f"{text}; collecting longer"
+        else:
+            yield f"{text}; also analysed in blocks of {block_s * GROUP**flat:g} s"
     moved = evidence.drift.drifting(_ALPHA)
     if moved is not None:
         yield (

@@ -7,8 +7,9 @@ from collections.abc import Collection
 
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.outlook import outlook
-from dashboard.domain.verdict.phrases import percent, rate_text, speed_text
+from dashboard.domain.verdict.outlook import PASSED, Outlook, outlook
+from dashboard.domain.verdict.phrases import percent, points, rate_text, span, speed_text
+from dashboard.domain.verdict.rates import PairedRate
 from dashboard.domain.verdict.requirements import (
     Health,
     Judged,
@@ -16,9 +17,12 @@ from dashboard.domain.verdict.requirements import (
     Requirements,
     Standing,
 )
-from dashboard.domain.verdict.sequences import Interval, bernoulli_cs
+from dashboard.domain.verdict.sequences import NOW, Ahead, Interval, bernoulli_cs
 from dashboard.domain.verdict.signatures import counts, surely_counts
 from dashboard.domain.verdict.words import (
+    BAD,
+    FINE,
+    LEAST_BLOCKS,
     LEAST_ORDERS,
     Rate,
     Speed,
@@ -28,108 +32,164 @@ from dashboard.domain.verdict.words import (
 
 #: The level at which missing answers make two versions incomparable.
 COMPARABLE_ALPHA = 0.001
-_FINE_SPEEDS = (Speed.FASTER, Speed.ABOUT_THE_SAME, Speed.NO_SLOWER)
-_FINE_RATES = (Rate.FEWER, Rate.NO_WORSE, Rate.MORE_WITHIN_MARGIN)
-_VERBS = {
-    Requirement.FAILURES: "fails",
-    Requirement.SLOW_ORDERS: "is slow",
-    Requirement.DIFFERENCES: "differs beyond noise",
+NOT_TIMED = "no order was timed in both versions"
+NOTHING_YET = "no order has been compared yet"
+_NAMES = {
+    Requirement.FAILURES: "failure rate",
+    Requirement.SLOW_ORDERS: "slow orders",
+    Requirement.DIFFERENCES: "differences beyond noise",
 }
+_UNEQUAL = "two copies of the control differ by as much"
 
 
 def judge_speed(
-    evidence: Evidence, required: Requirements, bench: Interval | None, *, comparable: bool
+    evidence: Evidence, required: Requirements, baseline: Interval | None, *, comparable: bool
 ) -> Judged:
-    """The mean log ratio, whose upper end must lie below ln(1 + margin)."""
-    blocks = evidence.effect
-    interval = blocks.interval(required.each)
-    line = math.log1p(required.speed_margin)
+    """The mean log ratio, whose bound must lie below ln(1 + margin)."""
+    blocks, pairs = evidence.effect, evidence.pairs
+    interval, estimate = blocks.interval(required.each), blocks.estimate
+    line = required.margins[Requirement.SPEED]
+
+    def passes(ahead: Ahead) -> bool:
+        return (
+            pairs * ahead.times >= LEAST_ORDERS
+            and blocks.k * ahead.times >= LEAST_BLOCKS
+            and blocks.log_e_below(line, ahead) >= required.limit
+        )
+
     word = speed_word(
         interval,
-        pairs=evidence.pairs,
+        estimate=estimate,
+        passes=passes(NOW),
+        pairs=pairs,
         blocks=blocks.k,
         margin=required.speed_margin,
-        bench=bench,
+        baseline=baseline,
         comparable=comparable,
     )
-    within = word is Speed.SLOWER and interval.hi < line
-    standing = _standing(fine=word in _FINE_SPEEDS or within, bad=word is Speed.SLOWER)
-    estimate = blocks.estimate
-    text = word.value
-    if estimate is not None:
-        text = speed_text(estimate, interval)
-    elif evidence.orders:
-        text = "no order was timed in both versions"
-    if word in (Speed.FASTER, Speed.SLOWER) and -line < interval.lo and interval.hi < line:
-        text += f", by less than {percent(required.speed_margin)}"
+    standing = _standing(fine=word in FINE, bad=word in BAD)
+    more = PASSED
+    if standing is Standing.NOT_YET and estimate is not None and word is not Speed.UNEQUAL:
+        more = outlook(passes, orders=evidence.orders, blocks=blocks.k, over=estimate >= line)
     return Judged(
         requirement=Requirement.SPEED,
         standing=standing,
         word=word,
-        text=text,
+        text=_speed_sentence(evidence, interval, word, required.speed_margin),
         estimate=estimate,
         interval=interval,
         line=line,
-        orders=evidence.pairs,
-        more_orders=outlook(
-            standing, estimate, interval, line, required.each, orders=evidence.pairs, blocks=blocks
-        ),
+        orders=pairs,
+        bound=blocks.bound(required.alpha),
+        needs=more.needs,
+        more_orders=more.more_orders,
     )
+
+
+def _speed_sentence(evidence: Evidence, interval: Interval, word: Speed, margin: float) -> str:
+    estimate, line = evidence.effect.estimate, math.log1p(margin)
+    if estimate is None:
+        return NOT_TIMED if evidence.orders else NOTHING_YET
+    small = -line < interval.lo and interval.hi < line
+    return speed_text(estimate, interval) + {
+        Speed.FASTER: f", by less than {percent(margin)}" if small else "",
+        Speed.SLOWER: _all_beyond(percent(margin)) if interval.lo > line else "",
+        Speed.SLOWER_PROBABLY_WITHIN: f", probably within {percent(margin)}",
+        Speed.SLOWER_WITHIN: f", {'by less than' if small else 'within'} {percent(margin)}",
+        Speed.UNEQUAL: f", but {_UNEQUAL}",
+    }.get(word, "")
+
+
+def _all_beyond(limit: str) -> str:
+    return f", all of it beyond the limit of {limit}"
 
 
 def judge_rate(
     requirement: Requirement,
     rate: BoundedRate,
+    evidence: Evidence,
     required: Requirements,
     *,
     comparable: bool,
+    baseline: Interval | None = None,
     flagged: int = 0,
 ) -> Judged:
-    """A difference of rates, whose upper end must lie below the margin.
+    """A difference of rates, whose bound must lie below the margin.
 
     With discrepancies ``flagged`` as beyond noise it does not pass, however small their sum.
     """
-    margin = {
-        Requirement.FAILURES: required.failures_margin,
-        Requirement.SLOW_ORDERS: required.slow_margin,
-        Requirement.DIFFERENCES: required.differences_margin,
-    }[requirement]
-    quick = rate.quick_interval(required.each)
-    interval = quick.hull(rate.block_interval(required.each))
-    n = rate.n
-    word = rate_word(interval, n=n, margin=margin, quick=quick, comparable=comparable)
-    if word is Rate.MORE and rate.unknown and rate.least.interval(required.each).hi < margin:
-        word = Rate.UNDECIDED
-    standing = _standing(
-        fine=word in _FINE_RATES and not flagged, bad=word in (Rate.WORSE, Rate.MORE)
+    line, n = required.margins[requirement], rate.n
+    by_counts = rate.quick_interval(required.each)
+    interval = by_counts.hull(rate.block_interval(required.each))
+
+    def passes(ahead: Ahead) -> bool:
+        return n * ahead.times >= LEAST_ORDERS and (
+            rate.most.log_e_below(line, ahead) >= required.limit
+        )
+
+    word = rate_word(
+        interval,
+        estimate=rate.least.counts.estimate,
+        passes=passes(NOW),
+        n=n,
+        margin=line,
+        counts=by_counts,
+        baseline=baseline,
+        comparable=comparable,
     )
-    estimate = rate.estimate
-    text = "no order was weighed yet"
-    if estimate is not None:
-        text = rate_text(estimate, interval, _VERBS[requirement], spell=word is Rate.SPELL)
-        if rate.unknown and standing is Standing.NOT_YET:
-            text += f"; whether {percent(rate.unknown_share)} of the orders count is not known"
-    if flagged and standing is Standing.NOT_YET:
-        text = f"{flagged} {'discrepancy' if flagged == 1 else 'discrepancies'} surely beyond noise"
-    # Of the worst case: where that lies beyond the line, no number of orders would do.
-    worst = rate.most.counts
-    more_orders = outlook(
-        *(standing, worst.estimate, interval, margin, required.each),
-        orders=n,
-        blocks=rate.most.blocks,
-        rare=worst.pos + worst.neg == 0,
-    )
+    if flagged and word in FINE | {Rate.UNDECIDED, Rate.CLUSTERED, Rate.MORE_PROBABLY_WITHIN}:
+        word = Rate.FLAGGED
+    standing = _standing(fine=word in FINE, bad=word in BAD)
+    more = PASSED
+    if word is Rate.FLAGGED:
+        more = Outlook(f"a review of {_discrepancies(flagged)}")
+    elif standing is Standing.NOT_YET and rate.estimate is not None and word is not Rate.UNEQUAL:
+        # Of the worst case: where that is over the limit, no number of orders would do.
+        worst = rate.most.counts.estimate or 0.0
+        k = rate.most.blocks.k
+        more = outlook(passes, orders=evidence.orders, blocks=k, over=worst >= line)
     return Judged(
         requirement=requirement,
         standing=standing,
         word=word,
-        text=text,
-        estimate=estimate,
+        text=_rate_sentence(requirement, rate, interval, word, line, flagged),
+        estimate=rate.estimate,
         interval=interval,
-        line=margin,
+        line=line,
         orders=n,
-        more_orders=None if flagged else more_orders,
+        bound=rate.most.bound(required.alpha),
+        needs=more.needs,
+        more_orders=more.more_orders,
     )
+
+
+def _rate_sentence(
+    requirement: Requirement,
+    rate: BoundedRate,
+    interval: Interval,
+    word: Rate,
+    line: float,
+    flagged: int,
+) -> str:
+    if rate.estimate is None:
+        return NOTHING_YET
+    if word is Rate.FLAGGED:
+        return f"{_discrepancies(flagged)} significantly above baseline noise"
+    limit = points(line)
+    text = rate_text(_NAMES[requirement], rate.estimate, interval) + {
+        Rate.WORSE: _all_beyond(limit) if interval.lo > line else "",
+        Rate.MORE_PROBABLY_WITHIN: f", probably within {limit}",
+        Rate.MORE_WITHIN: f", within {limit}",
+        Rate.CLUSTERED: ", too clustered in time to call",
+        Rate.UNEQUAL: f", but {_UNEQUAL}",
+    }.get(word, "")
+    if rate.unknown and word not in FINE | BAD:
+        text += f"; whether {percent(rate.unknown_share)} of the orders count is not known"
+    return text
+
+
+def _discrepancies(number: int) -> str:
+    return f"{number} {'discrepancy' if number == 1 else 'discrepancies'}"
 
 
 def judge_raw_differences(
@@ -146,26 +206,37 @@ def judge_raw_differences(
     interval = bernoulli_cs(k, n, required.each)
     if least < k:
         interval = interval.hull(bernoulli_cs(least, n, required.each))
+    rate = PairedRate(k, 0, n - k)
+
+    def passes(ahead: Ahead) -> bool:
+        return n * ahead.times >= LEAST_ORDERS and (rate.log_e_below(line, ahead) >= required.limit)
+
     word = Rate.UNDECIDED
     if not comparable:
         word = Rate.NOT_COMPARABLE
     elif n < LEAST_ORDERS:
         word = Rate.WARMING_UP
-    elif interval.hi < line:
+    elif passes(NOW):
         word = Rate.NO_WORSE
     standing = _standing(fine=word is Rate.NO_WORSE, bad=False)
-    share = k / n if n else None
+    more = PASSED
+    if standing is Standing.NOT_YET and n:
+        over = k >= line * n
+        more = outlook(passes, orders=evidence.orders, blocks=evidence.effect.k, over=over)
+        if over:
+            more = Outlook("a baseline, to tell noise from differences, or a review")
     return Judged(
         requirement=Requirement.DIFFERENCES,
         standing=standing,
         word=word,
-        text=f"differs on {percent(interval.lo)} to {percent(interval.hi)} of the orders, noise"
-        " included",
-        estimate=share,
+        text=f"differs on {span(*interval)} of orders, noise included" if n else NOTHING_YET,
+        estimate=rate.estimate,
         interval=interval,
         line=line,
         orders=n,
-        more_orders=outlook(standing, share, interval, line, required.each, orders=n, rare=k == 0),
+        bound=rate.bound(required.alpha),
+        needs=more.needs,
+        more_orders=more.more_orders,
     )
 
 
@@ -177,13 +248,9 @@ def judge_completeness(evidence: Evidence, required: Requirements) -> Judged:
     """
     share = evidence.unknown_share
     fine = share is not None and share <= required.most_missing
-    text = (
-        "no order was weighed yet"
-        if share is None
-        else f"{percent(share)} of the pairs are missing"
-    )
+    text = NOTHING_YET if share is None else f"missing results: {percent(share)}"
     if evidence.lost:
-        text += f", {evidence.lost:,} of them came too late to be counted"
+        text += f", {evidence.lost:,} orders came too late to be counted"
     return Judged(
         requirement=Requirement.COMPLETENESS,
         standing=_standing(fine=fine, bad=share is not None),
@@ -193,6 +260,7 @@ def judge_completeness(evidence: Evidence, required: Requirements) -> Judged:
         interval=evidence.missing.interval(COMPARABLE_ALPHA),
         line=required.most_missing,
         orders=evidence.orders + evidence.lost,
+        needs="" if fine or share is None else "results of the missing orders",
     )
 
 
@@ -200,16 +268,18 @@ def judge_keeping_up(health: Health, required: Requirements) -> Judged:
     """The age of the oldest order that waits for the candidate."""
     behind = health.behind_s
     fine = behind is not None and behind <= required.most_behind_s
-    word = "unknown" if behind is None else "keeps up" if fine else "falls behind"
+    word = "unknown" if behind is None else "within limit" if fine else "over limit"
+    text = f"lag {word}" if behind is None or fine else f"lag {behind:,.0f} s"
     return Judged(
         requirement=Requirement.KEEPING_UP,
         standing=_standing(fine=fine, bad=behind is not None),
         word=word,
-        text=word if behind is None or fine else f"is {behind:,.0f} s behind",
+        text=text,
         estimate=behind,
         interval=None,
         line=required.most_behind_s,
         orders=0,
+        needs="" if fine or behind is None else "to catch up",
     )
 
 

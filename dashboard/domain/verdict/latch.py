@@ -1,22 +1,36 @@
-"""When something was first decided: "faster since 14:02, 1,240 orders".
+"""What was decided when: "faster since 14:02, 1,240 orders", and the requirements that passed.
 
-Only the time is kept, never the interval: intersecting intervals over time would make them empty
-as soon as the effect moves.
+Only times are kept, never intervals: intersecting intervals over time would make them empty as soon
+as the effect moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from dashboard.domain.verdict.requirements import Requirement
-from dashboard.domain.verdict.verdict import Verdict
+from dashboard.domain.verdict.requirements import Judged, Requirement, Standing
+from dashboard.domain.verdict.sequences import UNKNOWN
 from dashboard.domain.verdict.words import Rate, Speed
 
 _OPEN = frozenset(
     {
-        *(Speed.NOT_COMPARABLE, Speed.WARMING_UP, Speed.BENCH_UNEVEN, Speed.UNDECIDED),
-        *(Rate.SPELL, "incomplete", "unknown"),
+        *(Speed.NOT_COMPARABLE, Speed.WARMING_UP, Speed.UNEQUAL, Speed.UNDECIDED),
+        *(Rate.CLUSTERED, Rate.FLAGGED, "incomplete", "unknown"),
+    }
+)
+#: Words that say nothing against a pass, as long as the estimate does not, either.
+_SILENT = frozenset(
+    {
+        *(Speed.NO_FASTER, Speed.UNDECIDED, Speed.SLOWER_PROBABLY_WITHIN),
+        *(Rate.UNDECIDED, Rate.CLUSTERED, Rate.MORE_PROBABLY_WITHIN),
+    }
+)
+_HEADLINES = frozenset(
+    {
+        *(Requirement.SPEED, Requirement.FAILURES),
+        *(Requirement.SLOW_ORDERS, Requirement.DIFFERENCES),
     }
 )
 
@@ -30,22 +44,81 @@ class Decided:
     orders: int
 
 
-def latched(
-    before: Mapping[Requirement, Decided], verdict: Verdict, at: float
-) -> dict[Requirement, Decided]:
-    """What was known to be decided, and what this verdict decides for the first time."""
-    found = dict(before)
-    for one in verdict.requirements:
-        if one.word not in _OPEN:
-            found.setdefault(one.requirement, Decided(one.word, at, one.orders))
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """When a requirement passed (seconds since 1970), after how many orders, and against what.
+
+    Under another threshold, or other accepted differences, it has to pass again.
+    """
+
+    at: float
+    orders: int
+    against: str
+
+
+def kept(
+    judged: Iterable[Judged], passed: Mapping[Requirement, Passed], accepted: Collection[int]
+) -> Iterator[Judged]:
+    """The requirements, with those passed that have passed before if nothing speaks against it.
+
+    A pass rejects, at its own level and for good, that the effect is beyond the threshold; what may
+    undo it is evidence, not that an interval is wider or unknown for a while.
+    """
+    for one in judged:
+        before = passed.get(one.requirement)
+        if before is None or before.against != _against(one, accepted):
+            yield one
+        elif one.standing is Standing.PASSED or (one.word in _SILENT and not _speaks(one)):
+            yield replace(
+                one, standing=Standing.PASSED, passed_at=before.at, needs="", more_orders=None
+            )
+        else:
+            yield one
+
+
+def _speaks(one: Judged) -> bool:
+    """Whether the estimate lies over the limit, where it is known how surely."""
+    if one.estimate is None or one.interval is None:
+        return False
+    most = UNKNOWN if one.requirement is Requirement.SPEED else 1.0
+    known = -most < one.interval.lo and one.interval.hi < most
+    return known and one.estimate >= one.line
+
+
+def passes(
+    before: Mapping[Requirement, Passed],
+    judged: Iterable[Judged],
+    accepted: Collection[int],
+    at: float,
+) -> dict[Requirement, Passed]:
+    """The requirements that have passed by now; one that is not comparable just now stays."""
+    found = {}
+    for one in judged:
+        if one.requirement not in _HEADLINES:
+            continue
+        earlier, against = before.get(one.requirement), _against(one, accepted)
+        if one.standing is Standing.PASSED:
+            new = Passed(at, one.orders, against)
+            same = earlier is not None and earlier.against == against
+            found[one.requirement] = earlier if earlier is not None and same else new
+        elif earlier is not None and one.word == Rate.NOT_COMPARABLE:
+            found[one.requirement] = earlier
     return found
 
 
-def changed(
-    before: Mapping[Requirement, Decided], verdict: Verdict
-) -> Iterator[tuple[Requirement, Decided, str]]:
-    """What was decided once and now has another word: something changed."""
-    for one in verdict.requirements:
-        decided = before.get(one.requirement)
-        if decided is not None and decided.word != one.word:
-            yield one.requirement, decided, one.word
+def _against(one: Judged, accepted: Collection[int]) -> str:
+    text = f"{one.line:.9g}"
+    if one.requirement is Requirement.DIFFERENCES:
+        text += f" {zlib.crc32(','.join(map(str, sorted(accepted))).encode()):x}"
+    return text
+
+
+def latched(
+    before: Mapping[Requirement, Decided], judged: Iterable[Judged], at: float
+) -> dict[Requirement, Decided]:
+    """What was known to be decided, and what is decided for the first time."""
+    found = dict(before)
+    for one in judged:
+        if one.word not in _OPEN:
+            found.setdefault(one.requirement, Decided(one.word, at, one.orders))
+    return found

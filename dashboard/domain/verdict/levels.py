@@ -12,7 +12,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dashboard.domain.verdict.rounding import short
-from dashboard.domain.verdict.sequences import NOTHING_KNOWN, Interval, RatioBlocks
+from dashboard.domain.verdict.sequences import (
+    NOTHING_KNOWN,
+    NOW,
+    UNKNOWN,
+    Ahead,
+    Interval,
+    RatioBlocks,
+)
 
 #: Blocks of one level that make one of the next.
 GROUP = 4
@@ -84,6 +91,8 @@ class MultiLevelBlocks:
 
     levels: list[Level] = field(default_factory=list)
     most_levels: int = 16
+    #: Blocks of the same orders, whose flat level counts as well; not kept.
+    beside: MultiLevelBlocks | None = None
 
     def add(self, x: float, y: float) -> None:
         """Fold the next block; an empty one is passed over."""
@@ -114,9 +123,17 @@ class MultiLevelBlocks:
 
     @property
     def flat_level(self) -> int | None:
-        """The finest level with enough blocks whose neighbours look independent."""
+        """The finest level with enough blocks whose neighbours look independent.
+
+        Not finer than that of the blocks ``beside``: counts of what is rare look independent where
+        the times of the same orders show that they are not.
+        """
         fit = (i for i, one in enumerate(self.levels) if one.blocks.k >= FLAT_BLOCKS and one.flat)
-        return next(fit, None)
+        flat = next(fit, None)
+        if self.beside is None or flat is None:
+            return flat
+        other = self.beside.flat_level
+        return None if other is None else max(flat, other)
 
     def counting(self) -> list[RatioBlocks]:
         """The levels that must all agree: up to the finest flat one, and the coarse full ones."""
@@ -139,6 +156,20 @@ class MultiLevelBlocks:
         if not found:
             return NOTHING_KNOWN
         return Interval(min(one.lo for one in found), max(one.hi for one in found))
+
+    def log_e_below(self, theta: float, ahead: Ahead = NOW) -> float:
+        """The least evidence of a counting level that the ratio is below theta.
+
+        While none counts, 0 now, and in time to come what the finest level will have.
+        """
+        found = self.counting()
+        if not found and ahead.times > 1:
+            found = [level.blocks for level in self.levels[:1]]
+        return min((one.log_e_below(theta, ahead) for one in found), default=0.0)
+
+    def bound(self, alpha: float) -> float:
+        """Below this the ratio lies by all counting levels, at level alpha on this one side."""
+        return max((one.bound(alpha) for one in self.counting()), default=UNKNOWN)
 
     def copy(self) -> MultiLevelBlocks:
         """The same, to be folded further without changing this."""

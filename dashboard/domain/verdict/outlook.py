@@ -1,71 +1,70 @@
-"""About how many more orders a requirement needs, if nothing changes."""
+"""What a requirement still needs: about how many more orders, if nothing changes."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from dashboard.domain.verdict.levels import FLAT_BLOCKS, GROUP, MultiLevelBlocks
-from dashboard.domain.verdict.requirements import Standing
+from dashboard.domain.verdict.requirements import Judged, Standing
 from dashboard.domain.verdict.rounding import significant
-from dashboard.domain.verdict.sequences import NOTHING_KNOWN, UNKNOWN, Interval
-from dashboard.domain.verdict.words import LEAST_ORDERS
+from dashboard.domain.verdict.sequences import Ahead
+
+#: How far, in standard deviations, what is to come is expected on the bad side, so that by the
+#: number that is named about half of all launches that become READY are READY (`make simulate`).
+AGAINST = 0.3
+#: Base blocks before which no number is given: it would be off by a factor of ten and more.
+LEAST_BLOCKS_KNOWN = 10
+#: Looked for up to so many times the evidence of now.
+_MOST_TIMES = 1e5
+_PRECISION = 1.01
 
 
-def outlook(
-    standing: Standing,
-    estimate: float | None,
-    interval: Interval,
-    line: float,
-    alpha: float,
-    *,
-    orders: int,
-    blocks: MultiLevelBlocks | None = None,
-    rare: bool = False,
-) -> int | None:
-    """The orders that a requirement still needs: for blocks enough, or for its width; None where
-    the estimate lies beyond the line, and no number of orders would do."""
-    if standing is not Standing.NOT_YET or estimate is None or estimate >= line:
-        return None
-    if orders < LEAST_ORDERS:
-        return significant(LEAST_ORDERS - orders)
-    needed, upper = 0, interval.hi
-    if blocks is not None and blocks.flat_level is None:
-        needed, upper = _orders_until_full(orders, blocks.k), _finest(blocks, alpha).hi
-    more = more_orders(
-        orders=orders, estimate=estimate, upper=upper, line=line, alpha=alpha, rare=rare
-    )
-    return max(needed, more or 0) or None
+class Outlook(NamedTuple):
+    """What is missing in words, and, where it is orders alone, about how many."""
+
+    needs: str = ""
+    more_orders: int | None = None
 
 
-def _orders_until_full(orders: int, k: int) -> int:
-    """About how many orders until one more level has blocks enough to be flat."""
-    enough = FLAT_BLOCKS
-    while enough <= k:
-        enough *= GROUP
-    return significant(orders * (enough - k) / max(k, 1))
+PASSED = Outlook()
+OVER = Outlook("more orders won't fix this: the estimate is over the limit")
+TOO_EARLY = Outlook("too early to say how many more orders")
 
 
-def _finest(blocks: MultiLevelBlocks, alpha: float) -> Interval:
-    return blocks.levels[0].blocks.interval(alpha) if blocks.levels else NOTHING_KNOWN
+def outlook(passes: Callable[[Ahead], bool], *, orders: int, blocks: int, over: bool) -> Outlook:
+    """About how many more orders than those of now it takes to pass.
 
-
-def more_orders(
-    *, orders: int, estimate: float, upper: float, line: float, alpha: float, rare: bool = False
-) -> int | None:
-    """About how many more orders bring the upper end below the line, if the estimate stays.
-
-    The half-width shrinks with the root of the orders, a little slower because the level pays for
-    every look; for what has not happened once (``rare``) it shrinks with the orders themselves.
+    ``passes``: whether it does with the evidence that is expected then; ``over``: whether the
+    estimate is over the limit.
     """
-    gap = line - estimate
-    if gap <= 0 or upper >= UNKNOWN or orders == 0:
+    if blocks < LEAST_BLOCKS_KNOWN:
+        return TOO_EARLY
+    times = None if over else _times_needed(passes)
+    if times is None:
+        return OVER if over else TOO_EARLY
+    more = significant(orders * (times - 1))
+    return Outlook(f"about {more:,} more orders", more)
+
+
+def _times_needed(passes: Callable[[Ahead], bool]) -> float | None:
+    """How many times the evidence of now it takes to pass; None if that is out of sight."""
+    short, enough = 1.0, 2.0
+    while not passes(Ahead(enough, AGAINST)):
+        short, enough = enough, 2 * enough
+        if enough > _MOST_TIMES:
+            return None
+    while enough / short > _PRECISION:
+        middle = (short + enough) / 2
+        if passes(Ahead(middle, AGAINST)):
+            enough = middle
+        else:
+            short = middle
+    return enough
+
+
+def longest(judged: Sequence[Judged]) -> Judged | None:
+    """The requirement that needs most orders; None if orders alone do not bring all to pass."""
+    missing = [one for one in judged if one.standing is not Standing.PASSED]
+    if any(one.more_orders is None for one in missing):
         return None
-    ratio = (upper - estimate) / gap
-    if ratio <= 1:
-        return None
-    if rare:
-        return significant(orders * (ratio - 1))
-    times = ratio * ratio
-    for _ in range(3):
-        times = ratio * ratio * (1 + math.log(times) / (2 * math.log(1 / alpha)))
-    return significant(orders * (times - 1))
+    return max(missing, key=lambda one: one.more_orders or 0, default=None)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dashboard.domain.verdict.borders import Point, border
 from dashboard.domain.verdict.levels import MultiLevelBlocks
-from dashboard.domain.verdict.sequences import Interval, log_sum_exp
+from dashboard.domain.verdict.sequences import NOW, Ahead, Interval, log_sum_exp
 
 BETS = tuple(0.98 * 2.0**-j for j in range(12))
 _TOTAL_WEIGHT = math.fsum(1 / (j + 1) for j in range(12))
@@ -54,30 +54,50 @@ class PairedRate:
 
         If it is not, the chance that this ever reaches ln(1/alpha) is at most alpha.
         """
-        return log_sum_exp(
-            [
-                log_weight
-                + self.pos * math.log1p(bet * (1 - m) / (1 + m))
-                + self.neg * math.log1p(-bet)
-                + self.zero * math.log1p(-bet * m / (1 + m))
-                for bet, log_weight in zip(BETS, LOG_WEIGHTS, strict=True)
-            ]
-        )
+        return _log_e_greater(self.pos, self.neg, self.zero, m)
+
+    def log_e_below(self, m: float, ahead: Ahead = NOW) -> float:
+        """Ln of the evidence that B's rate is less than m above A's."""
+        worse = -ahead.sum(-self.pos, self.pos + self.neg)
+        better = self.neg * ahead.times
+        zero = max(0.0, self.n * ahead.times - worse - better)
+        return _log_e_greater(better, worse, zero, -m)
 
     def interval(self, alpha: float) -> Interval:
         """Where the difference of the rates lies, at level alpha, from both one-sided halves."""
-        mirrored = PairedRate(self.neg, self.pos, self.zero)
-        return Interval(self._lower(alpha), -mirrored._lower(alpha))
+        return Interval(_lower(self, alpha / 2), -_lower(self._mirrored, alpha / 2))
 
-    def _lower(self, alpha: float) -> float:
-        if self.n == 0:
-            return -1.0
-        limit = math.log(2 / alpha)
-        return border(
-            lambda m: self.log_e_greater(m) - limit,
-            Point(-1.0, math.inf),
-            Point(self.estimate or 0.0, -math.inf),
-        )
+    def bound(self, alpha: float) -> float:
+        """Below this the difference lies, at level alpha on this one side."""
+        return -_lower(self._mirrored, alpha)
+
+    @property
+    def _mirrored(self) -> PairedRate:
+        return PairedRate(self.neg, self.pos, self.zero)
+
+
+def _log_e_greater(pos: float, neg: float, zero: float, m: float) -> float:
+    return log_sum_exp(
+        [
+            log_weight
+            + pos * math.log1p(bet * (1 - m) / (1 + m))
+            + neg * math.log1p(-bet)
+            + zero * math.log1p(-bet * m / (1 + m))
+            for bet, log_weight in zip(BETS, LOG_WEIGHTS, strict=True)
+        ]
+    )
+
+
+def _lower(rate: PairedRate, alpha: float) -> float:
+    """The least that B's rate can be more than A's, at level alpha on this one side."""
+    if rate.n == 0:
+        return -1.0
+    limit = math.log(1 / alpha)
+    return border(
+        lambda m: rate.log_e_greater(m) - limit,
+        Point(-1.0, math.inf),
+        Point(rate.estimate or 0.0, -math.inf),
+    )
 
 
 @dataclass(slots=True)
@@ -103,6 +123,18 @@ class RobustRate:
     def quick_interval(self, alpha: float) -> Interval:
         """What the counts alone say, as if orders were independent."""
         return self.counts.interval(alpha)
+
+    def log_e_below(self, m: float, ahead: Ahead = NOW) -> float:
+        """The evidence that B's rate is less than m above A's, as counts and blocks both see it."""
+        return min(self.counts.log_e_below(m, ahead), self.blocks.log_e_below(m, ahead))
+
+    def bound(self, alpha: float) -> float:
+        """Below this the difference lies, by counts and blocks both, at level alpha."""
+        return min(1.0, max(self.counts.bound(alpha), self.blocks.bound(alpha)))
+
+    def beside(self, blocks: MultiLevelBlocks) -> RobustRate:
+        """The same rate, whose blocks count from the level on at which those are independent."""
+        return RobustRate(self.counts, replace(self.blocks, beside=blocks))
 
     def to_json(self) -> list[object]:
         """The three counts and the levels."""

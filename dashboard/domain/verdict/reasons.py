@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.judging import COMPARABLE_ALPHA
-from dashboard.domain.verdict.phrases import percent
+from dashboard.domain.verdict.judging import COMPARABLE_ALPHA, NOT_TIMED
+from dashboard.domain.verdict.outlook import longest
+from dashboard.domain.verdict.paired_order import CLIP
+from dashboard.domain.verdict.phrases import orders_of, percent
 from dashboard.domain.verdict.requirements import (
     Health,
     Judged,
@@ -15,14 +17,20 @@ from dashboard.domain.verdict.requirements import (
     Standing,
 )
 from dashboard.domain.verdict.timing import Timing
-from dashboard.domain.verdict.words import Rate
+from dashboard.domain.verdict.words import LEAST_BLOCKS, Rate
 
 _NO_WORSE = {
     Requirement.FAILURES: "fails no more often",
     Requirement.SLOW_ORDERS: "no more slow orders",
     Requirement.DIFFERENCES: "differs no more than noise",
 }
-_KNOWN = (Rate.FEWER, Rate.MORE_WITHIN_MARGIN)
+_TAKE = {
+    Requirement.SPEED: "takes",
+    Requirement.FAILURES: "take",
+    Requirement.SLOW_ORDERS: "take",
+    Requirement.DIFFERENCES: "take",
+}
+_KNOWN = (Rate.FEWER, Rate.MORE_WITHIN)
 
 
 def not_comparable(evidence: Evidence, required: Requirements, health: Health) -> Iterator[str]:
@@ -43,14 +51,24 @@ def _missing(evidence: Evidence, required: Requirements) -> Iterator[str]:
     too_late = evidence.lost > most * due
     if too_late:
         yield f"{evidence.lost:,} of {due:,} orders came too late to be counted"
-    if not one_sided.has(0.0):
-        candidate = one_sided.lo > 0
+    candidate = one_sided.lo > 0
+    furthest = one_sided.hi if candidate else -one_sided.lo
+    if not one_sided.has(0.0) and furthest > least_that_matters(required):
         who = "candidate" if candidate else "control"
         alone = evidence.missing.pos if candidate else evidence.missing.neg
-        orders = f"{alone:,} of {evidence.orders:,} orders"
-        yield f"not comparable: the {who} alone was not heard of on {orders}"
+        found = orders_of(alone, evidence.orders)
+        yield f"not comparable: results of the {who} alone are missing on {found}"
     elif share > most and not too_late:
-        yield f"{percent(share)} of the pairs are missing (at most {percent(most)})"
+        yield f"{percent(share)} of results are missing (at most {percent(most)})"
+
+
+def least_that_matters(required: Requirements) -> float:
+    """The share of orders that could turn a requirement if all of them went the worst way.
+
+    One order moves a rate by 1, and the mean log ratio by no more than from one clip to the other.
+    """
+    speed, *rates = required.margins.values()
+    return min(speed / (2 * CLIP), *rates)
 
 
 def of_worse(judged: Sequence[Judged]) -> Iterator[str]:
@@ -73,24 +91,21 @@ def of_ready(
 
 
 def of_not_yet(judged: Sequence[Judged], evidence: Evidence, timing: Timing) -> Iterator[str]:
-    """How much passed, what stands in the way, and about how many orders it takes."""
+    """How much passed, what stands in the way, and which takes longest, and how long."""
     if evidence.threshold is None:
         timed, least = evidence.warm_up.timed, timing.warm_up_orders
         yield f"warming up, {timed:,} of {least:,} orders timed" if timed < least else "warming up"
         return
-    passed = sum(one.standing is Standing.PASSED for one in judged)
-    yield f"{passed} of {len(judged)} requirements"
-    for one in judged:
-        if one.standing is Standing.FAILED or (
-            one.standing is Standing.NOT_YET and one.more_orders is None
-        ):
-            yield one.text
-    if more := most_orders(judged):
-        yield f"about {more:,} more orders"
-
-
-def most_orders(judged: Sequence[Judged]) -> int | None:
-    """About how many more orders bring all over their lines; None if orders alone do not."""
-    open_ones = [one for one in judged if one.standing is not Standing.PASSED]
-    needed = [one.more_orders for one in open_ones if one.more_orders is not None]
-    return max(needed) if needed and len(needed) == len(open_ones) else None
+    missing = [one for one in judged if one.standing is not Standing.PASSED]
+    yield f"{len(judged) - len(missing)} of {len(judged)} requirements met"
+    if evidence.orders and not evidence.pairs:
+        yield NOT_TIMED
+    k = evidence.errors.blocks.k
+    if k < LEAST_BLOCKS and all(one.standing is Standing.NOT_YET for one in missing):
+        yield f"{k} of {LEAST_BLOCKS} blocks of {timing.block_s:g} s measured"
+        return
+    for one in missing:
+        if one.more_orders is None and one.text != NOT_TIMED:
+            yield f"{one.text}: {one.needs}" if one.needs else one.text
+    if (last := longest(judged)) is not None:
+        yield f"{last.requirement} {_TAKE[last.requirement]} longest: {last.needs}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -29,9 +30,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirements:
-    """The lines of a launch, as shares (0.02 is 2 %), and the promise's error, ``alpha``.
+    """The thresholds of a launch, as shares (0.02 is 2 %), and the promise's error, ``alpha``.
 
-    ``alpha`` is for the four headlines together: each is shown at a quarter of it.
+    ``alpha`` is for the four headlines together: each is drawn, and called worse, at a quarter of
+    it. A requirement passes by a bound on one side at the whole of it: READY says that all of them
+    hold, so that it is wrong only if one that does not hold passes (intersection-union test).
     """
 
     speed_margin: float = 0.02
@@ -48,6 +51,21 @@ class Requirements:
     def each(self) -> float:
         """The level of one headline."""
         return self.alpha / 4
+
+    @property
+    def limit(self) -> float:
+        """What the log of the evidence must reach for a requirement to pass."""
+        return math.log(1 / self.alpha)
+
+    @property
+    def margins(self) -> dict[Requirement, float]:
+        """What the upper bound of each headline must lie below: a log ratio, then shares."""
+        return {
+            Requirement.SPEED: math.log1p(self.speed_margin),
+            Requirement.FAILURES: self.failures_margin,
+            Requirement.SLOW_ORDERS: self.slow_margin,
+            Requirement.DIFFERENCES: self.differences_margin,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +84,12 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One requirement: its number, where that may lie, the line it must pass, and a sentence.
+    """One requirement: its number, where that may lie, its threshold (``line``), and a sentence.
 
     For speed the number is a mean log ratio, for keeping up seconds, else a share of orders.
-    ``more_orders`` is about how many more orders it takes to pass if nothing changes; None if it
-    has passed, or if no number of orders would do while the estimate lies where it is.
+    ``bound`` is what it lies below at level alpha on this one side: a headline passes when that is
+    below the threshold, and stays passed (since ``passed_at``) until there is evidence against it.
+    ``needs`` says what is missing to pass; ``more_orders``, if it is orders alone, about how many.
     """
 
     requirement: Requirement
@@ -81,4 +100,7 @@ class Judged:
     interval: Interval | None
     line: float
     orders: int
+    bound: float | None = None
+    passed_at: float | None = None
+    needs: str = ""
     more_orders: int | None = None

@@ -21,7 +21,26 @@ UNKNOWN = 14.0
 #: log-sd of 0.1 to 0.8 and effects of 2 to 20 %, the others keep long runs and large blocks tight.
 SCALES = (3.0, 300.0, 3e4, 3e6)
 LOG_WEIGHTS = tuple(math.log(weight) for weight in (0.5, 0.25, 0.125, 0.125))
+#: Below as many standard deviations the normal distribution is taken by its first term.
+_DEEP = -25.0
 _MIXTURE = tuple(zip(SCALES, LOG_WEIGHTS, strict=True))
+
+
+class Ahead(NamedTuple):
+    """A time to come: so many ``times`` the evidence of now.
+
+    What is expected then is moved by ``against`` of its standard deviations to the bad side.
+    """
+
+    times: float = 1.0
+    against: float = 0.0
+
+    def sum(self, now: float, variance: float) -> float:
+        """What a sum will be whose parts have varied so much: as good as it is now, less that."""
+        return now * self.times - self.against * math.sqrt(variance * self.times * (self.times - 1))
+
+
+NOW = Ahead()
 
 
 class Interval(NamedTuple):
@@ -105,37 +124,64 @@ class RatioBlocks:
             ]
         )
 
+    def log_e_below(self, theta: float, ahead: Ahead = NOW) -> float:
+        """Evidence that the ratio is below theta: ln of a process that starts at 1.
+
+        The mixture over half-normal bets of one sign. If the ratio is theta or more and
+        y - ratio x is symmetric given the past, the chance that this ever reaches ln(1/alpha) is at
+        most alpha. (For a symmetric z and any d >= 0, E exp(-l(z + d) - l^2 (z + d)^2 / 2) <= 1:
+        it holds for each pair -z, z.)
+        """
+        spread = self.spread(theta)
+        below = ahead.sum(theta * self.x - self.y, spread)
+        spread *= ahead.times
+        return log_sum_exp(
+            [
+                log_weight
+                - 0.5 * math.log1p(spread / scale)
+                + _half(below / math.sqrt(spread + scale))
+                for scale, log_weight in _MIXTURE
+            ]
+        )
+
     def interval(self, alpha: float) -> Interval:
         """The ratios around the estimate that the evidence does not exclude at level alpha."""
-        centre = self.estimate
-        if centre is None:
-            return NOTHING_KNOWN
-        width = math.sqrt((self.spread(centre) + SCALES[0]) * 2 * math.log(1 / alpha))
+        lo = -self._excluded(lambda theta: self.log_e(-theta), alpha, sign=-1)
+        return Interval(lo, self._excluded(self.log_e, alpha)).within(-UNKNOWN, UNKNOWN)
+
+    def bound(self, alpha: float) -> float:
+        """Below this the ratio lies, at level alpha on this one side; UNKNOWN if nothing is."""
+        return self._excluded(self.log_e_below, alpha)
+
+    def _excluded(self, log_e: Callable[[float], float], alpha: float, *, sign: int = 1) -> float:
+        """The first ratio above the estimate, or below with sign -1, that is excluded."""
+        if self.estimate is None:
+            return UNKNOWN
+        centre, limit = sign * self.estimate, math.log(1 / alpha)
+        width = math.sqrt((self.spread(self.estimate) + SCALES[0]) * 2 * limit)
         step = width / abs(self.x) / 8
-        limit = math.log(1 / alpha)
-
-        def excess(theta: float) -> float:
-            return self.log_e(theta) - limit
-
-        lo = _first_excluded(excess, centre, -step, -UNKNOWN)
-        hi = _first_excluded(excess, centre, step, UNKNOWN)
-        return Interval(lo, hi).within(-UNKNOWN, UNKNOWN)
+        return _first_excluded(lambda theta: log_e(theta) - limit, centre, step, UNKNOWN)
 
 
 def _first_excluded(
     excess: Callable[[float], float], centre: float, step: float, end: float
 ) -> float:
-    """Where, walking from the centre, exclusion begins; ``end`` if nowhere before it."""
+    """Where, walking up from the centre, exclusion begins; ``end`` if nowhere before it."""
     inside = Point(centre, -math.inf)
-    while (end - inside.at) * step > 0:
-        at = inside.at + step
-        if (end - at) * step < 0:
-            at = end
+    while inside.at < end:
+        at = min(inside.at + step, end)
         reached = Point(at, excess(at))
         if reached.value >= 0:
             return border(excess, reached, inside)
         inside, step = reached, step * 1.3
     return end
+
+
+def _half(t: float) -> float:
+    """Ln of 2 exp(t^2 / 2) Phi(t), for any t."""
+    if t < _DEEP:
+        return -math.log(-t) - 0.5 * math.log(math.pi / 2)
+    return t * t / 2 + math.log(math.erfc(-t / math.sqrt(2)))
 
 
 def log_sum_exp(terms: Sequence[float]) -> float:

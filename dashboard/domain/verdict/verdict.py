@@ -2,8 +2,9 @@
 
 ``verdict`` holds the evidence of a tally against the requirements of its launch. The promise: if
 the candidate behaves exactly like the control, the chance that any of the four headlines (speed,
-failures, slow orders, differences) ever says otherwise is at most ``Requirements.alpha``, however
-often one looks, as long as what one block tells cannot be predicted from the blocks before it.
+failures, slow orders, differences) is ever called worse is at most ``Requirements.alpha``; and if
+one of them is at its threshold or beyond, so is the chance that the word is ever READY. Both hold
+however often one looks, as long as what one block tells cannot be predicted from those before it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from dashboard.domain.verdict.judging import (
     judge_raw_differences,
     judge_speed,
 )
+from dashboard.domain.verdict.latch import Passed, kept
+from dashboard.domain.verdict.outlook import longest
+from dashboard.domain.verdict.rates import RobustRate
 from dashboard.domain.verdict.reasons import (
-    most_orders,
     not_comparable,
     of_not_yet,
     of_ready,
@@ -54,7 +57,8 @@ class Verdict:
 
     ``faster_share`` is the share of orders on which the candidate was faster, of those on which
     there was a difference; ``total_time`` the ratio of all its time to the control's; both as an
-    interval, None while there is nothing. ``more_orders`` is None unless it can be told.
+    interval, None while there is nothing. ``more_orders``: about how many more make it READY if
+    nothing changes, None where orders alone do not or nobody can tell.
     ``flagged`` are the discrepancies that nobody has accepted and that are surely beyond noise.
     """
 
@@ -81,7 +85,7 @@ class Verdict:
         if self.word is Word.READY:
             return f"{version} is READY: {reasons}."
         if self.word is Word.WORSE:
-            return f"WORSE: {version} {reasons}.{'' if self.over else ' Stop it?'}"
+            return f"WORSE: {version}: {reasons}.{'' if self.over else ' Roll back?'}"
         if self.word is Word.WITHHELD:
             return f"WITHHELD: {reasons}."
         return f"NOT YET: {reasons}."
@@ -96,28 +100,28 @@ def verdict(
     bench: Evidence | None = None,
     accepted: Collection[int] = (),
     same: Mapping[int, int] = MappingProxyType({}),
+    passed: Mapping[Requirement, Passed] | None = None,
 ) -> Verdict:
     """The verdict on one candidate.
 
     ``bench`` is the evidence of the baseline's own tally, None if the launch has no baseline;
     ``accepted`` are the discrepancies that a review declared to be by design or noise; ``same``
-    gives, by a name that noise was recorded under, the candidate's own.
+    gives, by a name that noise was recorded under, the candidate's own; ``passed`` are the
+    requirements that have passed so far, which silence does not undo.
     """
     held_back = tuple(not_comparable(evidence, required, health))
     flagged = tuple(evidence.beyond_noise(accepted, same)) if bench else ()
-    bench_interval = bench.effect.interval(required.each) if bench else None
     judged: tuple[Judged, ...] = (
-        judge_speed(evidence, required, bench_interval, comparable=not held_back),
-        *_judge_rates(
-            *(evidence, required, accepted, len(flagged)),
-            raw=bench is None,
-            comparable=not held_back,
+        *kept(
+            _judge_headlines(evidence, required, bench, accepted, len(flagged), not held_back),
+            passed or {},
+            accepted,
         ),
         judge_completeness(evidence, required),
         judge_keeping_up(health, required),
     )
     if health.over:
-        judged = tuple(replace(one, more_orders=None) for one in judged)
+        judged = tuple(replace(one, needs="", more_orders=None) for one in judged)
     word = _word(judged, held_back=bool(held_back))
     reasons: dict[Word, Iterable[str]] = {
         Word.WITHHELD: held_back,
@@ -133,7 +137,7 @@ def verdict(
         warnings=tuple(cautions(evidence, required, judged, bench, timing, accepted)),
         pairs=evidence.pairs,
         blocks=evidence.effect.k,
-        more_orders=most_orders(judged),
+        more_orders=last.more_orders if (last := longest(judged)) else None,
         total_time=evidence.total_time.interval(required.each) if evidence.pairs else None,
         faster_share=bernoulli_cs(evidence.faster, changed, required.each) if changed else None,
         flagged=flagged,
@@ -141,25 +145,34 @@ def verdict(
     )
 
 
-def _judge_rates(
+def _judge_headlines(
     evidence: Evidence,
     required: Requirements,
+    bench: Evidence | None,
     accepted: Collection[int],
     flagged: int,
-    *,
-    raw: bool,
     comparable: bool,
-) -> tuple[Judged, Judged, Judged]:
-    def judged(requirement: Requirement, rate: BoundedRate, flagged: int = 0) -> Judged:
-        return judge_rate(requirement, rate, required, comparable=comparable, flagged=flagged)
+) -> Iterable[Judged]:
+    def rate(requirement: Requirement, rate: RobustRate, copies: RobustRate | None) -> Judged:
+        return judge_rate(
+            *(requirement, BoundedRate.exactly(rate), evidence, required),
+            comparable=comparable,
+            baseline=copies.interval(required.each) if copies else None,
+        )
 
-    return (
-        judged(Requirement.FAILURES, BoundedRate.exactly(evidence.errors)),
-        judged(Requirement.SLOW_ORDERS, BoundedRate.exactly(evidence.slow)),
-        judge_raw_differences(evidence, required, accepted, comparable=comparable)
-        if raw
-        else judged(Requirement.DIFFERENCES, evidence.differences.rate(accepted), flagged),
-    )
+    speeds = bench.effect.interval(required.each) if bench else None
+    yield judge_speed(evidence, required, speeds, comparable=comparable)
+    yield rate(Requirement.FAILURES, evidence.errors, None)
+    slow = evidence.slow.beside(evidence.effect)
+    yield rate(Requirement.SLOW_ORDERS, slow, bench.slow if bench else None)
+    if bench is None:
+        yield judge_raw_differences(evidence, required, accepted, comparable=comparable)
+    else:
+        yield judge_rate(
+            *(Requirement.DIFFERENCES, evidence.differences.rate(accepted), evidence, required),
+            comparable=comparable,
+            flagged=flagged,
+        )
 
 
 def _word(judged: tuple[Judged, ...], *, held_back: bool) -> Word:

@@ -65,6 +65,13 @@ export function seconds(number) {
   return `${rounded(number, 10)}${SPACE}s`;
 }
 
+/** A difference of two shares in percentage points, as phrases.points writes it. */
+export function points(ofOne) {
+  const number = Math.abs(ofOne) * 100;
+  const text = number.toFixed(number >= 10 ? 0 : number >= 1 ? 1 : 2);
+  return `${ofOne < 0 ? "−" : "+"}${number < 1 ? Number(text) : text} pp`;
+}
+
 export function unbroken(text) {
   return text.replaceAll(" %", `${SPACE}%`);
 }

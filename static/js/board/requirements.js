@@ -1,7 +1,7 @@
 // Paints the checklist of requirements as dashboard/board/paint_requirements.py does.
 
 import { clock } from "../times.js";
-import { count, percent, seconds, unbroken } from "./format.js";
+import { percent, points, seconds, unbroken } from "./format.js";
 import { setData, setText } from "./dom.js";
 
 const SHARES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
@@ -13,7 +13,7 @@ const SCALES = {
   completeness: SHARES,
   "keeping up": [10, 20, 30, 60, 120, 300, 600, 1800, 3600],
 };
-const VERB = /^(fails|is slow|differs beyond noise) on /;
+const NAME = /^(failure rate|slow orders|differences beyond noise) /;
 const COUNTED = new Set(["completeness", "keeping up"]);
 const UNKNOWN = 13.9;
 const UNKNOWN_SHARE = 1;
@@ -25,12 +25,11 @@ function limit({ key, line }) {
   if (key === "speed") return `at most ${percent(Math.expm1(line))} slower`;
   if (key === "completeness") return `at most ${percent(line)} missing`;
   if (key === "keeping up") return `at most ${seconds(line)} behind`;
-  return `at most ${percent(line)} more`;
+  return `at most ${points(line)}`;
 }
 
-function more({ standing, word, estimate, more_orders: orders }) {
-  if (standing !== "not yet" || estimate === null || word === "not comparable") return "";
-  return orders === null ? "orders alone will not do" : `about ${count(orders)} more orders`;
+function more({ word, needs }) {
+  return word === "not comparable" ? "" : needs;
 }
 
 function history({ word, since, was, was_at: then }) {
@@ -86,7 +85,7 @@ export class Requirements {
       const { row, parts } = this.rows.get(one.key);
       setData(row, "standing", one.standing);
       setText(parts.standing, one.standing);
-      setText(parts.text, unbroken(one.text.replace(VERB, "")));
+      setText(parts.text, unbroken(one.text.replace(NAME, "")));
       setText(parts.limit, limit(one));
       setText(parts.more, over ? "" : more(one));
       setText(parts.history, history(one));
