@@ -438,8 +438,7 @@ def test_while_it_is_not_comparable_a_pass_is_kept_but_says_nothing() -> None:
     watched = _Watched()
     good = _settled(1, blocks=120, slower=0.99)
     watched.look(good, 100.0)
-    evidence = good.evidence()
-    evidence.missing_both = evidence.orders
+    good.settled.missing_both = good.settled.orders
     held = watched.look(good, 110.0)
     assert (held.word, held.of(Requirement.SPEED).standing) == (Word.WITHHELD, Standing.NOT_YET)
     assert watched.passed[Requirement.SPEED].at == 100.0

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dashboard", "0011_dead_letter_names"),
+        ("dashboard", "0016_treatments"),
     ]
 
     operations = [
