@@ -126,7 +126,7 @@ def twice_as_slow(ms: float, rng: random.Random) -> Result:
 
 
 def a_little_slower(ms: float, rng: random.Random) -> Result:
-    return Result(Status.OK, ms * rng.lognormvariate(0.015, 0.2))
+    return Result(Status.OK, ms * rng.lognormvariate(0.0195, 0.05))
 
 
 def silent(ms: float, rng: random.Random) -> Result:
