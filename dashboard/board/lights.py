@@ -27,6 +27,7 @@ class Shine(StrEnum):
 
 
 _FEED = {"fresh": Shine.GOOD, "idle": Shine.IDLE, "stale": Shine.BAD}
+_FEED_WORDS = {"fresh": "live", "idle": "idle", "stale": "stale"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,13 @@ def lights(frame: dict[str, Any]) -> list[Light]:
     return [
         Light(
             key="feed",
-            label=f"feed {feed['state']}, newest event",
+            label=f"events: {_FEED_WORDS[feed['state']]}, last",
             text="none yet" if feed["age_s"] is None else f"{wording.age(feed['age_s'])} ago",
             shine=_FEED[feed["state"]],
         ),
         _waits(feed["behind"], feed["oldest_s"], slack),
-        _queue("backlog", "messages to record", feed["backlog"], slack),
-        _queue("unsent", "letters unsent", feed["unsent"], slack, most=_COUNTED),
+        _queue("backlog", "observer backlog", feed["backlog"], slack),
+        _queue("unsent", "outbox pending", feed["unsent"], slack, most=_COUNTED),
         Light(
             key="dead",
             label="dead letters",
@@ -66,11 +67,11 @@ def lights(frame: dict[str, Any]) -> list[Light]:
 
 def _waits(orders: int, oldest_s: float | None, slack: float) -> Light:
     """What was ordered and is not known to have ended, wherever it waits."""
-    light = _queue("behind", "orders wait", orders, slack, most=_COUNTED)
+    light = _queue("behind", "queued orders", orders, slack, most=_COUNTED)
     if oldest_s is None or oldest_s < _SLACK_S:
         return light
     shine = Shine.DOUBT if oldest_s > _OLD_S else light.shine
-    return replace(light, label=f"orders wait, oldest {wording.age(oldest_s)}", shine=shine)
+    return replace(light, label=f"queued orders, oldest {wording.age(oldest_s)}", shine=shine)
 
 
 def _again(again: int, problems: int) -> Light:

@@ -18,8 +18,6 @@ Version = dict[str, Any]
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("orders", "orders", "orders this version was to handle"),
     ("pairs", "pairs", "orders that both the control and this version have ended with"),
-    ("agree", "agree", "pairs whose results agree, but for what a rule ignores"),
-    ("differ", "differ", "pairs whose results differ, also if by design or noise"),
     ("handled", "handled", "orders it handled"),
     ("failed", "failed", "orders on which it raised an error"),
     ("missing", "missing", "orders without an answer when the deadline had passed"),

@@ -10,9 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from dashboard.board import wording
 from dashboard.board.frames import Json
+from dashboard.board.lenses import Lens
 from dashboard.domain.verdict.phrases import points
 from dashboard.domain.verdict.requirements import Requirement, Standing
 from dashboard.domain.verdict.words import Rate
@@ -34,6 +36,7 @@ _COUNTED = (Requirement.COMPLETENESS, Requirement.KEEPING_UP)
 #: Ends of an interval that say nothing: of a log ratio or a ratio, and of a share.
 UNKNOWN = 13.9
 _UNKNOWN_SHARE = 1.0
+_ARROW = "\N{RIGHTWARDS ARROW}"
 #: Beyond the line, there is room for as much again.
 _BEYOND = 2.0
 
@@ -59,6 +62,26 @@ class Dated:
     after: str
 
 
+class Cause(NamedTuple):
+    """Where to look for what a requirement does not pass for: orders, by a filter of the lanes, or
+    a part of the board."""
+
+    words: str
+    lens: str = ""
+    part: str = "lanes"
+
+
+#: What is behind each requirement.
+_CAUSES: Mapping[str, Cause] = {
+    Requirement.SPEED: Cause("slower orders", Lens.SLOWER),
+    Requirement.FAILURES: Cause("failed orders", Lens.FAILED),
+    Requirement.SLOW_ORDERS: Cause("slower orders", Lens.SLOWER),
+    Requirement.DIFFERENCES: Cause("discrepancies", part="findings"),
+    Requirement.COMPLETENESS: Cause("missing orders", Lens.MISSING),
+    Requirement.KEEPING_UP: Cause("queues", part="lights"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Line:
     """One requirement of the checklist; ``anchor`` is its place in the page that explains it."""
@@ -70,6 +93,7 @@ class Line:
     limit: str
     plot: Plot
     more: str
+    cause: Cause
     history: Dated | None
 
 
@@ -86,7 +110,7 @@ def _nothing(key: str) -> Json:
     return {
         "key": key, "standing": Standing.NOT_YET, "word": "", "text": "", "estimate": None,
         "lo": None, "hi": None, "line": 0.0, "orders": 0, "needs": "", "since": None, "was": None,
-        "was_at": None,
+        "was_at": None, "bound": None, "passed_at": None,
     }  # fmt: skip
 
 
@@ -98,6 +122,7 @@ def _line(row: Json, *, over: bool) -> Line:
         text=_text(row["text"]),
         limit=_limit(row),
         plot=_plot(row),
+        cause=_CAUSES[row["key"]],
         more="" if over else _more(row),
         history=_history(row),
     )
@@ -126,9 +151,12 @@ def _more(row: Json) -> str:
 
 
 def _history(row: Json) -> Dated | None:
+    if row["passed_at"] and row["standing"] == Standing.PASSED:
+        at = datetime.fromtimestamp(row["passed_at"], UTC)
+        return Dated(before="passed since ", at=at, after="")
     if row["was"]:
         at = datetime.fromtimestamp(row["was_at"], UTC)
-        return Dated(before=f"was {row['was']} at ", at=at, after=f", now {row['word']}")
+        return Dated(before="since ", at=at, after=f": {row['was']} {_ARROW} {row['word']}")
     if row["since"]:
         at = datetime.fromtimestamp(row["since"], UTC)
         return Dated(before=f"{row['word']} since ", at=at, after="")
@@ -137,7 +165,7 @@ def _history(row: Json) -> Dated | None:
 
 def _plot(row: Json) -> Plot:
     counted = row["key"] in _COUNTED
-    lo, hi = (None, None) if counted else (row["lo"], row["hi"])
+    lo, hi = (None, None) if counted else _ends(row)
     known = lo is not None and hi is not None and not _unknown(row["key"], lo, hi)
     low, high = (lo, hi) if known else (None, None)
     end = _end(row, [row["estimate"], low, high])
@@ -154,6 +182,12 @@ def _plot(row: Json) -> Plot:
         width=_part(place(high) - start if high is not None else 0.0),
         dot=_part(place(row["estimate"])) if row["estimate"] is not None else "",
     )
+
+
+def _ends(row: Json) -> tuple[float | None, float | None]:
+    """What is drawn of an interval: up to the bound by which the requirement passed, if it has."""
+    bound = row["bound"] if row["standing"] == Standing.PASSED else None
+    return row["lo"], row["hi"] if bound is None else bound
 
 
 def _end(row: Json, numbers: Sequence[float | None]) -> float:

@@ -67,7 +67,7 @@ def verdict_line(frame: Json) -> VerdictLine | None:
         warnings=[wording.unbroken(warning) for warning in verdict["warnings"]],
         requirements=lines(verdict["requirements"], over=over),
         tested=_tested(verdict),
-        lag=f"{wording.seconds(verdict['lag_s'])} behind the lanes",
+        lag=f"verdict delay {wording.seconds(verdict['lag_s'])}",
         faster_share=_faster_share(verdict["faster_share"]),
         total_time=_total_time(verdict["total_time"]),
         trouble=", ".join(_trouble(verdict)),
@@ -125,9 +125,9 @@ def _contrast(contrasts: Sequence[Json]) -> str:
 
 def _tested(verdict: Json) -> str:
     pairs, blocks = wording.count(verdict["pairs"]), wording.count(verdict["blocks"])
-    build = f" of build {verdict['build']}" if verdict["build"] else ""
+    build = f" (build {verdict['build']})" if verdict["build"] else ""
     each = wording.seconds(verdict["block_s"])
-    return f"{pairs} pairs{build} timed, in {blocks} blocks of {each}"
+    return f"{pairs} pairs measured{build}, {blocks} blocks of {each}"
 
 
 def _faster_share(interval: Sequence[float] | None) -> str:

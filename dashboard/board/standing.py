@@ -9,7 +9,6 @@ from uuid import UUID
 
 from dashboard.board.frames import Json, tenths
 from dashboard.domain.foreign_text import visible
-from dashboard.domain.outcome import Outcome
 from dashboard.domain.sketch import LogHistogram
 from dashboard.domain.verdict.sample_ratio import mismatch
 from dashboard.models import DeadLetter, DeadLetterTally, Tally
@@ -141,8 +140,6 @@ def _version(tally: Tally, percent: float | None, backlog: int | None) -> Json:
         "percent": percent,
         "orders": tally.orders,
         "pairs": None if is_control else tally.pairs,
-        "agree": None if is_control else tally.matrix.get(Outcome.AGREE, 0),
-        "differ": None if is_control else tally.matrix.get(Outcome.DIFFER, 0),
         "handled": tally.handled,
         "failed": tally.failed,
         "missing": tally.missing,

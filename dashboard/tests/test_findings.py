@@ -94,9 +94,6 @@ def test_the_matrix_is_that_of_the_version_beside(launch: Launch) -> None:
     built = frame(launch)
     assert built["matrix"] == {"agree": 1, "differ": 1, "handled/failed": 1, "handled/missing": 1}
     assert frame(launch, version="vlatest-b")["matrix"] == {"differ": 1}
-    control, candidate, _ = built["versions"]
-    assert (candidate["agree"], candidate["differ"]) == (1, 1)
-    assert (control["agree"], control["differ"]) == (None, None)
 
 
 def test_what_counts_against_a_version_follows_a_decision_at_once(launch: Launch) -> None:

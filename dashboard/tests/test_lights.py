@@ -26,12 +26,12 @@ def test_a_queue_that_only_the_socket_knows_is_a_quiet_dash() -> None:
 @pytest.mark.parametrize(
     ("orders", "oldest_s", "text", "label", "shine"),
     [
-        (0, None, "0", "orders wait", Shine.GOOD),
-        (12, 0.3, "12", "orders wait", Shine.GOOD),
-        (12, 4.2, "12", f"orders wait, oldest 4.2{SPACE}s", Shine.GOOD),
-        (21, 4.2, "21", f"orders wait, oldest 4.2{SPACE}s", Shine.DOUBT),
-        (1, 42.0, "1", f"orders wait, oldest 42{SPACE}s", Shine.DOUBT),
-        (1001, 90.0, "1,000+", f"orders wait, oldest 1{SPACE}min", Shine.DOUBT),
+        (0, None, "0", "queued orders", Shine.GOOD),
+        (12, 0.3, "12", "queued orders", Shine.GOOD),
+        (12, 4.2, "12", f"queued orders, oldest 4.2{SPACE}s", Shine.GOOD),
+        (21, 4.2, "21", f"queued orders, oldest 4.2{SPACE}s", Shine.DOUBT),
+        (1, 42.0, "1", f"queued orders, oldest 42{SPACE}s", Shine.DOUBT),
+        (1001, 90.0, "1,000+", f"queued orders, oldest 1{SPACE}min", Shine.DOUBT),
     ],
 )
 def test_orders_that_wait_are_counted_and_the_oldest_has_its_age(

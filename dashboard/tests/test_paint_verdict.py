@@ -41,9 +41,9 @@ def test_where_no_more_orders_come_it_is_said_since_when_and_none_are_predicted(
     assert the_line("not yet").state is None
 
 
-def the_requirement(key: str, standing: str = "not yet", **said: Any) -> paint_requirements.Line:
+def the_requirement(key: str, **said: Any) -> paint_requirements.Line:
     """One painted requirement."""
-    row = {**a_requirement(key, standing, "inconclusive", ""), **said}
+    row = {**a_requirement(key, "not yet", "inconclusive", ""), **said}
     return next(line for line in paint_requirements.lines([row]) if line.key == key)
 
 
@@ -178,7 +178,15 @@ def test_what_is_still_needed_is_said_of_what_is_open(said: dict[str, Any], more
     [
         ({}, None),
         ({"since": AT}, ("inconclusive since ", AT, "")),
-        ({"was": "faster", "was_at": AT + 119}, ("was faster at ", AT + 119, ", now inconclusive")),
+        (
+            {"was": "faster", "was_at": AT + 119},
+            ("since ", AT + 119, ": faster \N{RIGHTWARDS ARROW} inconclusive"),
+        ),
+        (
+            {"standing": "passed", "passed_at": AT, "was": "faster", "was_at": AT + 119},
+            ("passed since ", AT, ""),
+        ),
+        ({"standing": "not yet", "passed_at": AT}, None),
     ],
 )
 def test_a_requirement_says_since_when_or_what_it_was(
@@ -239,3 +247,23 @@ def test_a_change_has_a_sign_unless_it_is_none() -> None:
     signed = [wording.change(one).replace(SPACE, " ") for one in (-0.31, 0.004, 0.0)]
 
     assert signed == ["−31 %", "+0.4 %", "0 %"]
+
+
+def test_a_requirement_that_passed_is_drawn_up_to_its_bound_and_not_across_the_threshold() -> None:
+    interval = {"estimate": 0.001, "lo": -0.003, "hi": 0.006, "bound": 0.0045}
+    crossing = the_requirement("failures", standing="not yet", **interval).plot
+    passed = the_requirement("failures", standing="passed", **interval).plot
+
+    def end(plot: paint_requirements.Plot) -> float:
+        return float(plot.start[:-1]) + float(plot.width[:-1])
+
+    assert end(passed) < float(passed.line[:-1]) < end(crossing)
+    assert passed.start == crossing.start
+
+
+def test_what_does_not_pass_leads_to_what_causes_it() -> None:
+    causes = {key: the_requirement(key).cause for key in ("failures", "differences", "speed")}
+    assert causes["failures"][1:] == ("failed", "lanes")
+    assert causes["differences"][1:] == ("", "findings")
+    assert causes["speed"][1:] == ("slower", "lanes")
+    assert the_requirement("completeness").cause.lens == "missing"

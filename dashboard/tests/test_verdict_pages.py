@@ -69,12 +69,10 @@ def test_only_who_may_set_the_lines_and_the_percent_is_offered_to(
         client.get(reverse("board")).content.decode() for client in (watcher, admin_client)
     )
 
-    assert "who set the lines" in seen
-    assert "Stop it" not in seen
-    assert "edit the lines" in offered
-    assert (
-        f'href="{reverse("admin:restaurant_launch_change", args=[launch.pk])}">Stop it' in offered
-    )
+    assert "threshold history" in seen
+    assert "set traffic to 0" not in seen
+    assert "edit thresholds" in offered
+    assert f'href="{reverse("admin:restaurant_launch_change", args=[launch.pk])}">Stop ' in offered
     assert reverse("requirements", args=[launch.id]) in seen
 
 

@@ -90,9 +90,9 @@ def test_charts_and_requirements_are_on_the_same_clock(browser: Browser) -> None
     page = browser.new_page(timezone_id=ZONE)
     board = FakedBoard(page, frame)
     history = page.locator("[data-requirement=speed] [data-part=history]")
-    expect(history).to_have_text("was faster at 15:30, now inconclusive")
+    expect(history).to_have_text("since 15:30: faster \N{RIGHTWARDS ARROW} inconclusive")
     board.send(frame)
-    expect(history).to_have_text("was faster at 15:30, now inconclusive")
+    expect(history).to_have_text("since 15:30: faster \N{RIGHTWARDS ARROW} inconclusive")
     last = frame["series"]["t"][-1]
     minutes = datetime.fromtimestamp(last, UTC).minute
     chart = page.locator("[data-chart=handling] figcaption time")

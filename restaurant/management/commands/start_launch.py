@@ -55,7 +55,7 @@ class Command(LaunchCommand):
             for role in (Role.CANDIDATE, Role.BASELINE)
             for version, percent in options[role]
         ] or list(_FIRST_DARK)
-        name = options["name"] or f"{dark[0][0]} beside {options['control']}"
+        name = options["name"] or f"{dark[0][0]} vs. {options['control']}"
         launch = start_launch(
             name,
             options["control"],

@@ -26,8 +26,8 @@ export class Banner {
       setText(this.text, "You were logged out, or lost the permission. The numbers below are old.");
       return;
     }
-    setText(this.title, `No news for ${age(Math.floor(silent))}.`.replace(".0", ""));
-    const doing = retry === null ? "trying to connect" : `next try in ${Math.ceil(retry)} s`;
-    setText(this.text, `${this.socket.reason}; these numbers are old; ${doing}.`);
+    setText(this.title, `No data for ${age(Math.floor(silent)).replace(".0", "")}.`);
+    const doing = retry === null ? "Connecting" : `Retrying in ${Math.ceil(retry)} s`;
+    setText(this.text, `${this.socket.reason}; the numbers below are stale. ${doing}.`);
   }
 }

@@ -3,7 +3,7 @@
 import { count, delta, duration, part, rate, share } from "./format.js";
 import { setData, setHidden, setText } from "./dom.js";
 
-const COUNTS = ["orders", "pairs", "agree", "differ", "handled", "failed", "missing", "waiting", "late", "repeats"];
+const COUNTS = ["orders", "pairs", "handled", "failed", "missing", "waiting", "late", "repeats"];
 const TIMES = ["p50", "p95", "p99"];
 const ASK_AGAIN_MS = 5000;
 const ALARMS = new Set(["failed", "missing", "late", "repeats"]);

@@ -192,7 +192,7 @@ export class Lanes {
     if (!shown) return setText(this.passing, looked.slice(2));
     const which = this.lens === "all" ? `${shown}` : `${shown} ${this.lens}`;
     const fast = this.lens === "all" && frame.rate > FAST;
-    const passing = fast ? `; ${count(Math.round(frame.rate))} a second pass by` : "";
+    const passing = fast ? `; ${count(Math.round(frame.rate))} orders/s` : "";
     setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${passing}${looked}`);
   }
 }

@@ -4,6 +4,7 @@ import { age, count } from "./format.js";
 import { setData, setText } from "./dom.js";
 
 const FEED = { fresh: "good", idle: "idle", stale: "bad" };
+const FEED_WORDS = { fresh: "live", idle: "idle", stale: "stale" };
 const SOCKET = {
   opening: ["idle", "opening"],
   live: ["good", "open"],
@@ -55,7 +56,7 @@ export class Lights {
   waits({ behind, oldest_s: oldest }, slack) {
     const old = oldest !== null && oldest >= SLACK_S ? `, oldest ${age(oldest)}` : "";
     const isWell = behind <= slack && !(oldest > OLD_S);
-    this.light("behind", isWell ? "good" : "doubt", upTo(behind), `orders wait${old}`);
+    this.light("behind", isWell ? "good" : "doubt", upTo(behind), `queued orders${old}`);
   }
 
   /** Orders that the live kitchen was sent again, and queues that are not as they should be. */
@@ -77,7 +78,7 @@ export class Lights {
     const { state, age_s: then } = this.feed;
     const since = (performance.now() - this.paintedAt) / 1000;
     const text = then === null ? "none yet" : `${age(then + since)} ago`;
-    this.light("feed", FEED[state], text, `feed ${state}, newest event`);
+    this.light("feed", FEED[state], text, `events: ${FEED_WORDS[state]}, last`);
   }
 
   socket(state) {

@@ -3,6 +3,17 @@
 import { count } from "./format.js";
 import { setData, setHidden, setText } from "./dom.js";
 
+/** A link to orders of a kind filters the lanes in place; their own choice of a lens does the rest. */
+export function chooseLens(event) {
+  const link = event.target.closest("a[data-lens]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const toolbar = document.getElementById("toolbar");
+  toolbar.querySelector(`[name=lens][value="${link.dataset.lens}"]`).click();
+  const { top } = toolbar.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight / 2) toolbar.scrollIntoView({ block: "start" });
+}
+
 export class Matrix {
   constructor(root) {
     this.root = root;
@@ -12,7 +23,7 @@ export class Matrix {
       key: box.dataset.box,
       number: box.querySelector("b"),
     }));
-    root.addEventListener("click", (event) => this.choose(event));
+    root.addEventListener("click", chooseLens);
   }
 
   paint(frame, { dark, lens }) {
@@ -28,15 +39,5 @@ export class Matrix {
       box.toggleAttribute("data-none", !pairs);
       box.toggleAttribute("data-chosen", box.dataset.lens === lens);
     }
-  }
-
-  /** The lanes' own choice of a lens does the rest. */
-  choose(event) {
-    const link = event.target.closest("a[data-lens]");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    const toolbar = document.getElementById("toolbar");
-    toolbar.querySelector(`[name=lens][value="${link.dataset.lens}"]`).click();
-    if (toolbar.getBoundingClientRect().top < 0) toolbar.scrollIntoView({ block: "start" });
   }
 }

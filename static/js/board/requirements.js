@@ -2,7 +2,8 @@
 
 import { clock } from "../times.js";
 import { percent, points, seconds, unbroken } from "./format.js";
-import { setData, setText } from "./dom.js";
+import { setData, setHidden, setText } from "./dom.js";
+import { chooseLens } from "./matrix.js";
 
 const SHARES = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 const SCALES = {
@@ -32,8 +33,9 @@ function more({ word, needs }) {
   return word === "not comparable" ? "" : needs;
 }
 
-function history({ word, since, was, was_at: then }) {
-  if (was) return `was ${was} at ${clock(then, "H:i")}, now ${word}`;
+function history({ standing, word, since, passed_at: passed, was, was_at: then }) {
+  if (passed && standing === "passed") return `passed since ${clock(passed, "H:i")}`;
+  if (was) return `since ${clock(then, "H:i")}: ${was} \u2192 ${word}`;
   return since ? `${word} since ${clock(since, "H:i")}` : "";
 }
 
@@ -50,8 +52,11 @@ function endOf({ key, line }, numbers) {
 function plot(row) {
   const counted = COUNTED.has(row.key);
   const most = row.key === "speed" ? UNKNOWN : UNKNOWN_SHARE;
-  const known = !counted && row.lo !== null && row.hi !== null && row.lo > -most && row.hi < most;
-  const [low, high] = known ? [row.lo, row.hi] : [null, null];
+  // Drawn is an interval up to the bound by which the requirement passed, if it has.
+  const bound = row.standing === "passed" ? row.bound : null;
+  const [lo, hi] = [row.lo, bound ?? row.hi];
+  const known = !counted && lo !== null && hi !== null && lo > -most && hi < most;
+  const [low, high] = known ? [lo, hi] : [null, null];
   const end = endOf(row, [row.estimate, low, high]);
   const begin = counted ? 0 : -end;
   const place = (number) => Math.min(Math.max((number - begin) / (end - begin), 0), 1);
@@ -73,6 +78,7 @@ function set(element, name, value) {
 export class Requirements {
   constructor(root) {
     this.rows = new Map();
+    root.querySelector(".requirements")?.addEventListener("click", chooseLens);
     for (const row of root.querySelectorAll("[data-requirement]")) {
       const parts = [...row.querySelectorAll("[data-part]")].map((one) => [one.dataset.part, one]);
       this.rows.set(row.dataset.requirement, { row, parts: Object.fromEntries(parts) });
@@ -89,6 +95,7 @@ export class Requirements {
       setText(parts.limit, limit(one));
       setText(parts.more, over ? "" : more(one));
       setText(parts.history, history(one));
+      setHidden(parts.cause, one.standing === "passed");
       const drawn = plot(one);
       set(parts.fine, "width", drawn.line);
       set(parts.zero, "x", drawn.zero);

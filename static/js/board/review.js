@@ -58,7 +58,7 @@ export class Review {
       this.hear(view, await this.send(view.form, body));
     } catch {
       view.forget();
-      setText(this.said, "Nothing was decided: the site cannot be reached.");
+      setText(this.said, "Not saved: the server cannot be reached.");
     }
   }
 
@@ -78,6 +78,6 @@ export class Review {
     if (answer.ok) return;
     view.forget();
     const refused = answer.status === 403 ? "You may not decide on discrepancies." : reason(html);
-    setText(this.said, refused || "Nothing was decided: the site did not take it.");
+    setText(this.said, refused || "Not saved: the server refused it.");
   }
 }

@@ -29,8 +29,8 @@ function contrast([gravest]) {
 function why({ version, versions }) {
   const isBaseline = versions.some(({ name, role }) => name === version && role === "baseline");
   return isBaseline
-    ? "a second copy of the control, which is noise and gets no verdict"
-    : "no verdict yet: it begins with the first block of orders that all ended";
+    ? "a second copy of the control: it measures noise and gets no verdict"
+    : "no verdict yet: waiting for the first completed block";
 }
 
 /** Why no more orders come, and what the word rests on. */
@@ -105,10 +105,10 @@ export class Verdict {
     say("contrast", contrast(verdict.contrasts));
     this.paintWarnings(verdict.warnings.map(unbroken));
     const [pairs, blocks] = [verdict.pairs, verdict.blocks].map(count);
-    const build = verdict.build ? ` of build ${verdict.build}` : "";
+    const build = verdict.build ? ` (build ${verdict.build})` : "";
     const each = seconds(verdict.block_s);
-    say("tested", `${pairs} pairs${build} timed, in ${blocks} blocks of ${each}`);
-    say("lag", `${seconds(verdict.lag_s)} behind the lanes`);
+    say("tested", `${pairs} pairs measured${build}, ${blocks} blocks of ${each}`);
+    say("lag", `verdict delay ${seconds(verdict.lag_s)}`);
     const { faster_share: faster } = verdict;
     this.sayOrHide("faster_share", faster ? `faster on ${span(...faster)} of orders` : "");
     this.sayOrHide("total_time", totalTime(verdict.total_time));
@@ -136,6 +136,7 @@ export class Verdict {
   /** Whose verdict it is, and of how many orders. */
   paintVersion({ versions, verdict }) {
     const place = versions.findIndex(({ name }) => name === verdict.version);
+    setText(this.facts["stop.name"], verdict.version);
     const name = this.facts["verdict.name"];
     setText(name, verdict.version);
     setData(name, "role", versions[place].role);
