@@ -180,6 +180,61 @@ def test_a_candidate_that_hardly_ever_answers_is_withheld_and_not_warming_up() -
     )
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        (0, 3000, "WITHHELD: the control failed on 3,000 of 3,000 orders."),
+        (4000, 1000, "WITHHELD: the control failed on 400 of the newest 400 orders."),
+        (4000, 100, None),
+    ],
+)
+def test_a_control_that_fails_is_named(good: int, bad: int, said: str | None) -> None:
+    tally = Tally(TIMING)
+    for i in range(good + bad):
+        tally.add(order(i / 50, control=OK_10 if i < good else FAILED))
+    tally.close(200)
+    found = _judged(tally, ())
+    assert (found.word is Word.WITHHELD) == (said is not None)
+    assert said is None or found.sentence("vnext") == said
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [
+        (None, "the baseline gets no orders"),
+        (MISSING, "the baseline does not answer: 400 of the newest 400 orders"),
+        (FAILED, "the baseline fails: 400 of the newest 400 orders"),
+    ],
+)
+def test_a_baseline_that_is_no_measure_is_named_and_differences_fall_back_to_the_plain_share(
+    baseline: Result | None, said: str
+) -> None:
+    def launch(shown: frozenset[int]) -> Verdict:
+        tally = Tally(TIMING)
+        for i in range(6000):
+            own = OK_10 if i < 2000 else baseline
+            tally.add(order(i / 50, baseline=own, shown=shown if i % 50 == 0 else frozenset()))
+        tally.close(200)
+        return _judged(tally, ())
+
+    good, differs = launch(frozenset()), launch(frozenset({1}))
+    for found in (good, differs):
+        assert found.warnings[0] == f"{said}; differences are judged with noise included"
+        assert "noise included" in found.of(Requirement.DIFFERENCES).text
+    assert good.word is Word.READY
+    assert differs.sentence("vnext").endswith(
+        "noise included: a baseline that answers, to tell noise from differences, or a review."
+    )
+
+
+def test_a_baseline_of_a_few_orders_is_not_called_idle_by_chance() -> None:
+    tally = Tally(TIMING)
+    for i in range(6000):
+        tally.add(order(i / 50, baseline=OK_10 if i % 500 == 0 and i < 4000 else None))
+    tally.close(200)
+    assert not any("baseline" in one for one in _judged(tally, ()).warnings)
+
+
 def test_while_it_warms_up_the_controls_times_are_counted() -> None:
     said = _watched([FAILED], orders=1400)
     assert "NOT YET: warming up, 0 of 200 orders timed." in said

@@ -27,7 +27,7 @@ from dashboard.domain.verdict.requirements import (
     Standing,
 )
 from dashboard.domain.verdict.rounding import significant
-from dashboard.domain.verdict.sequences import NOTHING_KNOWN, Ahead, Interval
+from dashboard.domain.verdict.sequences import NOTHING_KNOWN, Interval
 from dashboard.domain.verdict.tally import Tally
 from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.verdict import Verdict, verdict
@@ -347,10 +347,10 @@ def test_what_never_happened_needs_just_as_many_orders_as_are_said() -> None:
         rate.add(0, 0, 10)
     line = required.failures_margin
 
-    def passes(ahead: Ahead) -> bool:
-        return rate.counts.log_e_below(line, ahead) >= required.limit
+    def passes(times: float) -> bool:
+        return rate.counts.log_e_below(line, times) >= required.limit
 
-    more = outlook(passes, orders=400, blocks=40, over=False).more_orders
+    more = outlook(passes, orders=400, blocks=rate.blocks, over=False).more_orders
     assert more is not None
     assert PairedRate(0, 0, 400 + more).log_e_below(line) >= required.limit
     assert PairedRate(0, 0, 400 + more * 9 // 10).log_e_below(line) < required.limit

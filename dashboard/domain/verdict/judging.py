@@ -17,7 +17,7 @@ from dashboard.domain.verdict.requirements import (
     Requirements,
     Standing,
 )
-from dashboard.domain.verdict.sequences import NOW, Ahead, Interval, bernoulli_cs
+from dashboard.domain.verdict.sequences import Interval, bernoulli_cs
 from dashboard.domain.verdict.signatures import counts, surely_counts
 from dashboard.domain.verdict.words import (
     BAD,
@@ -39,6 +39,7 @@ _NAMES = {
     Requirement.SLOW_ORDERS: "slow orders",
     Requirement.DIFFERENCES: "differences beyond noise",
 }
+_NO_LAG = "the broker to say how many orders wait"
 _UNEQUAL = "two copies of the control differ by as much"
 
 
@@ -50,17 +51,17 @@ def judge_speed(
     interval, estimate = blocks.interval(required.each), blocks.estimate
     line = required.margins[Requirement.SPEED]
 
-    def passes(ahead: Ahead) -> bool:
+    def passes(times: float) -> bool:
         return (
-            pairs * ahead.times >= LEAST_ORDERS
-            and blocks.k * ahead.times >= LEAST_BLOCKS
-            and blocks.log_e_below(line, ahead) >= required.limit
+            pairs * times >= LEAST_ORDERS
+            and blocks.k * times >= LEAST_BLOCKS
+            and blocks.log_e_below(line, times) >= required.limit
         )
 
     word = speed_word(
         interval,
         estimate=estimate,
-        passes=passes(NOW),
+        passes=passes(1.0),
         pairs=pairs,
         blocks=blocks.k,
         margin=required.speed_margin,
@@ -70,7 +71,7 @@ def judge_speed(
     standing = _standing(fine=word in FINE, bad=word in BAD)
     more = PASSED
     if standing is Standing.NOT_YET and estimate is not None and word is not Speed.UNEQUAL:
-        more = outlook(passes, orders=evidence.orders, blocks=blocks.k, over=estimate >= line)
+        more = outlook(passes, orders=evidence.orders, blocks=blocks, over=estimate >= line)
     return Judged(
         requirement=Requirement.SPEED,
         standing=standing,
@@ -122,15 +123,13 @@ def judge_rate(
     by_counts = rate.quick_interval(required.each)
     interval = by_counts.hull(rate.block_interval(required.each))
 
-    def passes(ahead: Ahead) -> bool:
-        return n * ahead.times >= LEAST_ORDERS and (
-            rate.most.log_e_below(line, ahead) >= required.limit
-        )
+    def passes(times: float) -> bool:
+        return n * times >= LEAST_ORDERS and (rate.most.log_e_below(line, times) >= required.limit)
 
     word = rate_word(
         interval,
         estimate=rate.least.counts.estimate,
-        passes=passes(NOW),
+        passes=passes(1.0),
         n=n,
         margin=line,
         counts=by_counts,
@@ -146,8 +145,8 @@ def judge_rate(
     elif standing is Standing.NOT_YET and rate.estimate is not None and word is not Rate.UNEQUAL:
         # Of the worst case: where that is over the limit, no number of orders would do.
         worst = rate.most.counts.estimate or 0.0
-        k = rate.most.blocks.k
-        more = outlook(passes, orders=evidence.orders, blocks=k, over=worst >= line)
+        blocks = rate.most.blocks
+        more = outlook(passes, orders=evidence.orders, blocks=blocks, over=worst >= line)
     return Judged(
         requirement=requirement,
         standing=standing,
@@ -208,23 +207,23 @@ def judge_raw_differences(
         interval = interval.hull(bernoulli_cs(least, n, required.each))
     rate = PairedRate(k, 0, n - k)
 
-    def passes(ahead: Ahead) -> bool:
-        return n * ahead.times >= LEAST_ORDERS and (rate.log_e_below(line, ahead) >= required.limit)
+    def passes(times: float) -> bool:
+        return n * times >= LEAST_ORDERS and (rate.log_e_below(line, times) >= required.limit)
 
     word = Rate.UNDECIDED
     if not comparable:
         word = Rate.NOT_COMPARABLE
     elif n < LEAST_ORDERS:
         word = Rate.WARMING_UP
-    elif passes(NOW):
+    elif passes(1.0):
         word = Rate.NO_WORSE
     standing = _standing(fine=word is Rate.NO_WORSE, bad=False)
     more = PASSED
     if standing is Standing.NOT_YET and n:
         over = k >= line * n
-        more = outlook(passes, orders=evidence.orders, blocks=evidence.effect.k, over=over)
+        more = outlook(passes, orders=evidence.orders, blocks=evidence.errors.blocks, over=over)
         if over:
-            more = Outlook("a baseline, to tell noise from differences, or a review")
+            more = Outlook("a baseline that answers, to tell noise from differences, or a review")
     return Judged(
         requirement=Requirement.DIFFERENCES,
         standing=standing,
@@ -279,7 +278,7 @@ def judge_keeping_up(health: Health, required: Requirements) -> Judged:
         interval=None,
         line=required.most_behind_s,
         orders=0,
-        needs="" if fine or behind is None else "to catch up",
+        needs="" if fine else "to catch up" if behind is not None else _NO_LAG,
     )
 
 

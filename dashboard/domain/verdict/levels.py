@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from dashboard.domain.verdict.rounding import short
 from dashboard.domain.verdict.sequences import (
     NOTHING_KNOWN,
-    NOW,
     UNKNOWN,
-    Ahead,
     Interval,
     RatioBlocks,
 )
@@ -157,15 +155,15 @@ class MultiLevelBlocks:
             return NOTHING_KNOWN
         return Interval(min(one.lo for one in found), max(one.hi for one in found))
 
-    def log_e_below(self, theta: float, ahead: Ahead = NOW) -> float:
+    def log_e_below(self, theta: float, times: float = 1.0) -> float:
         """The least evidence of a counting level that the ratio is below theta.
 
-        While none counts, 0 now, and in time to come what the finest level will have.
+        While none counts, 0 now, and with more blocks (``times``) what the finest level will have.
         """
         found = self.counting()
-        if not found and ahead.times > 1:
+        if not found and times > 1:
             found = [level.blocks for level in self.levels[:1]]
-        return min((one.log_e_below(theta, ahead) for one in found), default=0.0)
+        return min((one.log_e_below(theta, times) for one in found), default=0.0)
 
     def bound(self, alpha: float) -> float:
         """Below this the ratio lies by all counting levels, at level alpha on this one side."""

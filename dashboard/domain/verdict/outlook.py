@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from dashboard.domain.verdict.levels import MultiLevelBlocks
 from dashboard.domain.verdict.requirements import Judged, Standing
 from dashboard.domain.verdict.rounding import significant
-from dashboard.domain.verdict.sequences import Ahead
 
-#: How far, in standard deviations, what is to come is expected on the bad side, so that by the
-#: number that is named about half of all launches that become READY are READY (`make simulate`).
-AGAINST = 0.3
 #: Base blocks before which no number is given: it would be off by a factor of ten and more.
 LEAST_BLOCKS_KNOWN = 10
+#: While no level of blocks looks independent, at least as many more are needed.
+_UNTIL_KNOWN = 10
 #: Looked for up to so many times the evidence of now.
 _MOST_TIMES = 1e5
 _PRECISION = 1.01
@@ -31,35 +30,41 @@ OVER = Outlook("more orders won't fix this: the estimate is over the limit")
 TOO_EARLY = Outlook("too early to say how many more orders")
 
 
-def outlook(passes: Callable[[Ahead], bool], *, orders: int, blocks: int, over: bool) -> Outlook:
+def outlook(
+    passes: Callable[[float], bool], *, orders: int, blocks: MultiLevelBlocks, over: bool
+) -> Outlook:
     """About how many more orders than those of now it takes to pass.
 
-    ``passes``: whether it does with the evidence that is expected then; ``over``: whether the
+    ``passes``: whether it does with so many times the evidence of now, and the same rates. About
+    half of the launches that become READY are so by then (`make simulate`). ``over``: whether the
     estimate is over the limit.
     """
-    if blocks < LEAST_BLOCKS_KNOWN:
+    if blocks.k < LEAST_BLOCKS_KNOWN:
         return TOO_EARLY
-    times = None if over else _times_needed(passes)
+    if over:
+        return OVER
+    known = blocks.flat_level is not None
+    times = _times_needed(passes, 1.0 if known else 1 + _UNTIL_KNOWN / blocks.k)
     if times is None:
-        return OVER if over else TOO_EARLY
+        return TOO_EARLY
     more = significant(orders * (times - 1))
     return Outlook(f"about {more:,} more orders", more)
 
 
-def _times_needed(passes: Callable[[Ahead], bool]) -> float | None:
+def _times_needed(passes: Callable[[float], bool], least: float) -> float | None:
     """How many times the evidence of now it takes to pass; None if that is out of sight."""
-    short, enough = 1.0, 2.0
-    while not passes(Ahead(enough, AGAINST)):
+    short, enough = 1.0, max(least, 2.0)
+    while not passes(enough):
         short, enough = enough, 2 * enough
         if enough > _MOST_TIMES:
             return None
     while enough / short > _PRECISION:
         middle = (short + enough) / 2
-        if passes(Ahead(middle, AGAINST)):
+        if passes(middle):
             enough = middle
         else:
             short = middle
-    return enough
+    return max(enough, least)
 
 
 def longest(judged: Sequence[Judged]) -> Judged | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from dashboard.domain.verdict.borders import Point, border
 from dashboard.domain.verdict.levels import MultiLevelBlocks
-from dashboard.domain.verdict.sequences import NOW, Ahead, Interval, log_sum_exp
+from dashboard.domain.verdict.sequences import Interval, log_sum_exp
 
 BETS = tuple(0.98 * 2.0**-j for j in range(12))
 _TOTAL_WEIGHT = math.fsum(1 / (j + 1) for j in range(12))
@@ -56,12 +56,9 @@ class PairedRate:
         """
         return _log_e_greater(self.pos, self.neg, self.zero, m)
 
-    def log_e_below(self, m: float, ahead: Ahead = NOW) -> float:
-        """Ln of the evidence that B's rate is less than m above A's."""
-        worse = -ahead.sum(-self.pos, self.pos + self.neg)
-        better = self.neg * ahead.times
-        zero = max(0.0, self.n * ahead.times - worse - better)
-        return _log_e_greater(better, worse, zero, -m)
+    def log_e_below(self, m: float, times: float = 1.0) -> float:
+        """Ln of the evidence that B's rate is less than m above A's, with so many times of each."""
+        return _log_e_greater(times * self.neg, times * self.pos, times * self.zero, -m)
 
     def interval(self, alpha: float) -> Interval:
         """Where the difference of the rates lies, at level alpha, from both one-sided halves."""
@@ -124,9 +121,9 @@ class RobustRate:
         """What the counts alone say, as if orders were independent."""
         return self.counts.interval(alpha)
 
-    def log_e_below(self, m: float, ahead: Ahead = NOW) -> float:
+    def log_e_below(self, m: float, times: float = 1.0) -> float:
         """The evidence that B's rate is less than m above A's, as counts and blocks both see it."""
-        return min(self.counts.log_e_below(m, ahead), self.blocks.log_e_below(m, ahead))
+        return min(self.counts.log_e_below(m, times), self.blocks.log_e_below(m, times))
 
     def bound(self, alpha: float) -> float:
         """Below this the difference lies, by counts and blocks both, at level alpha."""

@@ -17,7 +17,7 @@ from dashboard.domain.verdict.requirements import (
     Standing,
 )
 from dashboard.domain.verdict.timing import Timing
-from dashboard.domain.verdict.words import LEAST_BLOCKS, Rate
+from dashboard.domain.verdict.words import LEAST_BLOCKS, LEAST_ORDERS, Rate
 
 _NO_WORSE = {
     Requirement.FAILURES: "fails no more often",
@@ -33,13 +33,50 @@ _TAKE = {
 _KNOWN = (Rate.FEWER, Rate.MORE_WITHIN)
 
 
+#: The share of orders on which a version that fails, or does not answer, is no measure.
+_MOST = 0.5
+#: Orders that a baseline was to get, before it is said to do nothing with them.
+_LEAST_SENT = 10
+
+
 def not_comparable(evidence: Evidence, required: Requirements, health: Health) -> Iterator[str]:
     """Why a verdict is withheld; nothing if it need not be."""
     yield from health.held
     warm_up = evidence.warm_up
-    if warm_up.orders and warm_up.first is None:
+    if failing := _failing_control(evidence):
+        yield failing
+    elif warm_up.orders and warm_up.first is None:
         yield f"of {warm_up.orders:,} orders none was answered by both versions"
     yield from _missing(evidence, required)
+
+
+def _failing_control(evidence: Evidence) -> str:
+    """That the control fails most orders: of all, or else of the newest."""
+    for some, which in ((evidence.outcomes, ""), (evidence.newest, "the newest ")):
+        if some.orders >= LEAST_ORDERS and some.control_failed > _MOST * some.orders:
+            return f"the control failed on {some.control_failed:,} of {which}{some.orders:,} orders"
+    return ""
+
+
+def baseline_fault(evidence: Evidence) -> str:
+    """Why the baseline says nothing about noise just now; empty if it does.
+
+    Held against what it has done of the newest orders, where it was to get enough of them.
+    """
+    every, newest = evidence.outcomes, evidence.newest
+    if newest.orders < LEAST_ORDERS:
+        return ""
+    sent, of = newest.baseline_sent, f"of the newest {newest.baseline_sent:,} orders"
+    if not sent:
+        usual = every.baseline_sent / every.orders * newest.orders
+        return "the baseline gets no orders" if not usual or usual >= _LEAST_SENT else ""
+    if sent < _LEAST_SENT:
+        return ""
+    if newest.baseline_missing > _MOST * sent:
+        return f"the baseline does not answer: {newest.baseline_missing:,} {of}"
+    if newest.baseline_failed > _MOST * sent:
+        return f"the baseline fails: {newest.baseline_failed:,} {of}"
+    return ""
 
 
 def _missing(evidence: Evidence, required: Requirements) -> Iterator[str]:

@@ -26,23 +26,6 @@ _DEEP = -25.0
 _MIXTURE = tuple(zip(SCALES, LOG_WEIGHTS, strict=True))
 
 
-class Ahead(NamedTuple):
-    """A time to come: so many ``times`` the evidence of now.
-
-    What is expected then is moved by ``against`` of its standard deviations to the bad side.
-    """
-
-    times: float = 1.0
-    against: float = 0.0
-
-    def sum(self, now: float, variance: float) -> float:
-        """What a sum will be whose parts have varied so much: as good as it is now, less that."""
-        return now * self.times - self.against * math.sqrt(variance * self.times * (self.times - 1))
-
-
-NOW = Ahead()
-
-
 class Interval(NamedTuple):
     """Where a quantity lies, both ends included."""
 
@@ -124,17 +107,18 @@ class RatioBlocks:
             ]
         )
 
-    def log_e_below(self, theta: float, ahead: Ahead = NOW) -> float:
+    def log_e_below(self, theta: float, times: float = 1.0) -> float:
         """Evidence that the ratio is below theta: ln of a process that starts at 1.
+
+        With ``times``: what it will be with so many times the blocks, if they are like these.
 
         The mixture over half-normal bets of one sign. If the ratio is theta or more and
         y - ratio x is symmetric given the past, the chance that this ever reaches ln(1/alpha) is at
         most alpha. (For a symmetric z and any d >= 0, E exp(-l(z + d) - l^2 (z + d)^2 / 2) <= 1:
         it holds for each pair -z, z.)
         """
-        spread = self.spread(theta)
-        below = ahead.sum(theta * self.x - self.y, spread)
-        spread *= ahead.times
+        spread = self.spread(theta) * times
+        below = (theta * self.x - self.y) * times
         return log_sum_exp(
             [
                 log_weight

@@ -3,8 +3,9 @@
 ``verdict`` holds the evidence of a tally against the requirements of its launch. The promise: if
 the candidate behaves exactly like the control, the chance that any of the four headlines (speed,
 failures, slow orders, differences) is ever called worse is at most ``Requirements.alpha``; and if
-one of them is at its threshold or beyond, so is the chance that the word is ever READY. Both hold
-however often one looks, as long as what one block tells cannot be predicted from those before it.
+one of them is at its threshold or beyond, and orders fail one by one and not in bursts, so is the
+chance that the word is ever READY. Both hold however often one looks, as long as what one block
+tells cannot be predicted from those before it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from dashboard.domain.verdict.latch import Passed, kept
 from dashboard.domain.verdict.outlook import longest
 from dashboard.domain.verdict.rates import RobustRate
 from dashboard.domain.verdict.reasons import (
+    baseline_fault,
     not_comparable,
     of_not_yet,
     of_ready,
@@ -110,10 +112,15 @@ def verdict(
     requirements that have passed so far, which silence does not undo.
     """
     held_back = tuple(not_comparable(evidence, required, health))
-    flagged = tuple(evidence.beyond_noise(accepted, same)) if bench else ()
+    fault = baseline_fault(evidence) if bench else ""
+    flagged = tuple(evidence.beyond_noise(accepted, same)) if bench and not fault else ()
     judged: tuple[Judged, ...] = (
         *kept(
-            _judge_headlines(evidence, required, bench, accepted, len(flagged), not held_back),
+            _judge_headlines(
+                *(evidence, required, bench, accepted, len(flagged)),
+                comparable=not held_back,
+                raw=bench is None or bool(fault),
+            ),
             passed or {},
             accepted,
         ),
@@ -134,7 +141,10 @@ def verdict(
         word=word,
         reasons=tuple(reasons[word]),
         requirements=judged,
-        warnings=tuple(cautions(evidence, required, judged, bench, timing, accepted)),
+        warnings=(
+            *([f"{fault}; differences are judged with noise included"] if fault else ()),
+            *cautions(evidence, required, judged, bench, timing, accepted),
+        ),
         pairs=evidence.pairs,
         blocks=evidence.effect.k,
         more_orders=last.more_orders if (last := longest(judged)) else None,
@@ -151,7 +161,9 @@ def _judge_headlines(
     bench: Evidence | None,
     accepted: Collection[int],
     flagged: int,
+    *,
     comparable: bool,
+    raw: bool,
 ) -> Iterable[Judged]:
     def rate(requirement: Requirement, rate: RobustRate, copies: RobustRate | None) -> Judged:
         return judge_rate(
@@ -165,7 +177,7 @@ def _judge_headlines(
     yield rate(Requirement.FAILURES, evidence.errors, None)
     slow = evidence.slow.beside(evidence.effect)
     yield rate(Requirement.SLOW_ORDERS, slow, bench.slow if bench else None)
-    if bench is None:
+    if raw:
         yield judge_raw_differences(evidence, required, accepted, comparable=comparable)
     else:
         yield judge_rate(
