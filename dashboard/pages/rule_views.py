@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+import msgspec
+from django.core import signing
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -22,11 +24,17 @@ from dashboard.pages.launches import asked_launch
 from dashboard.pages.rule_forms import GIVEN, RuleForm
 from dashboard.pages.rule_words import PRESETS
 from dashboard.reviewing import rejudging
-from dashboard.reviewing.preview import MAX_LOOKED_AT, preview
+from dashboard.reviewing.preview import MAX_LOOKED_AT, Progress, Sample, look
 from restaurant.models import Launch
 
 #: Rules that are over, on the list.
 _PAST = 100
+#: By what htmx asks for: the form alone, or its preview.
+_PARTS = {
+    "rule-form": "dashboard/_rule_form.html",
+    "rule-preview": "dashboard/_preview.html",
+}
+_SALT = "dashboard.preview"
 #: Launches to choose from.
 _LAUNCHES = 30
 
@@ -167,20 +175,49 @@ def _rule_page(
         "saving": saving,
         "presets": PRESETS,
         "versions": _versions(launch, form["version"].value()),
+        "most": MAX_LOOKED_AT,
     }
     if form.draft is not None and launch is not None:
-        found = preview(launch.id, form.draft, timezone.now())
-        named = described(one.order for one in found.examples)
-        context |= {
-            "preview": found,
-            "hidden_of": sorted(found.hidden_of.items()),
-            "examples": [(*named.get(one.order, (None, "")), one) for one in found.examples],
-            "control": launch.control,
-            "most": MAX_LOOKED_AT,
-        }
-    part = request.headers.get("HX-Target") == "rule-form"
-    template = "dashboard/_rule_form.html" if part else "dashboard/rule_new.html"
-    return render(request, template, context, status=422 if form.errors else 200)
+        progress = _progress_of(request, form, launch)
+        context["sample"] = Sample(progress.until, progress.at)
+        found = look(launch.id, form.draft, timezone.now(), progress)
+        # Without a script nobody asks for the next step.
+        while found is None and request.method == "POST" and "HX-Request" not in request.headers:
+            found = look(launch.id, form.draft, timezone.now(), progress)
+        if found is None:
+            context["progress"] = progress
+            context["token"] = _token(form, launch, progress)
+        else:
+            named = described(one.order for one in found.examples)
+            context |= {
+                "preview": found,
+                "hidden_of": sorted(found.hidden_of.items()),
+                "examples": [(*named.get(one.order, (None, "")), one) for one in found.examples],
+                "control": launch.control,
+            }
+    part = _PARTS.get(request.headers.get("HX-Target", ""), "dashboard/rule_new.html")
+    return render(request, part, context, status=422 if form.errors else 200)
+
+
+def _progress_of(request: HttpRequest, form: RuleForm, launch: Launch) -> Progress:
+    """How far a preview has come: of just this draft, else at the beginning of the sample that the
+    page was shown, unless a newer one is asked for."""
+    try:
+        key, stored = signing.loads(request.POST.get("progress", ""), salt=_SALT)
+        if key == [str(launch.id), form.fingerprint]:
+            return msgspec.convert(stored, Progress, str_keys=True)
+    except signing.BadSignature:
+        pass
+    shown = Sample.read(request.POST.get("sample", ""))
+    return Progress.of(
+        Sample.now() if shown is None or request.POST.get("action") == "newest" else shown
+    )
+
+
+def _token(form: RuleForm, launch: Launch, progress: Progress) -> str:
+    """What has been found so far, for the next step to go on with."""
+    stored = msgspec.to_builtins(progress, str_keys=True)
+    return signing.dumps(([str(launch.id), form.fingerprint], stored), salt=_SALT, compress=True)
 
 
 def _to(request: HttpRequest, made: Rule, launch: Launch | None) -> HttpResponse:

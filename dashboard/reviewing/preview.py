@@ -1,15 +1,22 @@
-"""What a rule would do to a launch's stored pairs, before anybody saves it."""
+"""What a rule would do to a launch's stored pairs, before anybody saves it.
+
+It looks at a sample that stays the same while orders come: the newest pairs up to a moment. It
+looks at so many of them in a step, and what it has found goes from step to step as data, so that a
+page can show how far it has come.
+"""
 
 from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, islice, zip_longest
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
+
+import msgspec
 
 from dashboard.domain.comparing.comparison import Difference
 from dashboard.domain.comparing.judgement import Group, GroupKind, differences, group_of
@@ -23,10 +30,12 @@ from dashboard.observing.rulebook import current_rules
 from dashboard.observing.stored_pairs import StoredPair, judged_anew
 from restaurant.models import Launch
 
-#: Pairs that are looked at, the newest ones, and characters of their answers in all. No clock
-#: decides, so that the same pairs give the same preview.
+#: Pairs that are looked at, the newest ones of the sample, and characters of their answers in all.
+#: No clock decides, so that the same pairs give the same preview.
 MAX_LOOKED_AT = 1_000
 MAX_SIZE = 8_000_000
+#: Pairs that are looked at in one step.
+STEP = 200
 EXAMPLES = 3
 #: Pairs that are judged at once, with their answers, and comparisons that are read at once.
 _CHUNK = 100
@@ -43,6 +52,35 @@ _CELLS = (
 )
 
 
+class Sample(NamedTuple):
+    """Stored pairs that stay the same: those that were there, as they are, at a moment."""
+
+    #: The newest comparison's id, and when it was made.
+    until: int
+    at: datetime
+
+    @classmethod
+    def now(cls) -> Sample:
+        """Up to the newest pair."""
+        newest = Comparison.objects.order_by("-id").values_list("id", "compared_at").first()
+        return cls(*newest) if newest else cls(0, datetime.now(UTC))
+
+    @classmethod
+    def read(cls, text: str) -> Sample | None:
+        """What ``text`` wrote; None if it did not."""
+        until, _, at = text.partition("@")
+        try:
+            found = cls(int(until), datetime.fromisoformat(at))
+        except ValueError:
+            return None
+        return found if 0 <= found.until < 2**63 and found.at.tzinfo else None
+
+    @property
+    def text(self) -> str:
+        """The same as text."""
+        return f"{self.until}@{self.at.isoformat()}"
+
+
 class Shows(NamedTuple):
     """An order, a version, and a difference of the two."""
 
@@ -55,96 +93,179 @@ class Shows(NamedTuple):
 class Preview:
     """What a rule would change, as far as the pairs were looked at."""
 
-    #: Pairs with differences that rules can concern: looked at, and stored.
+    #: Pairs with differences that rules can concern: looked at, and stored by now.
     looked: int = 0
-    of: int = 0
+    of: int = field(default=0, compare=False)
     #: Pairs that count now and would count no more, all versions taken together and each alone.
     hidden: int = 0
     hidden_of: Counter[str] = field(default_factory=Counter)
-    #: Discrepancies that would count no pair any more, and those that would count fewer: how many.
-    vanishing: list[Discrepancy] = field(default_factory=list)
+    #: Discrepancies that would count no pair any more, and how many of the sample they count now;
+    #: and those that would count fewer: how many fewer.
+    vanishing: list[tuple[Discrepancy, int]] = field(default_factory=list)
     shrinking: list[tuple[Discrepancy, int]] = field(default_factory=list)
     #: Some of what the rule would ignore.
     examples: list[Shows] = field(default_factory=list)
-    #: Whether all stored pairs were looked at.
+    #: Whether all pairs of the sample were looked at.
     complete: bool = False
 
 
-def preview(launch: UUID, draft: Rule, now: datetime, *, at_most: int = MAX_LOOKED_AT) -> Preview:
-    """Judge the newest pairs by the rules in force and by the draft, and say what would change:
-    what saving the rule, and then judging the past anew, would do.
+class Progress(msgspec.Struct):
+    """How far a preview has come, and what it has found: all that the next step needs."""
+
+    until: int
+    at: datetime
+    #: The id of the comparison that was read last, and how many were.
+    cursor: int
+    read: int = 0
+    looked: int = 0
+    size: int = 0
+    hidden: int = 0
+    hidden_of: dict[str, int] = {}
+    #: By discrepancy, how many pairs it counts, and how many it would count.
+    was: dict[int, int] = {}
+    left: dict[int, int] = {}
+    #: Of the first groups that the rule would ignore: kind and path, and orders with their version.
+    examples: list[tuple[str, str, list[tuple[UUID, str]]]] = []
+    complete: bool = False
+
+    @classmethod
+    def of(cls, sample: Sample) -> Self:
+        """At the newest pair of a sample."""
+        return cls(sample.until, sample.at, sample.until + 1)
+
+
+def preview(
+    launch: UUID,
+    draft: Rule,
+    now: datetime,
+    *,
+    sample: Sample | None = None,
+    at_most: int = MAX_LOOKED_AT,
+) -> Preview:
+    """Judge the newest pairs of a sample by the rules in force and by the draft, and say what would
+    change: what saving the rule, and then judging the past anew, would do.
 
     Nothing is written. Raises Launch.DoesNotExist.
     """
-    roster = read_roster(Launch.objects.prefetch_related("dark_versions").get(pk=launch))
-    versions = [
-        version
-        for version in roster.roles
-        if version != roster.control and draft.version in ("", version)
-    ]
-    looking = _Looking(launch, versions, draft)
-    rules = {of: Rules.of((*current_rules(now), draft), of) for of in versions}
-    newest = _newest(launch, versions)
-    read = islice(newest, _READ_FOR_ONE * at_most)
-    judged = _judged(read, roster.control, rules)
-    size = 0
-    for pair in islice(judged, at_most):
-        looking.look(pair)
-        size += pair.size
-        if size > MAX_SIZE:
-            break
-    is_all = next(judged, None) is None and next(newest, None) is None
-    return looking.conclusion(is_all=is_all)
+    looking = _Looking(launch, draft, now, Progress.of(sample or Sample.now()))
+    while not looking.step(at_most):
+        pass
+    return looking.conclusion()
 
 
-def _judged(
-    read: Iterator[Comparison], control: str, rules: Mapping[str, Rules]
-) -> Iterator[StoredPair]:
-    """Those that can differ by rules, judged anew."""
-    while chunk := list(islice(read, _CHUNK)):
-        differing = [one for one in chunk if one.signature is not None]
-        yield from judged_anew(differing, control, rules)
+def look(launch: UUID, draft: Rule, now: datetime, progress: Progress) -> Preview | None:
+    """Look at the next pairs of a preview; gives what was found once that is all. Raises
+    Launch.DoesNotExist."""
+    looking = _Looking(launch, draft, now, progress)
+    return looking.conclusion() if looking.step(MAX_LOOKED_AT) else None
 
 
 class _Looking:
-    """One preview on its way through the stored pairs."""
+    """One step of a preview."""
 
-    def __init__(self, launch: UUID, versions: Sequence[str], draft: Rule) -> None:
+    def __init__(self, launch: UUID, draft: Rule, now: datetime, progress: Progress) -> None:
+        self._launch = launch
         self._draft = draft
+        self._progress = progress
+        roster = read_roster(Launch.objects.prefetch_related("dark_versions").get(pk=launch))
+        self._control = roster.control
+        self.versions = [
+            version
+            for version in roster.roles
+            if version != roster.control and draft.version in ("", version)
+        ]
+        self._rules = {of: Rules.of((*current_rules(now), draft), of) for of in self.versions}
         self._rows: defaultdict[str, dict[Group, Discrepancy]] = defaultdict(dict)
         for row in Discrepancy.objects.filter(launch=launch):
             self._rows[row.version][group_of_row(row)] = row
         self._places = places_of(self._rows, grouping.MAX_DISCREPANCIES)
-        self._by_id = {row.pk: row for of in versions for row in self._rows[of].values()}
-        self._shift: Counter[int] = Counter()
-        self._examples: defaultdict[Group, list[Shows]] = defaultdict(list)
-        self.found = Preview(of=self._stored(launch, versions))
+        self._by_id = {row.pk: row for of in self.versions for row in self._rows[of].values()}
+
+    def step(self, at_most: int) -> bool:
+        """Look at the next pairs; says whether these were the last."""
+        progress = self._progress
+        most = min(at_most, progress.looked + STEP)
+        newest = self._newest()
+        while progress.looked < most and progress.size <= MAX_SIZE:
+            chunk = list(islice(newest, _CHUNK))
+            if not chunk:
+                progress.complete = True
+                return True
+            if progress.read >= _READ_FOR_ONE * at_most:
+                return True
+            progress.read += len(chunk)
+            for pair in self.judged(chunk):
+                self.look(pair)
+                if progress.looked >= most or progress.size > MAX_SIZE:
+                    break
+            else:
+                progress.cursor = chunk[-1].pk
+        if progress.looked < at_most and progress.size <= MAX_SIZE:
+            return False
+        left = list(islice(self._newest(), _CHUNK))
+        progress.complete = len(left) < _CHUNK and all(one.signature is None for one in left)
+        return True
+
+    def _newest(self) -> Iterator[Comparison]:
+        """Pairs that can differ, the newest first, each version's and outcome's read by the index;
+        among them are those that failed both in the same way."""
+        streams = [self._stream(of, outcome) for of in self.versions for outcome in _OUTCOMES]
+        return heapq.merge(*streams, key=lambda one: -one.pk)
+
+    def _stream(self, version: str, outcome: Outcome) -> Iterator[Comparison]:
+        # Ordered as the index is: otherwise PostgreSQL may expect some soon, and walk by the ids.
+        rows = Comparison.objects.filter(
+            launch=self._launch, version=version, outcome__gte=outcome, outcome__lte=outcome
+        ).order_by("outcome", "-id")
+        before, at = self._progress.cursor, self._progress.at
+        while before:
+            chunk = list(rows.filter(pk__lt=before)[:_READ])
+            # What was compared again since is not what it was.
+            yield from (one for one in chunk if one.compared_at <= at)
+            before = chunk[-1].pk if len(chunk) == _READ else 0
+
+    def judged(self, chunk: Sequence[Comparison]) -> Iterator[StoredPair]:
+        """Those that can differ by rules, judged by them and by the draft."""
+        differing = [one for one in chunk if one.signature is not None]
+        return judged_anew(differing, self._control, self._rules)
 
     def look(self, pair: StoredPair) -> None:
         """See what one pair would count no more."""
-        self.found.looked += 1
+        progress, version = self._progress, pair.shown.version
+        progress.looked += 1
+        progress.size += pair.size
+        progress.cursor = pair.comparison.pk
         now = self._counted(pair)
         if pair.was.counted and None not in pair.shown.judgement.groups.values():
-            self.found.hidden += 1
-            self.found.hidden_of[pair.shown.version] += 1
-        self._shift.subtract(pair.was.counted)
-        self._shift.update(now)
+            progress.hidden += 1
+            progress.hidden_of[version] = progress.hidden_of.get(version, 0) + 1
+        for counts, counted in ((progress.was, pair.was.counted), (progress.left, now)):
+            for pk in counted:
+                counts[pk] = counts.get(pk, 0) + 1
         self._keep_examples(pair)
 
-    def conclusion(self, *, is_all: bool) -> Preview:
-        """What was found, with the discrepancies by weight; ``is_all``: in all pairs there are."""
-        found = self.found
-        found.complete = is_all
-        found.of = found.looked if is_all else max(found.of, found.looked)
-        fewer = [row for row in self._by_id.values() if self._shift[row.pk] < 0]
-        for row in sorted(fewer, key=lambda row: (self._shift[row.pk], row.pk)):
-            if row.count + self._shift[row.pk] <= 0:
-                found.vanishing.append(row)
-            else:
-                found.shrinking.append((row, -self._shift[row.pk]))
-        # In turn, so that each kind of difference that it ignores is shown before a second like.
-        turns = chain.from_iterable(zip_longest(*self._examples.values()))
-        found.examples = [example for example in turns if example is not None][:EXAMPLES]
+    def conclusion(self) -> Preview:
+        """What was found."""
+        progress = self._progress
+        of = progress.looked
+        if not progress.complete:
+            of = max(of, self._stored(self._launch, self.versions))
+        found = Preview(
+            looked=progress.looked,
+            of=of,
+            hidden=progress.hidden,
+            hidden_of=Counter(progress.hidden_of),
+            examples=self._examples(),
+            complete=progress.complete,
+        )
+        fewer = [
+            (progress.was[pk] - progress.left.get(pk, 0), row)
+            for pk, row in self._by_id.items()
+            if progress.left.get(pk, 0) < progress.was.get(pk, 0)
+        ]
+        for number, row in sorted(fewer, key=lambda one: (-one[0], one[1].pk)):
+            vanishes = progress.complete and not progress.left.get(row.pk)
+            (found.vanishing if vanishes else found.shrinking).append((row, number))
         return found
 
     def _stored(self, launch: UUID, versions: Sequence[str]) -> int:
@@ -179,34 +300,37 @@ class _Looking:
         return counted
 
     def _keep_examples(self, pair: StoredPair) -> None:
-        shown, mine = pair.shown, self._draft.id
-        wanted = {
-            group
-            for group, rule in shown.judgement.groups.items()
-            if rule == mine and len(self._examples[group]) < EXAMPLES
-        }
-        if not wanted:
-            return
-        for difference, rule in differences(shown.control, shown.ending, shown.rules):
-            group = group_of(difference)
-            if rule == mine and group in wanted:
-                wanted.remove(group)
-                self._examples[group].append(Shows(shown.order, shown.version, difference))
+        kept = self._progress.examples
+        known = {(kind, path): orders for kind, path, orders in kept}
+        for group, rule in pair.shown.judgement.groups.items():
+            if rule != self._draft.id:
+                continue
+            orders = known.get((group.kind, group.path))
+            if orders is None and len(kept) < EXAMPLES:
+                orders = known[group.kind, group.path] = []
+                kept.append((group.kind, group.path, orders))
+            if orders is not None and len(orders) < EXAMPLES:
+                orders.append((pair.shown.order, pair.shown.version))
 
-
-def _newest(launch: UUID, versions: Sequence[str]) -> Iterator[Comparison]:
-    """Pairs that can differ, the newest first, each version's and outcome's read by the index;
-    among them are those that failed both in the same way."""
-    streams = [_stream(launch, of, outcome) for of in versions for outcome in _OUTCOMES]
-    return heapq.merge(*streams, key=lambda one: -one.pk)
-
-
-def _stream(launch: UUID, version: str, outcome: Outcome) -> Iterator[Comparison]:
-    # Ordered as the index is: otherwise PostgreSQL may expect some soon, and walk by the ids.
-    rows = Comparison.objects.filter(
-        launch=launch, version=version, outcome__gte=outcome, outcome__lte=outcome
-    ).order_by("outcome", "-id")
-    chunk = list(rows[:_READ])
-    while chunk:
-        yield from chunk
-        chunk = list(rows.filter(pk__lt=chunk[-1].pk)[:_READ])
+    def _examples(self) -> list[Shows]:
+        """Some of what the rule would ignore, in turn, so that each kind of difference that it
+        ignores is shown before a second like."""
+        found = [
+            [(order, version, Group(GroupKind(kind), path)) for order, version in orders]
+            for kind, path, orders in self._progress.examples
+        ]
+        turns = [one for one in chain.from_iterable(zip_longest(*found)) if one is not None]
+        wanted = turns[:EXAMPLES]
+        rows = Comparison.objects.filter(
+            order__in={order for order, _, _ in wanted}, version__in=self.versions
+        )
+        pairs = {(one.shown.order, one.shown.version): one.shown for one in self.judged(list(rows))}
+        examples = []
+        for order, version, group in wanted:
+            if (shown := pairs.get((order, version))) is None:
+                continue
+            for difference, rule in differences(shown.control, shown.ending, shown.rules):
+                if rule == self._draft.id and group_of(difference) == group:
+                    examples.append(Shows(order, version, difference))
+                    break
+        return examples

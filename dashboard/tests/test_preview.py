@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
+from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -15,13 +19,27 @@ from dashboard.observing import grouping
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import Roster, read_roster
 from dashboard.reviewing.discrepancies import against
-from dashboard.reviewing.preview import EXAMPLES, Preview, preview
+from dashboard.reviewing.preview import (
+    EXAMPLES,
+    Preview,
+    Progress,
+    Sample,
+    look,
+    preview,
+)
 from dashboard.reviewing.rejudging import request, step
 from dashboard.tests.factories import a_launch, an_event
 from dashboard.tests.making import NOW, a_draft, a_pair, a_rule
 from kitchen_worker.contract.messages import EventKind, Failure
 
 pytestmark = pytest.mark.django_db
+
+
+SCALARS = [
+    *(None, True, 1, 1.04, 2, 0.3, "a1", "a2", "1.0"),
+    *("2026-01-05T10:00:00Z", "2026-01-05T10:00:00.5Z"),
+]
+TREATMENTS = [one for one in Treatment if one is not Treatment.KEYED]
 
 
 @pytest.fixture
@@ -85,8 +103,8 @@ def test_what_is_previewed_is_what_then_vanishes(
     after = counts()
     assert found.complete
     assert found.hidden == were_differing - differing()
-    assert {row.pk for row in found.vanishing} == {
-        pk for pk, count in before.items() if count and not after[pk]
+    assert {row.pk: number for row, number in found.vanishing} == {
+        pk: count for pk, count in before.items() if count and not after[pk]
     }
     assert {row.pk: less for row, less in found.shrinking} == {
         pk: count - after[pk] for pk, count in before.items() if 0 < after[pk] < count
@@ -168,6 +186,80 @@ def test_the_same_pairs_give_the_same_preview_however_slow_the_machine(
     monkeypatch.setattr("time.monotonic", lambda: next(hours))
     assert preview(roster.launch, a_draft("cook"), NOW) == first
     assert first.looked == 25
+
+
+def test_a_sample_gives_the_same_preview_while_orders_come(roster: Roster) -> None:
+    many_pairs(roster)
+    sample = Sample.now()
+    first = preview(roster.launch, a_draft("cook"), NOW, sample=sample)
+    many_pairs(roster)
+    many_pairs(roster)
+    read = Sample.read(sample.text)
+    assert read == sample
+    assert preview(roster.launch, a_draft("cook"), NOW, sample=read) == first
+    assert preview(roster.launch, a_draft("cook"), NOW).looked == 3 * first.looked
+
+
+def test_a_pair_that_is_compared_again_later_is_no_part_of_the_sample(roster: Roster) -> None:
+    many_pairs(roster)
+    order = a_pair(roster, {"cook": "Ada"}, {"cook": "Ada"})
+    sample = Sample.now()
+    first = preview(roster.launch, a_draft("cook"), NOW, sample=sample)
+    later = NOW + timedelta(seconds=1)
+    Comparison.objects.filter(order=order).update(
+        outcome="differ", compared_at=later, signature=Comparison.objects.earliest("pk").signature
+    )
+    assert preview(roster.launch, a_draft("cook"), NOW, sample=sample) == first
+
+
+@pytest.mark.parametrize("text", ["", "@", "1@", "x@2026-01-05", "-1@2026-01-05T10:00:00+00:00"])
+def test_what_is_no_sample_is_none(text: str) -> None:
+    assert Sample.read(text) is None
+
+
+def test_step_by_step_it_finds_the_same(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
+    many_pairs(roster)
+    sample, draft = Sample.now(), a_draft("cook")
+    whole = preview(roster.launch, draft, NOW, sample=sample)
+    monkeypatch.setattr("dashboard.reviewing.preview.STEP", 7)
+    progress = Progress.of(sample)
+    looked = []
+    while (found := look(roster.launch, draft, NOW, progress)) is None:
+        looked.append(progress.looked)
+        many_pairs(roster)
+        progress = msgspec.json.decode(msgspec.json.encode(progress), type=Progress)
+    assert looked == [7, 14, 21]
+    assert found == whole
+    assert found.looked == 25
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_preview_equals_a_re_evaluation_of_its_sample(roster: Roster, seed: int) -> None:
+    rng = random.Random(seed)
+
+    def value(depth: int = 0) -> Any:
+        kind = rng.randrange(3 if depth > 2 else 5)
+        if kind == 4:
+            return {rng.choice("abcdef"): value(depth + 1) for _ in range(rng.randrange(4))}
+        if kind == 3:
+            return [value(depth + 1) for _ in range(rng.randrange(3))]
+        return rng.choice(SCALARS)
+
+    for _ in range(30):
+        ours = {"a": value(), "b": value()}
+        theirs = {key: one if rng.random() < 0.5 else value() for key, one in ours.items()}
+        a_pair(roster, ours, theirs, name=rng.choice(["vnext", "vlatest-b"]))
+    path = rng.choice(["**", "a", "a.**", "*.*", "b[]"])
+    draft = a_draft(path, rng.choice(TREATMENTS), absolute=0.5, pattern="[0-9]")
+    before, were_differing = counts(), differing()
+    found = preview(roster.launch, draft, NOW)
+    saved_and_applied(roster, draft)
+    after = counts()
+    assert found.complete
+    assert found.hidden == were_differing - differing()
+    assert {row.pk: number for row, number in found.vanishing + found.shrinking} == {
+        pk: before[pk] - after[pk] for pk in before if after[pk] < before[pk]
+    }
 
 
 def test_large_answers_are_not_all_looked_at_and_it_says_so(

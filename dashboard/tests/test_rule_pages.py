@@ -327,6 +327,56 @@ def test_htmx_gets_the_form_alone_and_then_the_rules_page(client: Client) -> Non
 
 
 @pytest.mark.usefixtures("ada")
+def test_a_preview_shows_how_far_it_has_come_and_ends_as_if_in_one_step(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = a_launch()
+    for _ in range(7):
+        differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
+    monkeypatch.setattr("dashboard.reviewing.preview.STEP", 3)
+    headers = {"HX-Request": "true", "HX-Target": "rule-form"}
+    asked = {**IGNORE_COOK, "action": "preview"}
+
+    first = client.post(NEW, asked, headers=headers)
+    sample = fields_of(first)["sample"]
+    differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
+    said, part = [text(first)], first
+    while token := fields_of(part).get("progress"):
+        part = client.post(
+            NEW,
+            {**IGNORE_COOK, "sample": sample, "progress": token},
+            headers={**headers, "HX-Target": "rule-preview"},
+        )
+        said.append(text(part))
+
+    assert "Evaluated 3 of at most 1,000 pairs" in said[0]
+    assert "Evaluated 6 of at most 1,000 pairs" in said[1]
+    assert (len(said), hidden(part)) == (3, 7)
+    assert "of all 7 with differences" in said[-1]
+    assert 'id="rule-form"' not in part.content.decode()
+    again = client.post(NEW, {**asked, "sample": sample})
+    assert (hidden(again), fields_of(again)["sample"]) == (7, sample)
+    newer = client.post(NEW, {**asked, "sample": sample, "action": "newest"})
+    assert (hidden(newer), fields_of(newer)["sample"] != sample) == (8, True)
+
+
+@pytest.mark.usefixtures("ada")
+def test_what_was_found_for_another_draft_is_not_gone_on_with(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = a_launch()
+    for _ in range(4):
+        differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
+    monkeypatch.setattr("dashboard.reviewing.preview.STEP", 3)
+    headers = {"HX-Request": "true", "HX-Target": "rule-form"}
+    first = client.post(NEW, {**IGNORE_COOK, "action": "preview"}, headers=headers)
+
+    for token in (fields_of(first)["progress"], "forged", ""):
+        other = client.post(NEW, {**IGNORE_COOK, "path": "**", "progress": token}, headers=headers)
+        assert "Evaluated 3 of" in text(other)
+
+
+@pytest.mark.usefixtures("ada")
 def test_a_rule_can_be_made_before_there_is_a_launch(client: Client) -> None:
     response = previewed(client, IGNORE_COOK)
 
