@@ -77,7 +77,7 @@ def _check_origins(given: tuple[str, ...]) -> None:
 
 #: Blocks that a deadline may last. A block is kept until the deadline of its last order is over,
 #: and of 512 that are kept, half are left for a time in which none can be closed.
-MOST_BLOCKS_A_DEADLINE = 240
+MOST_BLOCKS_A_DEADLINE = 200
 
 _Seconds = Annotated[float, number(1, 86_400)]
 _Rate = Annotated[int, whole(0, 1_000_000, ", 0 for no limit")]
@@ -132,8 +132,8 @@ class Environment:
     sockets_per_client: Annotated[int, whole(0, 100_000, ", 0 for no limit")] = 30
     #: How long after an order was sent a version may be silent before it counts as missing.
     deadline_s: _Seconds = 30.0
-    #: Orders are weighed in blocks of time of this length.
-    block_s: _Seconds = 10.0
+    #: How long the blocks are that orders are gathered in; else it is chosen by their rate.
+    block_s: _Seconds | None = None
     #: How long after a version's first answer its orders are not weighed yet.
     warm_up_s: _Seconds = 60.0
     #: Of the queues that customers wait for, and of all others.
@@ -168,7 +168,7 @@ class Environment:
 
 def _problems(read: Environment) -> Iterator[Problem]:
     """Settings that do not fit together."""
-    if read.deadline_s > MOST_BLOCKS_A_DEADLINE * read.block_s:
+    if read.block_s and read.deadline_s > MOST_BLOCKS_A_DEADLINE * read.block_s:
         yield Problem(
             "BLOCK_SECONDS",
             f"a deadline of {read.deadline_s:g} s is more than {MOST_BLOCKS_A_DEADLINE} blocks of"

@@ -127,7 +127,8 @@ def _tested(verdict: Json) -> str:
     pairs, blocks = wording.count(verdict["pairs"]), wording.count(verdict["blocks"])
     build = f" (build {verdict['build']})" if verdict["build"] else ""
     each = wording.seconds(verdict["block_s"])
-    return f"{pairs} pairs measured{build}, {blocks} blocks of {each}"
+    why = f" ({verdict['block_why']})" if verdict["block_why"] else ""
+    return f"{pairs} pairs measured{build}, {blocks} blocks of {each}{why}"
 
 
 def _faster_share(interval: Sequence[float] | None) -> str:

@@ -64,7 +64,7 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
     if weighed is None:
         return None
     verdict, timing, row = weighed.verdict, weighed.timing, weighed.row
-    decided = weighed.decided
+    decided, block_s = weighed.decided, weighed.evidence.block_s(timing)
     return {
         "version": row.version,
         "build": visible(row.version_build),
@@ -83,8 +83,9 @@ def verdict_part(weighed: Weighed | None) -> Json | None:
         "more_orders": verdict.more_orders,
         "total_time": list(verdict.total_time) if verdict.total_time else None,
         "faster_share": list(verdict.faster_share) if verdict.faster_share else None,
-        "lag_s": timing.block_s + timing.deadline_s + timing.grace_s,
-        "block_s": timing.block_s,
+        "lag_s": block_s + timing.deadline_s + timing.grace_s,
+        "block_s": block_s,
+        "block_why": weighed.evidence.why_block_s(timing),
         "late": row.late,
         "lost": row.lost,
         "bad": row.bad,

@@ -6,6 +6,7 @@ the blocks that orders fall into; closing puts the whole together, once a sweep.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -18,15 +19,18 @@ from dashboard.domain.verdict.blocks import BlockSums
 from dashboard.domain.verdict.coverage import Coverage
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.tally import Tally
-from dashboard.domain.verdict.timing import Timing
+from dashboard.domain.verdict.timing import LEAST_BLOCK_S, LONGEST_BLOCK_S, Timing
 from dashboard.models.bulk import upsert
+from restaurant.environment import MOST_BLOCKS_A_DEADLINE
 
 
 def timing_in_force() -> Timing:
-    """The timing that the settings ask for."""
+    """The timing that the settings ask for; without a length of blocks it is chosen by the rate."""
     environment = settings.ENVIRONMENT
+    least_s = max(LEAST_BLOCK_S, math.ceil(environment.deadline_s / MOST_BLOCKS_A_DEADLINE))
     return Timing(
-        block_s=environment.block_s,
+        block_s=environment.block_s or least_s,
+        longest_s=0.0 if environment.block_s else LONGEST_BLOCK_S,
         deadline_s=environment.deadline_s,
         warm_up_s=environment.warm_up_s,
     )

@@ -170,7 +170,7 @@ def test_people_read_the_sentence_the_requirements_and_the_warnings(launch: Laun
     assert [row.split("  ")[1] for row in rows[:6]] == [
         "speed", "failures", "slow orders", "differences", "completeness", "keeping up",
     ]  # fmt: skip
-    assert "pairs in 34 blocks of 10 s, 42 s behind the orders" in out
+    assert "pairs in 34 blocks of 10 s (10 orders a second), 42 s behind the orders" in out
     assert "\nnote: 10 % of results are missing: speed could be off by " in out
 
 

@@ -210,15 +210,30 @@ def test_an_order_that_comes_after_its_block_has_settled_is_counted_as_lost(
     )
 
 
-@pytest.mark.parametrize(("block_s", "deadline_s"), [(1.0, 240.0), (86_400.0, 86_400.0)])
+@pytest.mark.parametrize(("block_s", "deadline_s"), [("1", "200"), ("", "30"), ("", "86400")])
 def test_with_any_deadline_that_the_settings_allow_blocks_settle_long_before_they_are_lost(
-    block_s: float, deadline_s: float, settings: Settings
+    block_s: str, deadline_s: str, settings: Settings
 ) -> None:
-    given = {"BLOCK_SECONDS": str(block_s), "DEADLINE_SECONDS": str(deadline_s), "DEBUG": "1"}
+    given = {"BLOCK_SECONDS": block_s, "DEADLINE_SECONDS": deadline_s, "DEBUG": "1"}
     settings.ENVIRONMENT = Environment.from_environ(given)
     timing = timing_in_force()
-    unsettled = timing.block_of(1e9) - timing.closed_at(1e9) + timing.kept_blocks + 1
+    open_blocks = timing.block_of(1e9) + 1 - timing.closed_at(1e9)
+    unsettled = open_blocks + timing.kept_blocks + timing.longest_s / timing.block_s
     assert unsettled <= tally.MOST_BLOCKS / 2
+
+
+def test_the_board_says_how_long_blocks_are_and_why(launch: Launch, settings: Settings) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, block_s=None)
+    events: list[Event] = []
+    for number in range(260):
+        order = placed(launch, 12.0 * number)
+        events += [said(launch, order, version) for version in ("vlatest", "vnext")]
+    record_events(read_roster(launch), events, START)
+    settle(launch)
+    verdict = build_frame(launch, Lens.ALL, with_series=False)["verdict"]
+    assert (verdict["block_s"], verdict["block_why"]) == (300.0, "5 orders a minute")
+    assert verdict["lag_s"] == 300.0 + 5.0 + 2.0
+    assert 0 < verdict["orders"] <= 60
 
 
 def test_a_version_that_had_taken_the_order_has_timed_out(launch: Launch, roster: Roster) -> None:

@@ -93,7 +93,8 @@ def a_verdict(word: str) -> dict[str, Any]:
         "pairs": 3120, "blocks": 88, "orders": 3160,
         "more_orders": 1400 if word == "not yet" else None,
         "total_time": [0.68, 0.745], "faster_share": [0.91, 0.943],
-        "lag_s": 42.0, "block_s": 10.0, "late": 12 if word == "withheld" else 0,
+        "lag_s": 42.0, "block_s": 10.0, "block_why": "3 orders a second",
+        "late": 12 if word == "withheld" else 0,
         "lost": 3 if word == "withheld" else 0, "bad": 0,
     }  # fmt: skip
 

@@ -43,10 +43,16 @@ from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.verdict import Verdict, verdict
 
 _END = 100.0
+#: Base blocks are tested one by one, or joined to longer ones.
+_TIMINGS = pytest.mark.parametrize(
+    "timing", [TIMING, dataclasses.replace(TIMING, longest_s=6.0)], ids=["each", "joined"]
+)
 
 
-def _tally(given_orders: list[PairedOrder], *, close: float | None = _END) -> Tally:
-    tally = Tally(TIMING)
+def _tally(
+    given_orders: list[PairedOrder], *, close: float | None = _END, timing: Timing = TIMING
+) -> Tally:
+    tally = Tally(timing)
     for one in given_orders:
         tally.add(one)
     if close is not None:
@@ -55,19 +61,22 @@ def _tally(given_orders: list[PairedOrder], *, close: float | None = _END) -> Ta
 
 
 def _verdict(tally: Tally) -> Verdict:
-    return verdict(tally.evidence(), Requirements(), Health(behind_s=0), timing=TIMING, bench=None)
+    return verdict(
+        tally.evidence(), Requirements(), Health(behind_s=0), timing=tally.timing, bench=None
+    )
 
 
+@_TIMINGS
 @settings(deadline=None)
 @given(st.data(), st.lists(orders(), max_size=60))
 def test_any_split_over_any_number_of_tallies_in_any_order_merges_to_the_same(
-    data: st.DataObject, launch: list[PairedOrder]
+    timing: Timing, data: st.DataObject, launch: list[PairedOrder]
 ) -> None:
-    whole = _tally(sorted(launch, key=lambda one: one.placed_at))
-    shards = [Tally(TIMING) for _ in range(data.draw(st.integers(1, 5)))]
+    whole = _tally(sorted(launch, key=lambda one: one.placed_at), timing=timing)
+    shards = [Tally(timing) for _ in range(data.draw(st.integers(1, 5)))]
     for one in data.draw(st.permutations(launch)):
         data.draw(st.sampled_from(shards)).add(one)
-    merged = Tally(TIMING)
+    merged = Tally(timing)
     for shard in data.draw(st.permutations(shards)):
         merged.merge(shard)
     merged.close(_END)
@@ -114,41 +123,44 @@ def test_a_late_answer_mends_what_was_missing_after_its_block_has_closed(
     assert tally.evidence() == _tally([one for one, _ in launch]).settled
 
 
+@_TIMINGS
 @settings(deadline=None)
 @given(st.lists(orders(), max_size=50), st.lists(st.floats(0, 40), max_size=5))
 def test_when_blocks_are_closed_makes_no_difference_to_what_they_amount_to(
-    launch: list[PairedOrder], closings: list[float]
+    timing: Timing, launch: list[PairedOrder], closings: list[float]
 ) -> None:
     launch = sorted(launch, key=lambda one: one.placed_at)
-    tally = Tally(TIMING)
+    tally = Tally(timing)
     for one in launch:
         for closing in (time for time in closings if time <= one.placed_at):
             tally.close(closing)
         tally.add(one)
     tally.close(_END)
-    assert tally == _tally(launch)
+    assert tally == _tally(launch, timing=timing)
 
 
+@_TIMINGS
 @settings(deadline=None)
 @given(st.lists(orders(), max_size=40), st.floats(0, 40))
 def test_a_tally_is_the_same_after_a_stay_in_the_database(
-    launch: list[PairedOrder], close: float
+    timing: Timing, launch: list[PairedOrder], close: float
 ) -> None:
-    tally = _tally(launch, close=close)
-    assert Tally.from_json(json.loads(json.dumps(tally.to_json())), TIMING) == tally
+    tally = _tally(launch, close=close, timing=timing)
+    assert Tally.from_json(json.loads(json.dumps(tally.to_json())), timing) == tally
 
 
+@_TIMINGS
 @settings(deadline=None)
 @given(st.lists(orders(), max_size=40))
 def test_closed_blocks_count_alike_whether_they_have_settled_or_not(
-    launch: list[PairedOrder],
+    timing: Timing, launch: list[PairedOrder]
 ) -> None:
-    patient = Tally(dataclasses.replace(TIMING, kept_blocks=1000))
+    patient = Tally(dataclasses.replace(timing, kept_blocks=1000))
     for one in launch:
         patient.add(one)
     patient.close(_END)
     assert patient.settled.empty
-    assert patient.evidence() == _tally(launch).settled
+    assert patient.evidence() == _tally(launch, timing=timing).settled
 
 
 def test_a_block_closes_when_its_last_order_has_run_out_of_time() -> None:
@@ -170,7 +182,7 @@ def test_what_comes_after_its_block_has_settled_is_lost_and_counted() -> None:
     assert not tally.add(order(0.5))
     assert not tally.replace(order(1.0, candidate=MISSING), order(1.0))
     assert (tally.late, tally.lost, tally.evidence().lost) == (1, 2, 2)
-    assert tally.evidence().unknown_share == 2 / (2 + tally.evidence().orders)
+    assert tally.evidence().unknown_share == 2 / (2 + 9)
     assert tally.to_json()["settled"] == before["settled"]
     assert tally.add(order(9.5))
 
@@ -306,6 +318,59 @@ def test_the_warm_up_lasts_until_there_are_orders_enough_and_begins_with_the_fir
     few_alone = _tally(few).evidence()
     assert (few_alone.warm_up.timed, few_alone.pairs) == (5, 1)
     assert evidence.incomplete == 0
+
+
+@pytest.mark.parametrize(
+    ("a_second", "block_s", "why"),
+    [
+        (100, 10, "100 orders a second"),
+        (2.5, 10, "2.5 orders a second"),
+        (1, 30, "1 order a second"),
+        (0.2, 130, "12 orders a minute"),
+        (5 / 60, 300, "5 orders a minute"),
+        (1 / 60, 300, "1 order a minute"),
+    ],
+)
+def test_a_block_is_as_long_as_25_orders_take_at_the_rate_of_the_warm_up(
+    a_second: float, block_s: float, why: str
+) -> None:
+    timing = Timing(longest_s=300)
+    tally = Tally(timing)
+    begun = 1_800_000_000
+    tally.add_all(
+        [order(begun + number / a_second) for number in range(round(200 + 70 * a_second))]
+    )
+    ends = begun + 200 / a_second + 70
+    tally.close(ends + 1000)
+    evidence = tally.evidence()
+    assert evidence.block_s(timing) == block_s
+    assert evidence.why_block_s(timing) == why
+
+
+def test_a_block_keeps_its_length_whatever_comes_later_and_counts_as_one() -> None:
+    timing = Timing(longest_s=300)
+    tally = Tally(timing)
+    slow = [order(number * 12.0) for number in range(600)]
+    fast = [order(7200 + number / 10) for number in range(3000)]
+    for one in (*slow, *fast):
+        tally.add(one)
+        tally.close(one.placed_at)
+    assert len(tally.blocks) <= 300 / 10 + 6 + 32 / 10 + 2
+    tally.close(10_000)
+    evidence = tally.evidence()
+    assert evidence.block_s(timing) == 300
+    assert evidence.seen == 3600
+    # From 2,400 s on in blocks of 300 s.
+    assert (evidence.warm_up.orders, evidence.effect.k) == (200, (7200 - 2400) // 300 + 1)
+
+
+def test_a_length_that_was_asked_for_is_kept_at_any_rate() -> None:
+    launch = [order(number * 12.0) for number in range(300)]
+    tally = Tally(Timing())
+    tally.add_all(launch)
+    tally.close(10_000)
+    evidence = tally.evidence()
+    assert (evidence.block_s(tally.timing), evidence.why_block_s(tally.timing)) == (10, "as set")
 
 
 _NS = st.integers(100_000, 30_000_000_000)

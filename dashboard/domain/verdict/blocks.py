@@ -7,8 +7,8 @@ split of its orders over any number of observers merges to the same sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dashboard.domain.verdict.rates import MOST_FIELDS
@@ -111,6 +111,18 @@ class BlockSums:
             name: dict(one) if isinstance(one, dict) else one for name, one in stored.items()
         }
         return cls(**fields)
+
+
+def joined(blocks: Sequence[BlockSums], threshold: int | None) -> BlockSums:
+    """One block of several, whose slow orders are known; it may be one of them itself."""
+    if len(blocks) == 1 or threshold is None:
+        return blocks[0]
+    whole = BlockSums()
+    for block in blocks:
+        frozen = replace(block)
+        frozen.freeze(threshold)
+        whole.merge(frozen)
+    return whole
 
 
 _ALL = tuple(BlockSums.__dataclass_fields__)

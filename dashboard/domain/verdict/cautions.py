@@ -48,7 +48,7 @@ def cautions(
         faster=standings[Requirement.SPEED].word == Speed.FASTER,
         failing=standings[Requirement.FAILURES].standing is Standing.FAILED,
     )
-    yield from _of_time(evidence, timing.block_s)
+    yield from _of_time(evidence, evidence.block_s(timing))
     yield from _of_segments(evidence, math.log1p(required.speed_margin))
 
 

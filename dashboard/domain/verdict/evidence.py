@@ -72,8 +72,11 @@ class WarmUp:
     timed_ns: int = 0
     #: How often each of the control's first MOST_TIMED times occurs, in nanoseconds.
     times: dict[str, int] = field(default_factory=dict)
-    #: The first block in which both versions answered.
+    #: The first base block in which both versions answered, the orders before it, and the last
+    #: base block with an order.
     first: int | None = None
+    before: int = 0
+    last: int | None = None
 
     def lasts(self, block: int, timing: Timing) -> bool:
         """Whether a block is part of it still."""
@@ -84,7 +87,8 @@ class WarmUp:
     def add(self, block: int, sums: BlockSums) -> None:
         """Take a block in."""
         if self.first is None and sums.answered:
-            self.first = block
+            self.first, self.before = block, self.orders
+        self.last = block
         self.orders += sums.orders
         self.answered += sums.answered
         self.timed += sums.timed
@@ -92,6 +96,13 @@ class WarmUp:
         if sum(self.times.values()) < MOST_TIMED:
             for time, count in controls_in(sums.times).items():
                 self.times[str(time)] = self.times.get(str(time), 0) + count
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """How many orders came in how many base blocks, from the first answers on."""
+        if self.first is None or self.last is None:
+            return 0, 0
+        return self.orders - self.before, self.last + 1 - self.first
 
     def threshold(self, timing: Timing) -> int:
         """The longest time that is not slow, in nanoseconds."""
@@ -110,6 +121,8 @@ class Evidence:
     warm_up: WarmUp = field(default_factory=WarmUp)
     threshold: int | None = None
     scale_ns: float | None = None
+    #: How many base blocks make one that is tested: chosen at the end of the warm-up.
+    joined: int = 1
     orders: int = 0
     missing_both: int = 0
     pairs: int = 0
@@ -169,18 +182,49 @@ class Evidence:
         """Whether no block was folded that had an order."""
         return self.warm_up.orders == 0
 
-    def fold(self, block: int, sums: BlockSums, timing: Timing) -> None:
-        """Take in a closed block; blocks must come in ascending order."""
-        self._fold_outcomes(sums)
-        if self.threshold is None:
-            if self.warm_up.lasts(block, timing):
-                self.warm_up.add(block, sums)
-                return
+    def begin(self, block: int, timing: Timing) -> None:
+        """End the warm-up where this base block is past it: freeze what is taken from it."""
+        if self.threshold is None and not self.warm_up.lasts(block, timing):
             self.threshold = self.warm_up.threshold(timing)
             self.scale_ns = self.warm_up.timed_ns / self.warm_up.timed
+            self.joined = timing.joined(*self.warm_up.span)
             self.warm_up.times = {}
+
+    def end_of(self, block: int) -> int:
+        """The base block that begins the next block after the one that this base block is in."""
+        return (block // self.joined + 1) * self.joined
+
+    def settled_until(self, until: int) -> int:
+        """The first base block that may still get orders, when those until then are to settle."""
+        whole = until // self.joined * self.joined
+        past_warm_up = -1 if self.warm_up.last is None else self.warm_up.last + 1
+        return max(whole, min(past_warm_up, until))
+
+    def fold(self, block: int, sums: BlockSums, timing: Timing) -> None:
+        """Take in a closed block, by its first base block; blocks must come in ascending order."""
+        self.begin(block, timing)
+        self._fold_outcomes(sums)
+        if self.threshold is None:
+            self.warm_up.add(block, sums)
+            return
         self._fold_times(sums)
         self._fold_rates(sums, self.threshold)
+
+    def block_s(self, timing: Timing) -> float:
+        """The length of a block that is tested, in seconds."""
+        return self.joined * timing.block_s
+
+    def why_block_s(self, timing: Timing) -> str:
+        """Why blocks are of that length, as in "5 orders a minute"; empty in the warm-up."""
+        if self.threshold is None:
+            return ""
+        if not timing.longest_s:
+            return "as set"
+        orders, blocks = self.warm_up.span
+        a_second = orders / blocks / timing.block_s
+        rate, unit = (a_second, "second") if a_second >= 1 else (a_second * 60, "minute")
+        number = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+        return f"{number} {'order' if number == '1' else 'orders'} a {unit}"
 
     def _fold_outcomes(self, sums: BlockSums) -> None:
         self.outcomes.add(sums)
@@ -266,7 +310,7 @@ class Evidence:
     def from_json(cls, stored: Mapping[str, Any]) -> Evidence:
         """Read what ``to_json`` wrote."""
         return cls(
-            **{name: stored[name] for name in _PLAIN},
+            **{name: stored[name] for name in _PLAIN if name in stored},
             **{name: kind.from_json(stored[name]) for name, kind in _MADE.items()},
             signatures=dict(stored["signatures"]),
             only_shown=dict(stored["only_shown"]),
@@ -286,7 +330,7 @@ class Evidence:
 
 
 _PLAIN = (
-    "threshold", "scale_ns", "orders", "missing_both", "pairs", "handled", "compared",
+    "threshold", "scale_ns", "joined", "orders", "missing_both", "pairs", "handled", "compared",
     "faster", "slower",
 )  # fmt: skip
 _MADE: dict[str, Any] = {

@@ -139,7 +139,7 @@ def of_not_yet(judged: Sequence[Judged], evidence: Evidence, timing: Timing) -> 
         yield NOT_TIMED
     k = evidence.errors.blocks.k
     if k < LEAST_BLOCKS and all(one.standing is Standing.NOT_YET for one in missing):
-        yield f"{k} of {LEAST_BLOCKS} blocks of {timing.block_s:g} s measured"
+        yield f"{k} of {LEAST_BLOCKS} blocks of {evidence.block_s(timing):g} s measured"
         return
     for one in missing:
         if one.more_orders is None and one.text != NOT_TIMED:

@@ -14,7 +14,8 @@ The law of merging: the orders of a launch, split over any number of tallies and
 order, merge to the tally that one observer would have made. It holds exactly, because a block's
 sums are integers, blocks are kept by number until they settle, and settle in ascending order.
 A block is *open* until all its orders are resolved, then *closed*: it counts, and can be mended;
-after ``Timing.kept_blocks`` more it is *settled*: folded into the sums, and past mending.
+after ``Timing.kept_blocks`` more it is *settled*: folded into the sums, and past mending. Those are
+base blocks; where the evidence joins several, they are folded together, once all of them may be.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dashboard.domain.verdict.adding import sums_of
-from dashboard.domain.verdict.blocks import BlockSums
+from dashboard.domain.verdict.blocks import BlockSums, joined
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.paired_order import PairedOrder
 from dashboard.domain.verdict.timing import Timing
@@ -125,22 +126,38 @@ class Tally:
         self.closed_until = _latest(self.closed_until, until)
         if self.closed_until is None:
             return
-        self.settled_until = self.closed_until - self.timing.kept_blocks
-        for number in sorted(one for one in self.blocks if one < self.settled_until):
-            self.settled.fold(number, self.blocks.pop(number), self.timing)
+        until = self.closed_until - self.timing.kept_blocks
+        for number in self._fold(self.settled, until):
+            del self.blocks[number]
+        self.settled_until = _latest(self.settled_until, self.settled.settled_until(until))
         if self.settled.threshold is not None:
             for block in self.blocks.values():
                 block.freeze(self.settled.threshold)
 
+    def _fold(self, evidence: Evidence, until: int) -> list[int]:
+        """Fold the blocks that are whole by then into an evidence; gives their base blocks."""
+        numbers = sorted(one for one in self.blocks if one < until)
+        folded: list[int] = []
+        while len(folded) < len(numbers):
+            first = numbers[len(folded)]
+            evidence.begin(first, self.timing)
+            end = evidence.end_of(first)
+            if end > until:
+                break
+            whole = [one for one in numbers if first <= one < end]
+            sums = joined([self.blocks[one] for one in whole], evidence.threshold)
+            evidence.fold(first, sums, self.timing)
+            folded += whole
+        return folded
+
     def evidence(self) -> Evidence:
         """What all closed blocks amount to; cheap enough for every frame, and not to be changed."""
-        closed = sorted(one for one in self.blocks if one < (self.closed_until or 0))
-        if not closed:
+        until = self.closed_until or 0
+        if all(one >= until for one in self.blocks):
             return replace(self.settled, lost=self.lost)
         evidence = self.settled.copy()
         evidence.lost = self.lost
-        for number in closed:
-            evidence.fold(number, self.blocks[number], self.timing)
+        self._fold(evidence, until)
         return evidence
 
     def to_json(self) -> dict[str, Any]:

@@ -156,7 +156,8 @@ def _lines(found: dict[str, Any], run: dict[str, Any]) -> list[str]:
     ]
     key, standing = (max(len(row[column]) for row in rows) for column in (0, 1))
     basis = (
-        f"{found['pairs']:,} pairs in {found['blocks']:,} blocks of {found['block_s']:g} s,"
+        f"{found['pairs']:,} pairs in {found['blocks']:,} blocks of {found['block_s']:g} s"
+        f"{f' ({why})' if (why := found['block_why']) else ''},"
         f" {found['lag_s']:g} s behind the orders"
     )
     return [

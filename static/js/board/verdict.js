@@ -107,7 +107,8 @@ export class Verdict {
     const [pairs, blocks] = [verdict.pairs, verdict.blocks].map(count);
     const build = verdict.build ? ` (build ${verdict.build})` : "";
     const each = seconds(verdict.block_s);
-    say("tested", `${pairs} pairs measured${build}, ${blocks} blocks of ${each}`);
+    const why = verdict.block_why ? ` (${verdict.block_why})` : "";
+    say("tested", `${pairs} pairs measured${build}, ${blocks} blocks of ${each}${why}`);
     say("lag", `verdict delay ${seconds(verdict.lag_s)}`);
     const { faster_share: faster } = verdict;
     this.sayOrHide("faster_share", faster ? `faster on ${span(...faster)} of orders` : "");
