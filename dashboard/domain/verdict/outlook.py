@@ -35,8 +35,8 @@ def outlook(
 ) -> Outlook:
     """About how many more orders than those of now it takes to pass.
 
-    ``passes``: whether it does with so many times the evidence of now, and the same rates. About
-    half of the launches that become READY are so by then (`make simulate`). ``over``: whether the
+    ``passes``: whether it does with so many times the evidence of now, and the same rates. Two
+    thirds of the launches that become READY are so by then (`make simulate`). ``over``: whether the
     estimate is over the limit.
     """
     if blocks.k < LEAST_BLOCKS_KNOWN:
