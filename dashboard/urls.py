@@ -50,6 +50,7 @@ urlpatterns = [
     path("how/", how_views.how, name="how"),
     path("rules/", rule_views.rules, name="rules"),
     path("rules/new/", rule_views.rule_new, name="rule_new"),
+    path("rules/proposals/", rule_views.rule_proposals, name="rule_proposals"),
     path("rules/<int:pk>/", rule_views.rule, name="rule"),
     path("rules/<int:pk>/end/", rule_views.rule_end, name="rule_end"),
     path("rejudge/", rule_views.rejudge, name="rejudge"),

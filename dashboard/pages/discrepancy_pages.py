@@ -18,13 +18,14 @@ from django.utils import timezone
 from dashboard.access import RULE, may, may_review
 from dashboard.board.frame import find_launch, newest_launch
 from dashboard.domain.comparing.judgement import GroupKind
-from dashboard.domain.comparing.rules import Treatment
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Review
 from dashboard.pages.discrepancy_forms import ListForm, ReviewForm
 from dashboard.pages.examples import described, examples
+from dashboard.pages.rule_forms import query_of
 from dashboard.reviewing.discrepancies import Row, is_carried, listed, orders_of, row_of
 from dashboard.reviewing.exports import MAX_ROWS, Format
+from dashboard.reviewing.proposals import UNRULED, draft_for
 from kitchen_worker.contract.messages import Role
 from restaurant.models import Launch
 
@@ -35,10 +36,6 @@ _PER_PAGE = 50
 #: Orders of a discrepancy that its page links to.
 _ORDERS = 60
 _LAUNCHES = 30
-#: Kinds of which no rule speaks.
-_UNRULED = frozenset({GroupKind.FAILED, GroupKind.CONTROL_FAILED, GroupKind.MANY, GroupKind.OTHER})
-#: What a rule for a kind of difference most likely is to do; else, to ignore it.
-_TREATMENTS = {GroupKind.ORDER: Treatment.UNORDERED}
 #: What a person can decide without more evidence than the page shows, with its key.
 DECISIONS = (
     (Decision.BUG, "b", "Bug"),
@@ -148,20 +145,19 @@ def page_context(
     row = reviewing["row"]
     kind = GroupKind(discrepancy.kind)
     control = launch.control if launch else ""
-    asked = {
-        "path": discrepancy.path,
-        # Where the baseline shows the same, a rule for the version alone would leave the noise.
-        "version": "" if row.noise_count else discrepancy.version,
-        "treatment": _TREATMENTS.get(kind, Treatment.IGNORE).value,
-        "launch": str(launch.id) if launch and launch.ended_at else "",
-    }
+    draft = draft_for(discrepancy)
+    # Where the baseline shows the same, a rule for the version alone would leave the noise.
+    version = "" if row.noise_count else discrepancy.version
+    ended = str(launch.id) if launch and launch.ended_at else ""
     return {
         "launch": launch,
         "control": control,
         "role": Role.CANDIDATE if row.of_candidate else Role.BASELINE,
         "examples": examples(discrepancy, control, now),
-        "may_rule": may(user, RULE) and kind not in _UNRULED,
-        "rule_query": urlencode({name: value for name, value in asked.items() if value}),
+        "may_rule": may(user, RULE) and kind not in UNRULED,
+        "rule_query": query_of(draft, version=version, launch=ended)
+        if draft
+        else urlencode({"path": discrepancy.path, "launch": ended}),
         **reviewing,
     }
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 
@@ -14,7 +15,7 @@ from dashboard.pages.rule_words import TREATMENTS
 from restaurant.models import DarkVersion
 
 #: Fields that say what the rule does; the others say why, and until when.
-_DRAFT = ("path", "treatment", "version", "absolute", "relative", "key", "pattern", "replacement")
+_DRAFT = ("path", "version", "treatment", "absolute", "relative", "key", "pattern", "replacement")
 #: Fields that a link can fill in.
 GIVEN = (*_DRAFT, "reason")
 #: What a treatment needs besides.
@@ -25,6 +26,13 @@ _FIELDS = {
     Treatment.REPLACE: ("pattern", "replacement"),
 }
 _TIME = "%Y-%m-%dT%H:%M"
+
+
+def query_of(draft: Rule, **others: str) -> str:
+    """The fields of a rule as a link to the form gives them."""
+    fields = {name: getattr(draft, name) for name in _DRAFT}
+    known = {name: value for name, value in (fields | others).items() if value not in (None, "")}
+    return urlencode(known)
 
 
 class RuleForm(forms.Form):

@@ -15,16 +15,18 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.access import RULE, access_by, board_access, may
+from dashboard.board import wording
 from dashboard.board.frame import find_launch, newest_launch
 from dashboard.domain.comparing.rules import RuleError, Treatment
 from dashboard.models import Rejudging, Rule
 from dashboard.observing.rulebook import end_rule, make_rule, stored_rules
 from dashboard.pages.examples import described
 from dashboard.pages.launches import asked_launch
-from dashboard.pages.rule_forms import GIVEN, RuleForm
-from dashboard.pages.rule_words import PRESETS
+from dashboard.pages.rule_forms import GIVEN, RuleForm, query_of
+from dashboard.pages.rule_words import as_question
 from dashboard.reviewing import rejudging
 from dashboard.reviewing.preview import MAX_LOOKED_AT, Progress, Sample, look
+from dashboard.reviewing.proposals import PRESETS, proposals
 from restaurant.models import Launch
 
 #: Rules that are over, on the list.
@@ -48,6 +50,37 @@ def rules(request: HttpRequest) -> HttpResponse:
     past = Rule.objects.exclude(pk__in=[rule.pk for rule in in_force])[:_PAST]
     context = {"in_force": in_force, "past": past, "may_rule": may(request.user, RULE)}
     return render(request, "dashboard/rules.html", context)
+
+
+@require_safe
+@never_cache
+@board_access
+def rule_proposals(request: HttpRequest) -> HttpResponse:
+    """Rules for what the baseline differs in as well: a part of other pages, or a page."""
+    launch = asked_launch(request)
+    found = proposals(launch.id, timezone.now()) if launch is not None else []
+    asked = str(launch.id) if launch is not None and launch.ended_at else ""
+    context = {
+        "launch": launch,
+        "may_rule": may(request.user, RULE),
+        "proposals": [
+            (
+                one.draft,
+                one.row,
+                as_question(one.draft),
+                query_of(
+                    one.draft,
+                    launch=asked,
+                    preview="1",
+                    reason=f"Noise: {wording.part(one.row.noise_rate)} of control pairs differ.",
+                ),
+            )
+            for one in found
+        ],
+    }
+    part = "HX-Request" in request.headers
+    template = "dashboard/_proposals.html" if part else "dashboard/proposals.html"
+    return render(request, template, context)
 
 
 @never_cache

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from dashboard.domain.comparing.rules import Treatment
+from dashboard.domain.comparing.rules import Rule, Treatment
 
 #: What a person chooses among: a name, and what it is for.
 TREATMENTS: Mapping[Treatment, tuple[str, str]] = {
@@ -22,42 +22,6 @@ TREATMENTS: Mapping[Treatment, tuple[str, str]] = {
     ),
     Treatment.REPLACE: ("Replace", "Replace a pattern in both texts, then compare."),
 }
-
-
-class Preset(NamedTuple):
-    """A rule that is often needed, ready but for its reason; the path is where it mostly is."""
-
-    name: str
-    label: str
-    path: str
-    pattern: str
-    replacement: str
-
-
-#: All of them replace what is fresh on each side by one text.
-PRESETS = (
-    Preset(
-        "uuid",
-        "UUIDs",
-        "**",
-        r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
-        "<uuid>",
-    ),
-    Preset(
-        "time",
-        "ISO times",
-        "**",
-        r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d([.,]\d+)?)? ?([Zz]|[+-]\d\d(:?\d\d)?)?",
-        "<time>",
-    ),
-    Preset(
-        "host",
-        "host names",
-        "**.host*",
-        r"(?i)\b(\d{1,3}(\.\d{1,3}){3}|[a-z0-9]+([.-][a-z0-9]+)+)(:\d+)?\b",
-        "<host>",
-    ),
-)
 
 
 class Worded(Protocol):
@@ -93,6 +57,23 @@ def in_words(rule: Worded) -> str:
             return f"/{rule.pattern}/ is replaced by {what} before comparing"
         case _:
             return "ignored, with all below it"
+
+
+def as_question(rule: Rule) -> str:
+    """What a proposed rule would do, as a question that follows what it is about."""
+    match rule.treatment:
+        case Treatment.TIMES:
+            return f"treat times within {rule.absolute:g} s as equal?"
+        case Treatment.NULL:
+            return "treat null and a missing field as equal?"
+        case Treatment.VALUES:
+            return "ignore its keys?"
+        case Treatment.UNORDERED:
+            return "ignore its order?"
+        case Treatment.REPLACE:
+            return f"replace each by {rule.replacement}?"
+        case _:
+            return "ignore it?"
 
 
 def _distance(rule: Worded) -> str:
