@@ -147,7 +147,7 @@ class Names(NamedTuple):
     """What the numbers of the evidence stand for, as far as a verdict asks."""
 
     #: The discrepancies that no longer count: those that a review accepted, and those that rules
-    #: ignore in every pair; with each, those of a baseline that are the same.
+    #: ignore in every pair; with each, the baseline's of the same kind and path.
     accepted: frozenset[int]
     #: By a baseline's discrepancy, the version's own that is the same, in ascending order: what
     #: was recorded before the version showed it has the baseline's.
@@ -174,7 +174,9 @@ def names_of(launch: UUID, version: str, baselines: Iterable[str]) -> Names:
         for pk, of, _, _, state, count in rows
         if count == 0 or (of == version and state in ACCEPTED)
     }
-    accepted |= {pk for pk, mine in same.items() if mine in accepted}
+    # A fold that is accepted takes none with it: neither the version's own from before the fold,
+    # nor the baseline's, which are held against each other.
+    accepted |= {pk for pk, group in theirs if own.get(group) in accepted}
     return Names(frozenset(accepted), tuple(same.items()))
 
 

@@ -17,6 +17,7 @@ from pytest_django import Settings
 
 from dashboard import models
 from dashboard.domain.decision import Decision
+from dashboard.domain.verdict.requirements import Requirement
 from dashboard.domain.verdict.verdict import Verdict
 from dashboard.models import Discrepancy, LaunchRequirements
 from dashboard.observing.evidence import whole_tally
@@ -153,9 +154,22 @@ def test_a_difference_of_the_candidates_own_is_not_hidden_by_noise_in_the_same_p
     assert found.flagged == (own.pk,)
 
 
-def test_with_a_fold_that_is_accepted_goes_what_it_stands_for_in_the_baseline(
+def test_a_fold_that_is_accepted_leaves_what_was_shown_before_it_in_balance(
     launch: Launch,
 ) -> None:
+    """The candidate's keys from before the fold and the baseline's are still held against each
+    other, when the fold is noise to a person."""
+    before = record(launch, orders(launch, 900, 0.3, fresh_key))
+    Discrepancy.objects.filter(version="vnext", path="lines.*").update(state=Decision.NOISE)
+    weighed = weigh(launch.id, "vnext", behind_s=0.0)
+    assert weighed is not None
+    found = weighed.verdict
+    assert (before.word, found.word, found.flagged) == ("ready", "ready", ())
+    differences = found.of(Requirement.DIFFERENCES)
+    assert abs(differences.estimate or 0.0) < 0.01
+
+
+def test_with_what_is_accepted_goes_the_baselines_of_the_same_path(launch: Launch) -> None:
     def a_discrepancy(version: str, path: str, **fields: Any) -> int:
         known = {"count": 1, "first_seen_at": START, "last_seen_at": START} | fields
         return Discrepancy.objects.create(
@@ -163,10 +177,10 @@ def test_with_a_fold_that_is_accepted_goes_what_it_stands_for_in_the_baseline(
         ).pk
 
     fold = a_discrepancy("vnext", "lines.*", state=Decision.NOISE)
+    folds = a_discrepancy("vlatest-b", "lines.*")
     named = a_discrepancy("vlatest-b", "lines.a")
     for version in ("vnext", "vlatest-b"):
         a_discrepancy(version, "lines.price")
-        a_discrepancy(version, "total")
     names = names_of(launch.id, "vnext", ["vlatest-b"])
-    assert names.accepted == {fold, named}
-    assert dict(names.same)[named] == fold
+    assert names.accepted == {fold, folds}
+    assert {dict(names.same)[one] for one in (folds, named)} == {fold}
