@@ -19,6 +19,7 @@ from pytest_django import Settings
 
 from dashboard import observer as observing
 from dashboard.domain.verdict import tally
+from dashboard.domain.verdict.verdict import Verdict
 from dashboard.models import (
     DeadLetter,
     DeadLetterTally,
@@ -431,43 +432,97 @@ def _short_blocks(settings: Settings) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, block_s=1.0, deadline_s=5.0, warm_up_s=2.0)
 
 
-def a_minute(launch: Launch, failing: Callable[[str, int], bool]) -> Iterator[Outgoing]:
-    """What all say of 700 orders at ten a second; vnext is a fifth faster, and who fails fails."""
+#: Says how a version ends an order, by its number; None for silence.
+Behaviour = Callable[[str, int], EventKind | None]
+
+
+def a_minute(launch: Launch, sample: tuple[str, ...], ends: Behaviour) -> Iterator[Outgoing]:
+    """What all say of 700 orders at ten a second; vnext is a fifth faster."""
     rng = random.Random(5)
     for number in range(700):
         at = START + timedelta(seconds=number / 10)
-        order = an_order(launch, sample=("vnext",), placed_at=at, sent_at=at).uuid
+        order = an_order(launch, sample=sample, placed_at=at, sent_at=at).uuid
         ms = 100 * rng.lognormvariate(0, 0.3)
-        for version, own_ms in (("vlatest", ms), ("vnext", 0.8 * ms)):
-            kind = EventKind.FAILED if failing(version, number) else EventKind.HANDLED
-            yield said(an_event(launch, order, version, kind, handling_ms=own_ms, placed_at=at))
+        for version in ("vlatest", *sample):
+            own_ms = 0.8 * ms if version == "vnext" else ms
+            if kind := ends(version, number):
+                event = an_event(launch, order, version, kind, handling_ms=own_ms, placed_at=at)
+                yield said(event)
 
 
-async def verdict_after(launch: Launch, failing: Callable[[str, int], bool]) -> str:
-    """The sentence once the observer has taken the minute, with wide thresholds."""
+async def verdict_after(
+    launch: Launch, ends: Behaviour, *, sample: tuple[str, ...] = ("vnext",)
+) -> Verdict:
+    """What is said once the observer has taken the minute, with wide thresholds."""
     lines = ("failures", "slow", "differences", "speed")
     await sync_to_async(LaunchRequirements.objects.create)(
         launch=launch.id, author="ada", reason="few orders", set_at=START, most_missing=0.01,
         most_behind_s=10, **{f"{line}_margin": 0.05 for line in lines},
     )  # fmt: skip
-    await sync_to_async(launch.dark_versions.filter(version="vlatest-b").delete)()
-    messages = await sync_to_async(lambda: list(a_minute(launch, failing)))()
+    messages = await sync_to_async(lambda: list(a_minute(launch, sample, ends)))()
     broker = MemoryBroker()
     async with observed(broker):
-        for start, end in pairwise((0, 1100, 1400)):
+        for start, end in pairwise((0, 1100, len(messages))):
             await broker.publish(messages[start:end])
             await until_stored(Observation.objects.all()[end - 1 : end].exists)
     async with observed(broker, deadline=timedelta(0)):  # closes blocks at once
         await until_stored(lambda: Evidence.objects.filter(settled_until__gt=AFTER).exists())
     weighed = await sync_to_async(weigh)(launch.id, "vnext", behind_s=0.0)
     assert weighed is not None
-    return weighed.verdict.sentence("vnext")
+    return weighed.verdict
 
 
 @pytest.mark.usefixtures("_short_blocks")
 async def test_orders_that_came_too_late_to_be_counted_withhold_the_verdict(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fails_in_the_end(version: str, number: int) -> EventKind:
+        is_failed = version == "vnext" and number >= 550
+        return EventKind.FAILED if is_failed else EventKind.HANDLED
+
     monkeypatch.setattr(tally, "MOST_BLOCKS", 55)
-    sentence = await verdict_after(launch, lambda name, number: name == "vnext" and number >= 550)
-    assert sentence == "WITHHELD: 150 of 700 orders came too late to be counted."
+    await sync_to_async(launch.dark_versions.filter(version="vlatest-b").delete)()
+    verdict = await verdict_after(launch, fails_in_the_end)
+    assert verdict.sentence("vnext") == ("WITHHELD: 150 of 700 orders came too late to be counted.")
+
+
+@pytest.mark.usefixtures("_short_blocks")
+@pytest.mark.parametrize("failing", [1.0, 0.6])
+async def test_a_control_that_fails_most_orders_is_named(launch: Launch, failing: float) -> None:
+    def ends(version: str, number: int) -> EventKind:
+        is_failed = version == "vlatest" and number % 10 < 10 * failing
+        return EventKind.FAILED if is_failed else EventKind.HANDLED
+
+    verdict = await verdict_after(launch, ends)
+    assert verdict.sentence("vnext") == (
+        f"WITHHELD: the control failed on {700 * failing:.0f} of 700 orders."
+    )
+
+
+@pytest.mark.usefixtures("_short_blocks")
+@pytest.mark.parametrize(
+    ("sample", "kind", "why"),
+    [
+        (("vnext",), None, "the baseline gets no orders"),
+        (
+            ("vnext", "vlatest-b"),
+            None,
+            "the baseline does not answer: 300 of the newest 300 orders",
+        ),
+        (
+            ("vnext", "vlatest-b"),
+            EventKind.FAILED,
+            "the baseline fails: 300 of the newest 300 orders",
+        ),
+    ],
+    ids=["idle", "dead", "failing"],
+)
+async def test_without_a_baseline_that_answers_differences_are_judged_with_noise_and_it_is_named(
+    launch: Launch, sample: tuple[str, ...], kind: EventKind | None, why: str
+) -> None:
+    def ends(version: str, number: int) -> EventKind | None:
+        return kind if version == "vlatest-b" else EventKind.HANDLED
+
+    verdict = await verdict_after(launch, ends, sample=sample)
+    assert verdict.word == "ready"
+    assert f"{why}; differences are judged with noise included" in verdict.warnings
