@@ -14,7 +14,13 @@ from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import judge_rate
 from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
 from dashboard.domain.verdict.rates import RobustRate
-from dashboard.domain.verdict.requirements import Health, Requirement, Requirements, Standing
+from dashboard.domain.verdict.requirements import (
+    Health,
+    Judged,
+    Requirement,
+    Requirements,
+    Standing,
+)
 from dashboard.domain.verdict.tally import Tally
 from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.verdict import Verdict, verdict
@@ -239,3 +245,27 @@ def test_while_it_warms_up_the_controls_times_are_counted() -> None:
     said = _watched([FAILED], orders=1400)
     assert "NOT YET: warming up, 0 of 200 orders timed." in said
     assert "NOT YET: warming up." in said
+
+
+def _with_slow_orders(seed: int, share: float) -> Tally:
+    """A launch of a version that takes five times as long on a share of the orders."""
+    rng = random.Random(seed)
+    tally = Tally(TIMING)
+    for i in range(6000):
+        ms = 40 * rng.lognormvariate(0, 0.1)
+        own = ms * rng.lognormvariate(0, 0.1) * (5 if rng.random() < share else 1)
+        tally.add(order(i / 50, control=Result(Status.OK, ms), candidate=Result(Status.OK, own)))
+    tally.close(1000)
+    return tally
+
+
+def test_slow_orders_that_a_copy_of_the_control_has_as_well_are_not_the_candidates() -> None:
+    candidate, copy = (_with_slow_orders(seed, 0.03).evidence() for seed in (1, 2))
+
+    def slow(bench: Evidence) -> Judged:
+        found = verdict(candidate, Requirements(), Health(behind_s=0), timing=TIMING, bench=bench)
+        return found.of(Requirement.SLOW_ORDERS)
+
+    assert slow(Tally(TIMING).evidence()).standing is Standing.FAILED
+    assert slow(copy).standing is Standing.NOT_YET
+    assert slow(copy).text.endswith("but two copies of the control differ by as much")
