@@ -20,6 +20,8 @@ from dashboard.domain.verdict.requirements import Requirement, Standing
 from dashboard.domain.verdict.words import Rate
 
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+#: What is counted, where a requirement's name does not say it.
+_LABELS: Mapping[str, str] = {Requirement.DIFFERENCES: "differences beyond noise"}
 #: How the sentences of three of them begin, which a line of that name need not say again.
 _NAMES = ("failure rate ", "slow orders ", "differences beyond noise ")
 #: What a plot can end at: log ratios, shares, seconds.
@@ -66,7 +68,7 @@ class Cause(NamedTuple):
     """Where to look for what a requirement does not pass for: orders, by a filter of the lanes, or
     a part of the board."""
 
-    words: str
+    name: str
     lens: str = ""
     part: str = "lanes"
 
@@ -87,6 +89,7 @@ class Line:
     """One requirement of the checklist; ``anchor`` is its place in the page that explains it."""
 
     key: str
+    name: str
     anchor: str
     standing: str
     text: str
@@ -94,6 +97,8 @@ class Line:
     plot: Plot
     more: str
     cause: Cause
+    #: Whether there is a cause to look at.
+    leads_on: bool
     history: Dated | None
 
 
@@ -117,12 +122,14 @@ def _nothing(key: str) -> Json:
 def _line(row: Json, *, over: bool) -> Line:
     return Line(
         key=row["key"],
+        name=_LABELS.get(row["key"], row["key"]),
         anchor=row["key"].replace(" ", "-"),
         standing=row["standing"],
         text=_text(row["text"]),
         limit=_limit(row),
         plot=_plot(row),
         cause=_CAUSES[row["key"]],
+        leads_on=_leads_on(row),
         more="" if over else _more(row),
         history=_history(row),
     )
@@ -148,6 +155,11 @@ def _limit(row: Json) -> str:
 
 def _more(row: Json) -> str:
     return row["needs"] if row["word"] != Rate.NOT_COMPARABLE else ""
+
+
+def _leads_on(row: Json) -> bool:
+    is_open = row["standing"] != Standing.PASSED and row["word"] != Rate.NOT_COMPARABLE
+    return is_open and row["estimate"] is not None
 
 
 def _history(row: Json) -> Dated | None:

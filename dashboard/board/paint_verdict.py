@@ -87,9 +87,9 @@ def _state(run: Json, orders: int) -> Dated | None:
     """Why no more orders come, and what the word rests on."""
     if run["state"] == Run.RUNNING or run["at"] is None:
         return None
-    counted = f", on {wording.count(orders)} orders"
+    counted = f", on {wording.count(orders)} orders after the warm-up"
     if run["state"] == Run.STOPPED:
-        return _dated("Stopped (0 % of orders) since ", run["at"], f"{counted} so far")
+        return _dated("Stopped (0 % of orders) since ", run["at"], counted)
     if run["final_at"] is None:
         return _dated("Ended ", run["at"], "; the last orders are still being counted")
     return _dated("Final: the launch ended ", run["at"], counted)

@@ -24,9 +24,13 @@ def the_line(word: str, run: str = "running", **said: Any) -> VerdictLine:
 @pytest.mark.parametrize(
     ("run", "before", "after"),
     [
-        ("stopped", "Stopped (0 % of orders) since ", ", on 3,160 orders so far."),
+        (
+            "stopped",
+            "Stopped (0 % of orders) since ",
+            ", on 3,160 orders after the warm-up.",
+        ),
         ("ended", "Ended ", "; the last orders are still being counted."),
-        ("final", "Final: the launch ended ", ", on 3,160 orders."),
+        ("final", "Final: the launch ended ", ", on 3,160 orders after the warm-up."),
     ],
 )
 def test_where_no_more_orders_come_it_is_said_since_when_and_none_are_predicted(

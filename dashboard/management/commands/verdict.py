@@ -177,11 +177,11 @@ def _over(run: dict[str, Any], orders: int) -> Iterator[str]:
         return
     at = f"{datetime.fromtimestamp(run['at'], UTC):%Y-%m-%d %H:%M} UTC"
     if run["state"] == Run.STOPPED:
-        yield f"stopped: 0 % of orders since {at}, on {orders:,} orders so far"
+        yield f"stopped: 0 % of orders since {at}, on {orders:,} orders after the warm-up"
     elif run["final_at"] is None:
         yield f"ended {at}; the last orders are still being counted"
     else:
-        yield f"final: the launch ended {at}, on {orders:,} orders"
+        yield f"final: the launch ended {at}, on {orders:,} orders after the warm-up"
 
 
 def _more(orders: int | None) -> str:

@@ -33,6 +33,11 @@ function more({ word, needs }) {
   return word === "not comparable" ? "" : needs;
 }
 
+/** Whether there is a cause to look at. */
+function leadsOn({ standing, word, estimate }) {
+  return standing !== "passed" && word !== "not comparable" && estimate !== null;
+}
+
 function history({ standing, word, since, passed_at: passed, was, was_at: then }) {
   if (passed && standing === "passed") return `passed since ${clock(passed, "H:i")}`;
   if (was) return `since ${clock(then, "H:i")}: ${was} \u2192 ${word}`;
@@ -95,7 +100,7 @@ export class Requirements {
       setText(parts.limit, limit(one));
       setText(parts.more, over ? "" : more(one));
       setText(parts.history, history(one));
-      setHidden(parts.cause, one.standing === "passed");
+      setHidden(parts.cause, !leadsOn(one));
       const drawn = plot(one);
       set(parts.fine, "width", drawn.line);
       set(parts.zero, "x", drawn.zero);

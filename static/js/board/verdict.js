@@ -36,9 +36,9 @@ function why({ version, versions }) {
 /** Why no more orders come, and what the word rests on. */
 function state({ state: is, at, final_at: finalAt }, orders) {
   if (is === "running" || at === null) return "";
-  const counted = `, on ${count(orders)} orders`;
+  const counted = `, on ${count(orders)} orders after the warm-up`;
   const day = clock(at, "j M, H:i");
-  if (is === "stopped") return unbroken(`Stopped (0 % of orders) since ${day}${counted} so far.`);
+  if (is === "stopped") return unbroken(`Stopped (0 % of orders) since ${day}${counted}.`);
   if (finalAt === null) return `Ended ${day}; the last orders are still being counted.`;
   return `Final: the launch ended ${day}${counted}.`;
 }
@@ -81,7 +81,9 @@ export class Verdict {
     const { verdict } = frame;
     const shown = Boolean(verdict);
     for (const fact of ["verdict", "verdict.share", "requirements"]) setHidden(this.facts[fact], !shown);
-    for (const fact of ["no-verdict", "no-verdict.why"]) setHidden(this.facts[fact], shown);
+    for (const fact of ["no-verdict", "no-verdict.why", "no-verdict.differ"]) {
+      setHidden(this.facts[fact], shown);
+    }
     const over = frame.run.state !== "running";
     setHidden(this.facts.stop, verdict?.word !== "worse" || over);
     if (!shown) return setText(this.facts["no-verdict.why"], why(frame));
