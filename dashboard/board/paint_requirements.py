@@ -38,6 +38,7 @@ _COUNTED = (Requirement.COMPLETENESS, Requirement.KEEPING_UP)
 #: Ends of an interval that say nothing: of a log ratio or a ratio, and of a share.
 UNKNOWN = 13.9
 _UNKNOWN_SHARE = 1.0
+_SPACE = "\N{NO-BREAK SPACE}"
 _ARROW = "\N{RIGHTWARDS ARROW}"
 #: Beyond the line, there is room for as much again.
 _BEYOND = 2.0
@@ -143,9 +144,13 @@ def _text(text: str) -> str:
 
 def _limit(row: Json) -> str:
     """What the number must stay below."""
-    key, line = row["key"], row["line"]
+    return _at_most(row["key"], row["line"])
+
+
+def _at_most(key: str, line: float) -> str:
     if key == Requirement.SPEED:
-        return f"at most {wording.percent(math.expm1(line))} slower"
+        change = wording.percent(math.expm1(line))
+        return f"at most {change} slower" if line >= 0 else f"at least {change} faster"
     if key == Requirement.COMPLETENESS:
         return f"at most {wording.percent(line)} missing"
     if key == Requirement.KEEPING_UP:
@@ -165,7 +170,9 @@ def _leads_on(row: Json) -> bool:
 def _history(row: Json) -> Dated | None:
     if row["passed_at"] and row["standing"] == Standing.PASSED:
         at = datetime.fromtimestamp(row["passed_at"], UTC)
-        return Dated(before="passed since ", at=at, after="")
+        bound = row["bound"]
+        shown = "" if bound is None else f": {_at_most(row['key'], bound)} (95{_SPACE}%)"
+        return Dated(before="passed since ", at=at, after=shown)
     if row["was"]:
         at = datetime.fromtimestamp(row["was_at"], UTC)
         return Dated(before="since ", at=at, after=f": {row['was']} {_ARROW} {row['word']}")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dashboard.board import paint, paint_lanes
+from local.settings import ROOT
 
 VERSIONS = [
     {"name": "vlatest", "role": "control"},
@@ -163,3 +164,8 @@ def test_times_are_held_against_the_controls_only_if_both_are_of_the_same_orders
 def test_a_dark_version_knows_its_place() -> None:
     assert paint_lanes.lanes([], VERSIONS, "vlatest-b").place == 2
     assert paint_lanes.lanes([], VERSIONS[:1], "").place == 0
+
+
+def test_on_a_phone_the_counters_have_a_row_for_each_column_and_for_the_versions() -> None:
+    css = (ROOT / "static" / "css" / "standing.css").read_text()
+    assert f"grid-template-rows: repeat({len(paint.COLUMNS) + 1}, auto)" in css

@@ -190,6 +190,14 @@ def test_what_is_still_needed_is_said_of_what_is_open(said: dict[str, Any], more
             {"standing": "passed", "passed_at": AT, "was": "faster", "was_at": AT + 119},
             ("passed since ", AT, ""),
         ),
+        (
+            {"standing": "passed", "passed_at": AT, "bound": math.log1p(0.011)},
+            ("passed since ", AT, f": at most 1.1{SPACE}% slower (95{SPACE}%)"),
+        ),
+        (
+            {"standing": "passed", "passed_at": AT, "bound": math.log1p(-0.29)},
+            ("passed since ", AT, f": at least 29{SPACE}% faster (95{SPACE}%)"),
+        ),
         ({"standing": "not yet", "passed_at": AT}, None),
     ],
 )

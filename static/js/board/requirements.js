@@ -22,8 +22,11 @@ const BEYOND = 2;
 /** Where a dot is not seen. */
 const OUTSIDE = "-10%";
 
-function limit({ key, line }) {
-  if (key === "speed") return `at most ${percent(Math.expm1(line))} slower`;
+function atMost(key, line) {
+  if (key === "speed") {
+    const change = percent(Math.expm1(line));
+    return line >= 0 ? `at most ${change} slower` : `at least ${change} faster`;
+  }
   if (key === "completeness") return `at most ${percent(line)} missing`;
   if (key === "keeping up") return `at most ${seconds(line)} behind`;
   return `at most ${points(line)}`;
@@ -38,8 +41,11 @@ function leadsOn({ standing, word, estimate }) {
   return standing !== "passed" && word !== "not comparable" && estimate !== null;
 }
 
-function history({ standing, word, since, passed_at: passed, was, was_at: then }) {
-  if (passed && standing === "passed") return `passed since ${clock(passed, "H:i")}`;
+function history({ key, standing, word, since, passed_at: passed, bound, was, was_at: then }) {
+  if (passed && standing === "passed") {
+    const shown = bound === null ? "" : `: ${atMost(key, bound)} (95\u00a0%)`;
+    return `passed since ${clock(passed, "H:i")}${shown}`;
+  }
   if (was) return `since ${clock(then, "H:i")}: ${was} \u2192 ${word}`;
   return since ? `${word} since ${clock(since, "H:i")}` : "";
 }
@@ -97,7 +103,7 @@ export class Requirements {
       setData(row, "standing", one.standing);
       setText(parts.standing, one.standing);
       setText(parts.text, unbroken(one.text.replace(NAME, "")));
-      setText(parts.limit, limit(one));
+      setText(parts.limit, atMost(one.key, one.line));
       setText(parts.more, over ? "" : more(one));
       setText(parts.history, history(one));
       setHidden(parts.cause, !leadsOn(one));
