@@ -1,54 +1,213 @@
-"""Simulated kitchens: handling times with heavy tails, failures and differences with bursts.
+"""Simulated launches: what two versions and a baseline make of the same orders, by block of time.
 
-ln t = ln 40 ms + z + e: z ~ N(0, 0.8^2) is the order's size, which both versions share; e is each
-version's own. "Heavy" is 0.12 t_3, and on 2 % of orders Exp(1) more, a Pareto slow-down.
+ln t = ln 40 ms + size + own: the order's size, N(0, 0.8^2), is shared by both versions; the rest is
+each version's own. "Heavy" is 0.12 t_3, and on 2 % of orders Exp(1) more, a Pareto slow-down;
+"quiet" is N(0, 0.1^2). Orders arrive by a Poisson process.
 """
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
-SIZE_SD = 0.8
 #: The model's clip of a log ratio, as the product's.
-CLIP = float(np.log(4))
+CLIP = math.log(4)
+#: How many times the control's p95 of the warm-up an order takes to be slow.
+SLOW = 1.25
+_INCIDENT_ORDERS, _INCIDENT_NOISE = 50, 20
+_WARM_UP_S, _WARM_UP_ORDERS = 60.0, 200
+#: Steps of a host's level in one block.
+_STEPS = 5
 
 
-def noise(rng: Generator, shape: tuple[int, int], kind: str) -> Array:
-    """What one version adds to the log of its time."""
-    if kind == "quiet":
-        return rng.normal(0, 0.1, shape)
-    slow = (rng.random(shape) < 0.02) * rng.exponential(1, shape)
-    return 0.12 * rng.standard_t(3, shape) + slow
+@dataclass(frozen=True, kw_only=True)
+class Kitchen:
+    """How the versions behave; ``more_`` is what the candidate has more of, as a share."""
+
+    rate: float = 10.0
+    block_s: float = 10.0
+    #: "heavy", "quiet", or the standard deviation of each version's own part.
+    noise: str | float = "heavy"
+    size_sd: float = 0.8
+    #: False for split traffic: each order goes to one version alone, so sizes do not cancel.
+    paired: bool = True
+    #: The candidate takes this much longer: 0.05 is 5 %.
+    slower: float = 0.0
+    #: On this share of orders it takes five times as long besides.
+    stalls: float = 0.0
+    more_slow: float = 0.0
+    #: Share of orders on which one version alone fails; on as many both do.
+    fails: float = 0.001
+    more_fails: float = 0.0
+    #: The candidate's more failures come so many at once.
+    burst: int = 1
+    #: Share of orders on which a version differs by noise.
+    differs: float = 0.005
+    more_differs: float = 0.0
+    #: Slow spells of each version's own host: an AR(1) with this correlation length.
+    spell_s: float = 0.0
+    spell_sd: float = 0.1
+    #: Incidents of each version by itself, one in so many orders, for 50 orders: half of them fail,
+    #: and noise is twenty times as likely.
+    incident_every: float = 0.0
 
 
-def spells(rng: Generator, shape: tuple[int, int], orders: float, sd: float) -> Array:
-    """Slow and fast spells of about so many orders: AR(1) with this standard deviation."""
-    keep = np.exp(-1 / orders)
-    steps = rng.normal(0, sd * np.sqrt(1 - keep**2), shape)
-    found = np.empty(shape)
-    level = rng.normal(0, sd, shape[0])
-    for i in range(shape[1]):
-        level = keep * level + steps[:, i]
-        found[:, i] = level
-    return found
+@dataclass(frozen=True)
+class Counted:
+    """Orders by (run, block), and those on which one version alone had it: candidate or other."""
+
+    n: Array
+    pos: Array
+    neg: Array
 
 
-def incidents(rng: Generator, shape: tuple[int, int], every: int, length: int) -> Array:
-    """Where one version is in trouble: incidents of so many orders, one in so many on average."""
-    starts = rng.random(shape) < 1 / every
-    running = np.cumsum(starts, axis=1)
-    before = np.concatenate([np.zeros((shape[0], length)), running[:, :-length]], axis=1)
-    found: Array = (running - before > 0).astype(float)
-    return found
+@dataclass(frozen=True)
+class Launches:
+    """Sums by (run, block), from the end of the warm-up on."""
+
+    orders: Array
+    pairs: Array
+    log_ratios: Array
+    failures: Counted
+    slow: Counted
+    differences: Counted
 
 
-def blocks_of(values: Array, length: int) -> Array:
-    """Sums over blocks of so many orders."""
-    whole = values.shape[1] // length
-    cut = values[:, : whole * length].reshape(values.shape[0], whole, length)
-    found: Array = cut.sum(axis=2)
-    return found
+def launches(rng: Generator, kitchen: Kitchen, runs: int, orders: float) -> Launches:
+    """So many launches, each of about so many orders after the warm-up."""
+    each = kitchen.rate * kitchen.block_s
+    warm_up_s = max(_WARM_UP_S, _WARM_UP_ORDERS / kitchen.rate)
+    warm_up = math.ceil(warm_up_s / kitchen.block_s)
+    placed = rng.poisson(each, (runs, warm_up + max(1, round(orders / each))))
+    failures = _failures(rng, kitchen, placed)
+    pairs = placed - failures[0] - failures[1] - rng.binomial(placed, kitchen.fails)
+    pairs = np.maximum(pairs, 0)
+    log_ratios, slower, faster = _times(rng, kitchen, pairs, warm_up)
+    differences = _differences(rng, kitchen, pairs)
+
+    def after(values: Counts | Array) -> Array:
+        return values[:, warm_up:].astype(float)
+
+    return Launches(
+        after(placed),
+        after(pairs),
+        after(log_ratios),
+        Counted(after(placed), *map(after, failures)),
+        Counted(after(pairs), after(slower), after(faster)),
+        Counted(after(pairs), *map(after, differences)),
+    )
+
+
+def _failures(rng: Generator, kitchen: Kitchen, placed: Counts) -> tuple[Counts, Counts]:
+    """Of the candidate alone, and of the control alone."""
+    more = rng.poisson(placed * kitchen.more_fails / kitchen.burst) * kitchen.burst
+    pos = np.minimum(rng.binomial(placed, kitchen.fails) + more, placed)
+    neg = rng.binomial(placed - pos, kitchen.fails / (1 - kitchen.fails))
+    if kitchen.incident_every:
+        for one in (pos, neg):
+            one += rng.binomial(np.minimum(_hit(rng, kitchen, placed), placed - pos - neg), 0.5)
+    return pos, neg
+
+
+def _differences(rng: Generator, kitchen: Kitchen, pairs: Counts) -> tuple[Counts, Counts]:
+    """Of the candidate alone, and of the baseline alone."""
+    noise = kitchen.differs * (1 - kitchen.differs)
+    more = noise + kitchen.more_differs
+    pos = rng.binomial(pairs, more)
+    neg = rng.binomial(pairs - pos, noise / (1 - more))
+    if kitchen.incident_every:
+        for one in (pos, neg):
+            hit = np.minimum(_hit(rng, kitchen, pairs), pairs - pos - neg)
+            one += rng.binomial(hit, (_INCIDENT_NOISE - 1) * noise)
+    return pos, neg
+
+
+def _hit(rng: Generator, kitchen: Kitchen, placed: Counts) -> Counts:
+    """Orders that incidents of one version fall upon; some of them lie in the next block."""
+    found = rng.poisson(placed / kitchen.incident_every) * _INCIDENT_ORDERS
+    each = kitchen.rate * kitchen.block_s
+    later = np.maximum(0.0, 1 - (1 - rng.random(placed.shape)) * each / _INCIDENT_ORDERS)
+    later = np.rint(found * later).astype(np.int64)
+    found -= later
+    found[:, 1:] += later[:, :-1]
+    return np.minimum(found, placed)
+
+
+def _times(
+    rng: Generator, kitchen: Kitchen, pairs: Counts, warm_up: int
+) -> tuple[Array, Array, Array]:
+    """Summed log ratios, and on how many orders one version alone was slow."""
+    runs, blocks = pairs.shape
+    block = np.repeat(np.arange(runs * blocks), pairs.ravel())
+    control, candidate = _logs(rng, kitchen, pairs.shape, block)
+
+    def by_block(values: NDArray[np.generic]) -> Array:
+        found: Array = np.bincount(block, values, runs * blocks).reshape(runs, blocks)
+        return found
+
+    starts = np.searchsorted(block, np.arange(runs) * blocks)
+    ends = np.searchsorted(block, np.arange(runs) * blocks + warm_up)
+    p95 = [_p95(control[a:b]) for a, b in zip(starts, ends, strict=True)]
+    line = (np.array(p95) + math.log(SLOW))[block // blocks]
+    slow_a, slow_b = control > line, candidate > line
+    if kitchen.more_slow:
+        share = by_block(slow_b).sum(axis=1) / pairs.sum(axis=1)
+        slow_b |= rng.random(len(block)) < (kitchen.more_slow / (1 - share))[block // blocks]
+    d = candidate - control
+    if kitchen.paired:
+        d = np.clip(d, -CLIP, CLIP)
+    return by_block(d), by_block(slow_b & ~slow_a), by_block(slow_a & ~slow_b)
+
+
+def _logs(
+    rng: Generator, kitchen: Kitchen, shape: tuple[int, ...], block: Counts
+) -> tuple[Array, Array]:
+    """Ln of the times of control and candidate, without what all have in common."""
+    size = rng.normal(0, kitchen.size_sd, len(block))
+    control, candidate = (size + noise(rng, len(block), kitchen.noise) for _ in range(2))
+    if not kitchen.paired:
+        control += rng.normal(0, kitchen.size_sd, len(block)) - size
+    if kitchen.spell_s:
+        runs, blocks = shape
+        for one in (control, candidate):
+            length = kitchen.spell_s / kitchen.block_s * _STEPS
+            levels = kitchen.spell_sd * _ar1(rng, runs, blocks * _STEPS, length)
+            one += levels.ravel()[block * _STEPS + rng.integers(0, _STEPS, len(block))]
+    candidate += math.log1p(kitchen.slower)
+    if kitchen.stalls:
+        candidate += (rng.random(len(block)) < kitchen.stalls) * math.log(5)
+    return control, candidate
+
+
+def noise(rng: Generator, number: int, kind: str | float) -> Array:
+    """What one version adds to the log of its time, for so many orders."""
+    if kind == "heavy":
+        slow = (rng.random(number) < 0.02) * rng.exponential(1, number)
+        return 0.12 * rng.standard_t(3, number) + slow
+    return rng.normal(0, 0.1 if kind == "quiet" else float(kind), number)
+
+
+def _ar1(rng: Generator, runs: int, steps: int, length: float) -> Array:
+    """Standard normal levels whose correlation falls by e in so many steps."""
+    keep = math.exp(-1 / length)
+    found = rng.normal(0, math.sqrt(1 - keep**2), (steps, runs))
+    level = rng.normal(0, 1, runs)
+    for step in found:
+        step += keep * level
+        level = step
+    return np.ascontiguousarray(found.T)
+
+
+def _p95(values: Array) -> float:
+    """The value of rank 95 %, rounded up, as the product has it."""
+    if not len(values):
+        return math.inf
+    rank = math.ceil(0.95 * len(values)) - 1
+    return float(np.partition(values, rank)[rank])

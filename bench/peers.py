@@ -1,18 +1,57 @@
-"""How other tools decide, written anew from what they publish, to be run on the same orders."""
+"""How other tools decide, written anew from what they publish, and run on the same orders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from bench import kitchens, looks
+from bench.looks import Array, Mask
+from bench.simulated import ORDERS
+from bench.tables import head, row, share
+from dashboard.domain.verdict.rates import FIELD_LIMIT
 
-#: Kayenta's judge: confidence 0.98 two-sided, tolerance 25 % of the Hodges-Lehmann shift.
-_KAYENTA_Z = 2.3263
-_KAYENTA_TOLERANCE = 0.25
+_FIELDS, _EVERY = 40, 100
+
+
+def peers(rng: Generator, runs: int) -> Iterator[str]:
+    """A/A: how often methods without an allowance for looking again find a difference."""
+    yield f"**Without an allowance for looking again.** Equal candidate, {ORDERS:,} independent"
+    yield f"orders, {runs:,} launches: how often a difference is ever found. Fields: any of"
+    yield f"{_FIELDS} fields that differ by noise alone (0.05 to 4.9 %), a look every {_EVERY} orders."
+    yield ""
+    yield from head(["what", "method", "ever found"])
+    shape = (runs, ORDERS)
+    own = (kitchens.noise(rng, runs * ORDERS, "heavy").reshape(shape) for _ in range(2))
+    yield _row("speed", "paired t-test at 5 %, every order", t_alarms(next(own) - next(own)))
+    counted = np.cumsum(rng.choice([-1, 0, 1], shape, p=(0.01, 0.98, 0.01)), axis=1, dtype=np.int32)
+    either = np.maximum(np.cumsum(np.diff(counted, axis=1, prepend=0) != 0, axis=1), 1)
+    mcnemar = np.abs(counted) > 1.959964 * np.sqrt(either)
+    yield _row("failures of 1 %", "McNemar's test at 5 %, every order", mcnemar)
+    raw, noise, both = _fields(rng, runs)
+    more = looks.greater_log_e(raw, noise, np.zeros_like(raw), 0.0) >= FIELD_LIMIT
+    diffy = diffy_alarms(raw + both, noise + both, np.arange(1, raw.shape[1] + 1) * float(_EVERY))
+    for method, flagged in (
+        ("Diffy's thresholds", diffy),
+        ("**this list of discrepancies**", more),
+    ):
+        yield _row("fields", method, flagged.reshape(runs, -1))
+
+
+def _row(what: str, method: str, alarms: Mask) -> str:
+    return row([what, method, share(alarms.any(axis=1))])
+
+
+def _fields(rng: Generator, runs: int) -> tuple[Array, Array, Array]:
+    """By (run and field, look): the candidate alone differs, the baseline alone, both."""
+    rates = np.geomspace(0.0005, 0.049, _FIELDS)[:, None]
+    one, two = rates * (1 - rates), rates**2
+    chances = np.stack([one, one, two, 1 - 2 * one - two], axis=-1)
+    drawn = rng.multinomial(_EVERY, chances, size=(runs, _FIELDS, ORDERS // _EVERY))
+    sums = drawn.cumsum(axis=2).reshape(runs * _FIELDS, -1, 4).astype(float)
+    return sums[..., 0], sums[..., 1], sums[..., 2]
 
 
 def t_alarms(d: Array) -> Mask:
@@ -27,69 +66,10 @@ def t_alarms(d: Array) -> Mask:
     return found
 
 
-def z_alarms(a: Array, b: Array) -> Mask:
-    """Two-proportion z-test, two-sided p < 0.05, after each order from the tenth on."""
-    n = np.arange(1, a.shape[1] + 1)
-    fails_a, fails_b = np.cumsum(a, axis=1), np.cumsum(b, axis=1)
-    share = (fails_a + fails_b) / (2 * n)
-    error = np.sqrt(np.maximum(share * (1 - share) * 2 / n, 1e-300))
-    found: Mask = (np.abs(fails_b - fails_a) / n > 1.959964 * error) & (n >= 10)
-    return found
-
-
-def mcnemar_alarms(pos: Array, neg: Array) -> Mask:
-    """McNemar's test, two-sided p < 0.05, after each look."""
-    alone = np.cumsum(pos, axis=1), np.cumsum(neg, axis=1)
-    either = np.maximum(alone[0] + alone[1], 1)
-    return np.abs(alone[0] - alone[1]) > 1.959964 * np.sqrt(either)
-
-
 def diffy_alarms(raw: Array, noise: Array, n: Array) -> Mask:
     """Diffy: raw > noise, by more than 20 % of both and 0.03 % of all; cumulated counts."""
     gap = raw - noise
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.where(raw + noise > 0, gap / (raw + noise), 0.0)
-    return (gap > 0) & (relative > 0.20) & (gap / n > 0.0003)
-
-
-def first_alarms(a: Array, b: Array, every: int) -> tuple[float, float]:
-    """When two groups first differ by Mann-Whitney p < 0.02, and by Kayenta's whole rule.
-
-    One look after ``every`` orders of both groups together; in orders, infinity for never.
-    """
-    plain = np.inf
-    for n in range(every // 2, len(a) + 1, every // 2):
-        z = _mann_whitney(np.sort(a[:n]), b[:n])
-        if abs(z(0.0)) < _KAYENTA_Z:
-            continue
-        plain = min(plain, 2 * n)
-        shift = _hodges_lehmann(z, a[:n], b[:n])
-        if abs(z(_KAYENTA_TOLERANCE * shift)) > _KAYENTA_Z:
-            return plain, 2.0 * n
-    return plain, np.inf
-
-
-def _mann_whitney(a: Array, b: Array) -> Callable[[float], float]:
-    """The z statistic of sorted a against b shifted back by any shift."""
-    n, m = len(a), len(b)
-    error = np.sqrt(n * m * (n + m + 1) / 12)
-
-    def z(shift: float) -> float:
-        moved = b - shift
-        below = np.searchsorted(a, moved, "left").sum() + np.searchsorted(a, moved, "right").sum()
-        return float((below / 2 - n * m / 2) / error)
-
-    return z
-
-
-def _hodges_lehmann(z: Callable[[float], float], a: Array, b: Array) -> float:
-    """The shift at which the groups do not differ, to a ten-thousandth of their spread."""
-    spread = float(np.std(np.concatenate([a, b])))
-    low, high = -spread, spread
-    for _ in range(14):
-        middle = (low + high) / 2
-        if z(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    found: Mask = (gap > 0) & (relative > 0.20) & (gap / n > 0.0003)
+    return found

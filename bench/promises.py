@@ -1,0 +1,136 @@
+"""How often the verdict is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.random import Generator
+
+from bench.judging import DRAWN, Judged
+from bench.kitchens import Kitchen, launches
+from bench.looks import Blocks, Mask
+from bench.simulated import ORDERS, alarm, firsts, ready, simulated, worse
+from bench.tables import head, percentiles, row, share
+
+_HEADLINES = ("speed", "failures", "slow orders", "differences")
+
+
+def false_alarms(rng: Generator, runs: int) -> Iterator[str]:
+    """A/A: how often a version is called other than itself, for each noise that is covered."""
+    kitchens = {
+        "heavy tails": Kitchen(),
+        "quiet": Kitchen(noise="quiet"),
+        "all times equal but for 0.3 %": Kitchen(noise=0.003, size_sd=0.0),
+        "5 % failures": Kitchen(noise="quiet", fails=0.025),
+        "20 % noise in differences": Kitchen(noise="quiet", differs=0.2),
+        "incidents of one version, 1 in 2,000 orders": Kitchen(incident_every=2000),
+        "slow spells of one host, 10 s": Kitchen(spell_s=10),
+        "slow spells of one host, 20 s": Kitchen(spell_s=20),
+        "5 orders a minute, blocks of 300 s": Kitchen(rate=5 / 60, block_s=300),
+        "100 orders a second": Kitchen(rate=100),
+    }
+    yield f"**False alarms.** Candidate equal to the control, {ORDERS:,} orders, {runs:,} launches"
+    yield "a row: how often any interval ever excluded 0, how often the verdict was ever WORSE, and"
+    yield "the intervals of each headline."
+    yield ""
+    yield from head(["kitchens", "any interval", "WORSE", *_HEADLINES])
+    for name, kitchen in kitchens.items():
+        some = max(20, runs // 4) if kitchen.rate > 10 else runs
+        orders = 100_000 if kitchen.rate > 10 else ORDERS
+        found = firsts(rng, kitchen, some, alarm, worse, *map(_alarm_of, _HEADLINES), orders=orders)
+        yield row([name, *(share(np.isfinite(one)) for one in found)])
+
+
+def _alarm_of(name: str) -> object:
+    def when(judged: Judged) -> Mask:
+        return judged.headlines[name].alarm
+
+    return when
+
+
+def false_ready(rng: Generator, runs: int) -> Iterator[str]:
+    """How often a launch is READY with one requirement exactly at its threshold."""
+    cases = {
+        "speed, 2 % slower": {"slower": 0.02},
+        "failures, +0.5 pp": {"more_fails": 0.005},
+        "slow orders, +1 pp": {"more_slow": 0.01},
+        "differences, +0.5 pp": {"more_differs": 0.005},
+    }
+    yield f"**False READY.** One requirement exactly at its threshold, the others equal; {ORDERS:,}"
+    yield f"orders, {runs:,} launches."
+    yield ""
+    yield from head(["at its threshold", "heavy tails", "quiet"])
+    for name, effect in cases.items():
+        kitchens = (Kitchen(noise=noise, **effect) for noise in ("heavy", "quiet"))
+        found = [firsts(rng, one, runs, ready)[0] for one in kitchens]
+        yield row([name, *(share(np.isfinite(one)) for one in found)])
+
+
+def false_worse(rng: Generator, runs: int) -> Iterator[str]:
+    """How often a candidate within all thresholds is WORSE."""
+    cases = {
+        "1 % slower": {"slower": 0.01},
+        "+0.3 pp failures": {"more_fails": 0.003},
+        "+0.5 pp slow orders": {"more_slow": 0.005},
+        "+0.3 pp differences": {"more_differs": 0.003},
+    }
+    yield f"**False WORSE.** A candidate worse, but within the thresholds; {ORDERS:,} orders,"
+    yield f"{runs:,} launches; orders to READY, 10th / 50th / 90th percentile."
+    yield ""
+    yield from head(["candidate", "noise", "ever WORSE", "orders to READY"])
+    for name, effect in cases.items():
+        for noise in ("heavy", "quiet"):
+            bad, good = firsts(rng, Kitchen(noise=noise, **effect), runs, worse, ready)
+            yield row([name, noise, share(np.isfinite(bad)), percentiles(good)])
+
+
+def beyond_the_assumption(rng: Generator, runs: int) -> Iterator[str]:
+    """A/A with slow spells of one host that last many blocks, and whether the board warns."""
+    yield f"**Beyond the assumption.** Equal candidate, {ORDERS:,} orders, but each version's host"
+    yield f"has slow spells of its own (log-sd 0.1, blocks of 10 s, {runs:,} launches). Warned: the"
+    yield "board says so at the look at which an interval first excluded 0."
+    yield ""
+    yield from head(["length of spells", "noise", "any interval", "WORSE", "warned, of those"])
+    for blocks in (4, 10, 40):
+        for noise in ("heavy", "quiet"):
+            kitchen = Kitchen(noise=noise, spell_s=10 * blocks)
+            parts = []
+            for judged in simulated(rng, kitchen, runs):
+                first = judged.alarm.argmax(axis=1)[:, None]
+                warned = np.take_along_axis(judged.warned, first, axis=1)[:, 0]
+                parts.append((judged.alarm.any(axis=1), judged.worse.any(axis=1), warned))
+            alarms, bad, warned = (np.concatenate(one) for one in zip(*parts, strict=True))
+            said = f"{np.mean(warned[alarms]):.0%}".replace("%", " %") if alarms.any() else ""
+            yield row([f"{blocks} blocks", noise, share(alarms), share(bad), said])
+
+
+def bursts(rng: Generator, runs: int) -> Iterator[str]:
+    """False READY where failures come in bursts."""
+    yield f"**Bursts.** READY with failures exactly at +0.5 pp that come so many at once ({runs:,}"
+    yield f"launches of {ORDERS:,} orders, quiet)."
+    yield ""
+    yield from head(["failures at once", "ever READY"])
+    for size in (1, 3, 10):
+        kitchen = Kitchen(noise="quiet", more_fails=0.005, burst=size)
+        yield row([str(size), share(np.isfinite(firsts(rng, kitchen, runs, ready)[0]))])
+
+
+def true_effects(rng: Generator, runs: int) -> Iterator[str]:
+    """How often the interval of speed ever leaves out a true, skewed effect."""
+    cases = {
+        "10 % faster, but 2 % of orders 5 times slower": Kitchen(slower=-0.1, stalls=0.02),
+        "0.5 % of orders 5 times slower": Kitchen(noise="quiet", stalls=0.005),
+    }
+    yield "**True effects.** How often the interval of speed ever left out the true mean within"
+    yield f"{ORDERS:,} orders ({runs:,} launches)."
+    yield ""
+    yield from head(["candidate", "true mean", "missed"])
+    for name, kitchen in cases.items():
+        many = launches(rng, kitchen, 1, 2_000_000)
+        truth = float(many.log_ratios.sum() / many.pairs.sum())
+        own = launches(rng, kitchen, runs, ORDERS)
+        effect = Blocks(own.pairs, own.log_ratios)
+        missed = effect.above(truth, DRAWN) | effect.below(truth, DRAWN)
+        yield row([name, f"{100 * math.expm1(truth):+.2f} %", share(missed.any(axis=1))])
