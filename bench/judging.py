@@ -8,15 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from bench.kitchens import Counted, Launches
+from bench.kitchens import Launches
 from bench.looks import Array, Blocks, Mask, Rate
-from dashboard.domain.verdict.requirements import Requirements
+from dashboard.domain.verdict.cautions import CORRELATED
+from dashboard.domain.verdict.levels import FLAT_BLOCKS
+from dashboard.domain.verdict.requirements import Requirement, Requirements
 from dashboard.domain.verdict.words import LEAST_BLOCKS, LEAST_ORDERS
 
 REQUIRED = Requirements()
 SPEED_LINE = math.log1p(REQUIRED.speed_margin)
 DRAWN = math.log(1 / REQUIRED.each)
-_PASS = math.log(1 / REQUIRED.alpha)
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,15 @@ class Judged:
     def __init__(self, launches: Launches) -> None:
         self.orders = np.cumsum(launches.orders, axis=1)
         self.effect = Blocks(launches.pairs, launches.log_ratios)
+        self.failures = Rate(launches.failures)
+        self.slow = Rate(launches.slow, self.effect)
         self.headlines = {
-            "speed": self._speed(launches),
-            "failures": _rate(launches.failures, REQUIRED.failures_margin),
-            "slow orders": _rate(launches.slow, REQUIRED.slow_margin),
-            "differences": _rate(launches.differences, REQUIRED.differences_margin),
+            Requirement.SPEED: self._speed(launches),
+            Requirement.FAILURES: _headline(self.failures, REQUIRED.failures_margin),
+            Requirement.SLOW_ORDERS: _headline(self.slow, REQUIRED.slow_margin),
+            Requirement.DIFFERENCES: _headline(
+                Rate(launches.differences), REQUIRED.differences_margin
+            ),
         }
 
     def _speed(self, launches: Launches) -> Headline:
@@ -75,7 +80,7 @@ class Judged:
             more=enough & self.effect.above(0.0, DRAWN),
             less=enough & self.effect.below(0.0, DRAWN),
             beyond=np.cumsum(launches.log_ratios, axis=1) >= SPEED_LINE * pairs,
-            passes=enough & self.effect.surely_below(SPEED_LINE, _PASS),
+            passes=enough & self.effect.surely_below(SPEED_LINE, REQUIRED.limit),
         )
 
     @property
@@ -98,8 +103,11 @@ class Judged:
 
     @property
     def warned(self) -> Mask:
-        """Whether the board warns that blocks depend on each other."""
-        found: Mask = (self.effect.k >= LEAST_BLOCKS) & (self.effect.depth != 0)
+        """Whether the board warns that results are correlated over time."""
+        found = np.zeros(self.orders.shape, dtype=bool)
+        for blocks in (self.effect, self.failures.blocks, self.slow.blocks):
+            enough = blocks.k >= FLAT_BLOCKS
+            found |= enough & (blocks.lag1 > CORRELATED / np.sqrt(np.maximum(blocks.k, 1)))
         return found
 
     def first(self, when: Mask) -> Array:
@@ -108,8 +116,7 @@ class Judged:
         return np.where(when.any(axis=1), at, np.inf)
 
 
-def _rate(counted: Counted, margin: float) -> Headline:
-    rate = Rate(counted.n, counted.pos, counted.neg)
+def _headline(rate: Rate, margin: float) -> Headline:
     enough = rate.n >= LEAST_ORDERS
     return Headline(
         known=rate.blocks.known,

@@ -111,8 +111,8 @@ def _failures(rng: Generator, kitchen: Kitchen, placed: Counts) -> tuple[Counts,
     pos = np.minimum(rng.binomial(placed, kitchen.fails) + more, placed)
     neg = rng.binomial(placed - pos, kitchen.fails / (1 - kitchen.fails))
     if kitchen.incident_every:
-        for one in (pos, neg):
-            one += rng.binomial(np.minimum(_hit(rng, kitchen, placed), placed - pos - neg), 0.5)
+        pos = pos + rng.binomial(np.minimum(_hit(rng, kitchen, placed), placed - pos - neg), 0.5)
+        neg = neg + rng.binomial(np.minimum(_hit(rng, kitchen, placed), placed - pos - neg), 0.5)
     return pos, neg
 
 
@@ -123,9 +123,9 @@ def _differences(rng: Generator, kitchen: Kitchen, pairs: Counts) -> tuple[Count
     pos = rng.binomial(pairs, more)
     neg = rng.binomial(pairs - pos, noise / (1 - more))
     if kitchen.incident_every:
-        for one in (pos, neg):
-            hit = np.minimum(_hit(rng, kitchen, pairs), pairs - pos - neg)
-            one += rng.binomial(hit, (_INCIDENT_NOISE - 1) * noise)
+        also = (_INCIDENT_NOISE - 1) * noise
+        pos = pos + rng.binomial(np.minimum(_hit(rng, kitchen, pairs), pairs - pos - neg), also)
+        neg = neg + rng.binomial(np.minimum(_hit(rng, kitchen, pairs), pairs - pos - neg), also)
     return pos, neg
 
 
@@ -149,8 +149,7 @@ def _times(
     control, candidate = _logs(rng, kitchen, pairs.shape, block)
 
     def by_block(values: NDArray[np.generic]) -> Array:
-        found: Array = np.bincount(block, values, runs * blocks).reshape(runs, blocks)
-        return found
+        return np.bincount(block, values, runs * blocks).reshape(runs, blocks).astype(float)
 
     starts = np.searchsorted(block, np.arange(runs) * blocks)
     ends = np.searchsorted(block, np.arange(runs) * blocks + warm_up)
@@ -171,19 +170,23 @@ def _logs(
 ) -> tuple[Array, Array]:
     """Ln of the times of control and candidate, without what all have in common."""
     size = rng.normal(0, kitchen.size_sd, len(block))
-    control, candidate = (size + noise(rng, len(block), kitchen.noise) for _ in range(2))
+    control = size + _own(rng, kitchen, shape, block)
     if not kitchen.paired:
-        control += rng.normal(0, kitchen.size_sd, len(block)) - size
-    if kitchen.spell_s:
-        runs, blocks = shape
-        for one in (control, candidate):
-            length = kitchen.spell_s / kitchen.block_s * _STEPS
-            levels = kitchen.spell_sd * _ar1(rng, runs, blocks * _STEPS, length)
-            one += levels.ravel()[block * _STEPS + rng.integers(0, _STEPS, len(block))]
-    candidate += math.log1p(kitchen.slower)
+        size = rng.normal(0, kitchen.size_sd, len(block))
+    candidate = size + _own(rng, kitchen, shape, block) + math.log1p(kitchen.slower)
     if kitchen.stalls:
         candidate += (rng.random(len(block)) < kitchen.stalls) * math.log(5)
     return control, candidate
+
+
+def _own(rng: Generator, kitchen: Kitchen, shape: tuple[int, ...], block: Counts) -> Array:
+    """What one version and its host add."""
+    own = noise(rng, len(block), kitchen.noise)
+    if kitchen.spell_s:
+        length = kitchen.spell_s / kitchen.block_s * _STEPS
+        levels = kitchen.spell_sd * _ar1(rng, shape[0], shape[1] * _STEPS, length)
+        own += levels.ravel()[block * _STEPS + rng.integers(0, _STEPS, len(block))]
+    return own
 
 
 def noise(rng: Generator, number: int, kind: str | float) -> Array:
@@ -199,9 +202,9 @@ def _ar1(rng: Generator, runs: int, steps: int, length: float) -> Array:
     keep = math.exp(-1 / length)
     found = rng.normal(0, math.sqrt(1 - keep**2), (steps, runs))
     level = rng.normal(0, 1, runs)
-    for step in found:
-        step += keep * level
-        level = step
+    for i in range(steps):
+        found[i] += keep * level
+        level = found[i]
     return np.ascontiguousarray(found.T)
 
 

@@ -7,11 +7,13 @@ Arrays are (runs, blocks); a look comes after every block.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.kitchens import Counted
 from dashboard.domain.verdict import rates, sequences
 from dashboard.domain.verdict.levels import COARSE_BLOCKS, FLAT_BLOCKS, GROUP
 
@@ -22,7 +24,7 @@ _erfc = np.frompyfunc(math.erfc, 1, 1)
 
 @dataclass(frozen=True)
 class Sums:
-    """Of one level: its sums at every look, and where the level counts."""
+    """Of one level: its sums at every look."""
 
     k: NDArray[np.int64]
     x: Array
@@ -30,7 +32,6 @@ class Sums:
     xx: Array
     xy: Array
     yy: Array
-    counts: Mask
 
     def distance(self, theta: float) -> Array:
         """S: how far the sum of y is above theta x."""
@@ -43,9 +44,12 @@ class Sums:
 
 
 class Blocks:
-    """``MultiLevelBlocks`` after every block; empty blocks are passed over."""
+    """``MultiLevelBlocks`` after every block; empty blocks are passed over.
 
-    def __init__(self, x: Array, y: Array) -> None:
+    ``known``: whether a level is flat, and ``depth`` which one, or -1.
+    """
+
+    def __init__(self, x: Array, y: Array, beside: Blocks | None = None) -> None:
         full = (x != 0) | (y != 0)
         self.k = np.cumsum(full, axis=1)
         if not full.all():
@@ -59,6 +63,9 @@ class Blocks:
         while self.k.max() // length >= FLAT_BLOCKS:
             self._add_level(_grouped(x, length), _grouped(y, length), length)
             length *= GROUP
+        if beside is not None:
+            self.known &= beside.known
+            self.depth = np.where(self.known, np.maximum(self.depth, beside.depth), -1)
 
     def _add_level(self, x: Array, y: Array, length: int) -> None:
         k = self.k // length
@@ -73,8 +80,7 @@ class Blocks:
         xx1, xy1, yy1 = (
             at(one) for one in (x * before_x, x * before_y + y * before_x, y * before_y)
         )
-        counts = (~self.known | (k >= COARSE_BLOCKS)) & (k > 0)
-        sums = Sums(k, *own, counts)
+        sums = Sums(k, *own)
         with np.errstate(invalid="ignore", divide="ignore"):
             theta = np.where(sums.x != 0, sums.y / sums.x, 0.0)
             spread = np.maximum(0.0, sums.yy - 2 * theta * sums.xy + theta * theta * sums.xx)
@@ -86,12 +92,18 @@ class Blocks:
         self.levels.append(sums)
         self.known = self.known | flat
 
+    def _counting(self) -> Iterator[tuple[Sums, Mask]]:
+        """Each level, and where it counts."""
+        for depth, one in enumerate(self.levels):
+            counts = (depth <= self.depth) | (one.k >= COARSE_BLOCKS)
+            yield one, self.known & counts & (one.k > 0)
+
     def log_e(self, theta: float) -> Array:
         """The least ln e(theta) of the counting levels; 0 while none counts."""
         least = np.full(self.known.shape, np.inf)
-        for one in self.levels:
+        for one, counts in self._counting():
             log_e = _mixture(one.distance(theta), one.spread(theta))
-            least = np.where(one.counts, np.minimum(least, log_e), least)
+            least = np.where(counts, np.minimum(least, log_e), least)
         return np.where(self.known, least, 0.0)
 
     def above(self, theta: float, limit: float) -> Mask:
@@ -104,17 +116,17 @@ class Blocks:
 
     def _beyond(self, theta: float, limit: float, sign: int) -> Mask:
         holds = self.known.copy()
-        for one in self.levels:
+        for one, counts in self._counting():
             distance = one.distance(theta)
             enough = _mixture(distance, one.spread(theta)) >= limit
-            holds &= ~one.counts | (enough & (sign * distance > 0))
+            holds &= ~counts | (enough & (sign * distance > 0))
         return holds
 
     def surely_below(self, theta: float, limit: float) -> Mask:
         """Whether the one-sided evidence of all counting levels reaches the limit."""
         holds = self.known.copy()
-        for one in self.levels:
-            asked = holds & one.counts
+        for one, counts in self._counting():
+            asked = holds & counts
             log_e = below_log_e(one.distance(theta)[asked], one.spread(theta)[asked])
             holds[asked] = log_e >= limit
         return holds
@@ -125,7 +137,7 @@ def below_log_e(distance: Array, spread: Array) -> Array:
     whole = np.full(distance.shape, -np.inf)
     for scale, log_weight in zip(sequences.SCALES, sequences.LOG_WEIGHTS, strict=True):
         widened = spread + scale
-        tail = _erfc(distance / np.sqrt(2 * widened)).astype(float)
+        tail = np.asarray(_erfc(distance / np.sqrt(2 * widened)), dtype=float)
         with np.errstate(divide="ignore"):
             term = log_weight + 0.5 * np.log(scale / widened) + distance**2 / (2 * widened)
             whole = np.logaddexp(whole, term + np.log(tail))
@@ -135,10 +147,11 @@ def below_log_e(distance: Array, spread: Array) -> Array:
 class Rate:
     """``RobustRate`` after every block."""
 
-    def __init__(self, n: Array, pos: Array, neg: Array) -> None:
-        self.n, self.pos, self.neg = (np.cumsum(one, axis=1) for one in (n, pos, neg))
+    def __init__(self, counted: Counted, beside: Blocks | None = None) -> None:
+        sums = (counted.n, counted.pos, counted.neg)
+        self.n, self.pos, self.neg = (np.cumsum(one, axis=1) for one in sums)
         self.zero = self.n - self.pos - self.neg
-        self.blocks = Blocks(n, pos - neg)
+        self.blocks = Blocks(counted.n, counted.pos - counted.neg, beside)
 
     @property
     def estimate(self) -> Array:
@@ -165,10 +178,10 @@ class Rate:
         return found & (self.estimate < m)
 
     def surely_below(self, m: float, alpha: float) -> Mask:
-        """Whether both one-sided bounds lie below m."""
+        """Whether the one-sided evidence of counts and blocks reaches the level."""
         limit = math.log(1 / alpha)
         quick = greater_log_e(self.neg, self.pos, self.zero, -m) >= limit
-        return quick & (self.estimate < m) & self.blocks.surely_below(m, limit)
+        return quick & self.blocks.surely_below(m, limit)
 
 
 def greater_log_e(pos: Array, neg: Array, zero: Array, m: float) -> Array:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
 
 from bench.judging import Judged
-from bench.kitchens import Array, Kitchen
+from bench.kitchens import Kitchen
 from bench.looks import Mask
 from bench.simulated import ORDERS, alarm, firsts, ready, worse
 from bench.tables import head, percentiles, row, share
+from dashboard.domain.verdict.requirements import Requirement
 
 #: Orders a second, seconds a block, and how many orders are looked at.
 _RATES = {
@@ -24,13 +26,13 @@ _RATES = {
 def orders_to_ready(rng: Generator, runs: int) -> Iterator[str]:
     """Orders until an equal candidate is READY."""
     yield "**Orders to READY**, 10th / 50th / 90th percentile, of a candidate equal to the control"
-    yield f"({runs:,} launches, 100 a second {runs // 3:,}). Time: of the median, after the warm-up."
+    yield f"({runs:,} launches, 100 a second {runs // 3:,}). Time: the median, after the warm-up."
     yield ""
     yield from head(["orders", "block", "noise", "orders to READY", "time"])
     for name, (rate, block_s, orders) in _RATES.items():
         for noise in ("heavy", "quiet"):
             kitchen = Kitchen(rate=rate, block_s=block_s, noise=noise)
-            some = runs // 3 if rate > 10 else runs
+            some = max(5, runs // 3) if rate > 10 else runs
             (found,) = firsts(rng, kitchen, some, ready, orders=orders)
             time = _time(float(np.median(found)) / rate)
             yield row([name, f"{block_s:g} s", noise, percentiles(found), time])
@@ -39,44 +41,45 @@ def orders_to_ready(rng: Generator, runs: int) -> Iterator[str]:
 def orders_to_worse(rng: Generator, runs: int) -> Iterator[str]:
     """Orders until a candidate beyond a threshold is WORSE."""
     cases = {
-        "5 % slower": {"slower": 0.05},
-        "10 % slower": {"slower": 0.10},
-        "+1 pp failures": {"more_fails": 0.01},
-        "+2 pp differences": {"more_differs": 0.02},
+        "5 % slower": Kitchen(slower=0.05),
+        "10 % slower": Kitchen(slower=0.10),
+        "+1 pp failures": Kitchen(more_fails=0.01),
+        "+2 pp differences": Kitchen(more_differs=0.02),
     }
     yield "**Orders to WORSE**, the same, at 10 orders a second; 20 blocks are 2,000 orders"
     yield f"({runs:,} launches)."
     yield ""
     yield from head(["candidate", "heavy tails", "quiet"])
-    for name, effect in cases.items():
-        kitchens = (Kitchen(noise=noise, **effect) for noise in ("heavy", "quiet"))
-        yield row([name, *(percentiles(firsts(rng, one, runs, worse)[0]) for one in kitchens)])
+    for name, kitchen in cases.items():
+        both = (replace(kitchen, noise=noise) for noise in ("heavy", "quiet"))
+        yield row([name, *(percentiles(firsts(rng, one, runs, worse)[0]) for one in both)])
 
 
 def slow_orders(rng: Generator, runs: int) -> Iterator[str]:
     """The least effect of slow orders."""
     cases = {
-        "0.3 % slower, all times equal but for 0.3 %": (0.003, Kitchen(slower=0.003, size_sd=0.0)),
-        "2 % slower, all times equal": (0.0, Kitchen(slower=0.02, size_sd=0.0)),
-        "2 % of orders five times slower": ("heavy", Kitchen(stalls=0.02)),
+        "0.3 % slower, all times equal but for 0.3 %": Kitchen(
+            noise=0.003, size_sd=0.0, slower=0.003
+        ),
+        "2 % slower, all times equal": Kitchen(noise=0.0, size_sd=0.0, slower=0.02),
+        "2 % of orders five times slower": Kitchen(stalls=0.02),
+        "equal, heavy tails": Kitchen(),
     }
-    yield f"**Slow orders** ({runs:,} launches of {ORDERS:,} orders)."
+    yield f"**Slow orders** ({runs:,} launches of {ORDERS:,} orders): how often more of them were"
+    yield "found, and the orders until they passed."
     yield ""
-    yield from head(["candidate", "more slow orders shown", "passes, orders"])
-    for name, (noise, kitchen) in cases.items():
-        own = Kitchen(
-            noise=noise, size_sd=kitchen.size_sd, slower=kitchen.slower, stalls=kitchen.stalls
-        )
-        more, passed = firsts(rng, own, runs, _slow_more, _slow_passes)
+    yield from head(["candidate", "more found", "orders to pass"])
+    for name, kitchen in cases.items():
+        more, passed = firsts(rng, kitchen, runs, _slow_more, _slow_passes)
         yield row([name, share(np.isfinite(more)), percentiles(passed)])
 
 
 def _slow_more(judged: Judged) -> Mask:
-    return judged.headlines["slow orders"].more
+    return judged.headlines[Requirement.SLOW_ORDERS].more
 
 
 def _slow_passes(judged: Judged) -> Mask:
-    return judged.headlines["slow orders"].passes
+    return judged.headlines[Requirement.SLOW_ORDERS].passes
 
 
 def block_lengths(rng: Generator, runs: int) -> Iterator[str]:
@@ -94,12 +97,12 @@ def block_lengths(rng: Generator, runs: int) -> Iterator[str]:
     for name, all_s in lengths.items():
         rate, _, orders = _RATES[name]
         for block_s in all_s:
-            some = runs // 4 if rate > 10 else runs
+            some = max(5, runs // 4) if rate > 10 else runs
             own = Kitchen(rate=rate, block_s=block_s)
             (found,) = firsts(rng, own, some, ready, orders=orders)
             ends = np.percentile(found, (50, 90), method="inverted_cdf") / rate
             spelled = Kitchen(rate=rate, block_s=block_s, spell_s=20.0)
-            (alarms,) = firsts(rng, spelled, runs, alarm, orders=min(orders, rate * 600 + ORDERS))
+            (alarms,) = firsts(rng, spelled, runs, alarm, orders=max(ORDERS, rate * 400))
             times = f"{_time(ends[0])}, {_time(ends[1])}"
             yield row([name, f"{block_s} s", times, share(np.isfinite(alarms))])
 
@@ -112,30 +115,20 @@ def _time(seconds: float) -> str:
 
 def split_traffic(rng: Generator, runs: int) -> Iterator[str]:
     """How many orders it saves that both versions get the same ones."""
-    yield '**Orders until "faster"**, 10th / 50th / 90th percentile, blocks of 5 orders, and the same'
-    yield f"if each order goes to one version alone ({runs:,} launches, split traffic {runs // 5})."
+    few = max(5, runs // 5)
+    yield '**Orders until "faster"**, 10th / 50th / 90th percentile, blocks of 5 orders; and the'
+    yield f"same with each order at one version alone ({runs:,} launches, split traffic {few})."
     yield ""
     yield from head(["noise", "true effect", "paired", "split traffic", "factor"])
     for noise in ("heavy", "quiet"):
-        for effect in (0.05, 0.10):
-            own = {"noise": noise, "slower": -effect, "block_s": 0.5}
-            paired = _until_faster(rng, Kitchen(**own), runs, 10_000)
-            alone = Kitchen(**own, paired=False)
-            split = 2 * _until_faster(rng, alone, runs // 5, 40_000)
-            factor = f"{np.median(split) / np.median(paired):.0f}"
-            yield row(
-                [
-                    noise,
-                    f"{effect:.0%}".replace("%", " %"),
-                    percentiles(paired),
-                    percentiles(split),
-                    factor,
-                ]
-            )
+        for slower, effect in ((-0.05, "5 %"), (-0.10, "10 %")):
+            paired = Kitchen(noise=noise, slower=slower, block_s=0.5)
+            alone = replace(paired, paired=False)
+            (one,) = firsts(rng, paired, runs, _faster, orders=10_000)
+            (two,) = firsts(rng, alone, few, _faster, orders=40_000)
+            factor = f"{2 * np.median(two) / np.median(one):.0f}"
+            yield row([noise, effect, percentiles(one), percentiles(2 * two), factor])
 
 
-def _until_faster(rng: Generator, kitchen: Kitchen, runs: int, orders: int) -> Array:
-    def faster(judged: Judged) -> Mask:
-        return judged.headlines["speed"].less
-
-    return firsts(rng, kitchen, runs, faster, orders=orders)[0]
+def _faster(judged: Judged) -> Mask:
+    return judged.headlines[Requirement.SPEED].less

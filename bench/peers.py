@@ -20,7 +20,7 @@ def peers(rng: Generator, runs: int) -> Iterator[str]:
     """A/A: how often methods without an allowance for looking again find a difference."""
     yield f"**Without an allowance for looking again.** Equal candidate, {ORDERS:,} independent"
     yield f"orders, {runs:,} launches: how often a difference is ever found. Fields: any of"
-    yield f"{_FIELDS} fields that differ by noise alone (0.05 to 4.9 %), a look every {_EVERY} orders."
+    yield f"{_FIELDS} fields that differ by noise alone (0.05 to 4.9 %), a look every {_EVERY}."
     yield ""
     yield from head(["what", "method", "ever found"])
     shape = (runs, ORDERS)
@@ -41,7 +41,7 @@ def peers(rng: Generator, runs: int) -> Iterator[str]:
 
 
 def _row(what: str, method: str, alarms: Mask) -> str:
-    return row([what, method, share(alarms.any(axis=1))])
+    return row([what, method, share(np.any(alarms, axis=1))])
 
 
 def _fields(rng: Generator, runs: int) -> tuple[Array, Array, Array]:

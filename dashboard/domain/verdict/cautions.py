@@ -28,7 +28,7 @@ _MISSING_WORTH_SAYING = 0.001
 _NOISE_WORTH_SAYING = 0.05
 _NOISE_ORDERS = 100
 #: Standard errors of a correlation of neighbouring blocks from which on it is none by chance.
-_CORRELATED = 3.0
+CORRELATED = 3.0
 
 
 def cautions(
@@ -90,7 +90,7 @@ def _of_time(evidence: Evidence, block_s: float) -> Iterator[str]:
         Requirement.SLOW_ORDERS: evidence.slow.beside(evidence.effect).blocks,
     }
     for name, blocks in headlines.items():
-        if blocks.k < FLAT_BLOCKS or blocks.lag1 <= _CORRELATED / math.sqrt(blocks.k):
+        if blocks.k < FLAT_BLOCKS or blocks.lag1 <= CORRELATED / math.sqrt(blocks.k):
             continue
         text = f"{name}: results are correlated over time"
         text += f" ({blocks.lag1:.2f} between neighbouring blocks of {block_s:g} s)"
