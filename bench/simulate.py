@@ -8,6 +8,7 @@ launches, in percent.
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,9 +31,9 @@ _TABLES: tuple[tuple[Callable[[Generator, int], Iterator[str]], int], ...] = (
     (needed.orders_to_ready, 300),
     (needed.orders_to_worse, 200),
     (needed.slow_orders, 200),
-    (needed.block_lengths, 200),
-    (needed.split_traffic, 200),
-    (forecasts, 200),
+    (needed.block_lengths, 120),
+    (needed.split_traffic, 100),
+    (forecasts, 100),
     (peers, 200),
 )
 _PROCESSES = 2
@@ -48,7 +49,8 @@ def main() -> None:
         parts = [pool.submit(_table, number, percent) for number in range(len(_TABLES))]
         for part in parts:
             print(*part.result(), "", sep="\n", flush=True)
-    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+    used = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    print(f"{time.monotonic() - started:.0f} s, {used:.0f} s of processors", file=sys.stderr)
 
 
 def _table(number: int, percent: int) -> list[str]:
