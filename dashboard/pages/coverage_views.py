@@ -1,4 +1,4 @@
-"""The page of shapes: which kinds of order a version has seen, and which it has not."""
+"""The page of coverage: which kinds of order a version has handled, and which nobody ordered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -20,10 +20,19 @@ from kitchen_worker.contract.messages import Role
 from restaurant.menu import BY_NAME
 from restaurant.models import Launch
 
-#: Shapes that were seen and are listed, those that agree least first.
+#: Shapes that are listed at most, of those that were seen and of those that were not.
 _LISTED = 100
+_UNTESTED_LISTED = 200
 _LABELS = {"size": "sizes", "note": "notes", "item": "items", "both": "two items together"}
 _ORDER = tuple(_LABELS)
+#: Which are to be shown: a name, and whether the versions differ on them; untested ones never do.
+_SHOW = {
+    "": "all",
+    "untested": "untested",
+    "differ": "different results",
+    "agree": "same results",
+}
+_MAX_TEXT = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,58 +42,104 @@ class Shape:
     name: str
     kind: str
     seen: str
-    agreed: str
-    differing: int
+    differing: str
+    differs: bool
+    noise: str
+    unclear: str
     at_most: str
     bar: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which shapes are asked for; what cannot be read asks for nothing."""
+
+    show: str = ""
+    kind: str = ""
+    text: str = ""
+
+    @classmethod
+    def of(cls, query: QueryDict) -> Asked:
+        """As the page's form asks."""
+        show, kind = query.get("show", ""), query.get("kind", "")
+        return cls(
+            show if show in _SHOW else "",
+            kind if kind in _LABELS else "",
+            query.get("text", "")[:_MAX_TEXT],
+        )
+
+    def includes(self, shape: str) -> bool:
+        """Whether a shape is of the kind, and has the text in its name."""
+        is_kind = self.kind in ("", _kind(shape))
+        return is_kind and self.text.casefold() in name_in_words(shape).casefold()
 
 
 @require_safe
 @never_cache
 @board_access
 def coverage(request: HttpRequest) -> HttpResponse:
-    """What one dark version of a launch has seen."""
+    """What one dark version of a launch has handled, and what nobody ordered."""
     launch = asked_launch(request)
-    versions = _dark_versions(launch) if launch else []
-    asked = request.GET.get("version", "")
-    version = asked if asked in versions else next(iter(versions), "")
+    dark = _dark_versions(launch) if launch else {}
+    wanted = request.GET.get("version", "")
+    version = wanted if wanted in dark else next(iter(dark), "")
     weighed = weigh(launch.id, version, behind_s=None) if launch and version else None
+    asked = Asked.of(request.GET)
     return render(
         request,
         "dashboard/coverage.html",
         {
             "launch": launch,
-            "versions": versions,
+            "versions": list(dark),
             "version": version,
-            **(_shapes(weighed) if weighed else {}),
+            "is_baseline": dark.get(version) == Role.BASELINE,
+            "has_baseline": Role.BASELINE in dark.values(),
+            "asked": asked,
+            "shows": _SHOW.items(),
+            "kinds": _LABELS.items(),
+            **(_shapes(weighed, asked) if weighed else {}),
         },
     )
 
 
-def _dark_versions(launch: Launch) -> list[str]:
-    """The dark versions, candidates first."""
+def _dark_versions(launch: Launch) -> dict[str, str]:
+    """The dark versions with their roles, candidates first."""
     dark = sorted(launch.dark_versions.all(), key=lambda one: one.role != Role.CANDIDATE)
-    return [one.version for one in dark]
+    return {one.version: one.role for one in dark}
 
 
-def _shapes(weighed: Weighed) -> Mapping[str, object]:
+def _shapes(weighed: Weighed, asked: Asked) -> Mapping[str, object]:
     found = weighed.coverage
-    unseen = found.unseen(shapes_of_menu(list(BY_NAME)))
+    untested = found.unseen(shapes_of_menu(list(BY_NAME)))
+    untested = sorted(untested, key=lambda shape: (_ORDER.index(_kind(shape)), shape))
+    if asked.show in ("", "untested"):
+        listed = [shape for shape in untested if asked.includes(shape)]
+    else:
+        listed = []
+    seen = [] if asked.show == "untested" else [one for one in found.seen if asked.includes(one)]
+    tested = found.agreements(
+        *(weighed.accepted, weighed.noise),
+        shapes=seen,
+        differing={"differ": True, "agree": False}.get(asked.show),
+        most=_LISTED,
+    )
     return {
-        "seen": [shape_in_words(one) for one in found.agreements(weighed.accepted, most=_LISTED)],
-        "seen_count": len(found.seen),
-        "unseen": _by_kind(unseen),
-        "unseen_count": len(unseen),
+        "tested": [shape_in_words(one) for one in tested],
+        "tested_count": len(found.seen),
+        "untested": _by_kind(listed[:_UNTESTED_LISTED]),
+        "untested_listed": min(len(listed), _UNTESTED_LISTED),
+        "untested_of": len(listed),
+        "untested_count": len(untested),
+        "most": _LISTED,
         "full": found.full,
     }
 
 
 def _by_kind(shapes: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Labels of kinds, each with its shapes' names."""
-    ordered = sorted(shapes, key=lambda shape: (_ORDER.index(_kind(shape)), shape))
+    """Labels of kinds, each with its shapes' names; shapes come kind by kind."""
     return [
         (_LABELS[kind], [name_in_words(shape) for shape in own])
-        for kind, own in groupby(ordered, key=_kind)
+        for kind, own in groupby(shapes, key=_kind)
     ]
 
 
@@ -98,8 +153,10 @@ def shape_in_words(one: Agreement) -> Shape:
         name=name_in_words(one.shape),
         kind=_kind(one.shape),
         seen=wording.count(one.seen),
-        agreed=wording.part(one.agreed / one.seen),
-        differing=one.seen - one.agreed,
+        differing=wording.count(one.seen - one.agreed),
+        differs=one.agreed < one.seen,
+        noise=wording.count(one.noise),
+        unclear=wording.count(one.unclear) if one.unclear else "",
         at_most=wording.percent(one.at_most),
         bar=f"{100 * one.at_most:.1f}%",
     )

@@ -59,6 +59,8 @@ class Weighed:
     timing: Timing
     row: models.Evidence
     accepted: frozenset[int]
+    #: The version's discrepancies that the baseline shows as well, and as often as far as is known.
+    noise: frozenset[int]
     required: Requirements
 
     @property
@@ -115,16 +117,18 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
         bench = _State.of(of_baseline, row.launch)
     state, timing = _State.of(row, row.launch), timing_of(row)
     named, required = names_of(row.launch, row.version, names), requirements_of(row.launch)
+    found = _verdict(
+        *(state, bench, required, health, timing, named),
+        tuple(read_passed(row).items()),
+    )
     return Weighed(
-        verdict=_verdict(
-            *(state, bench, required, health, timing, named),
-            tuple(read_passed(row).items()),
-        ),
+        verdict=found,
         state=state,
         evidence=_evidence(state),
         timing=timing,
         row=row,
         accepted=named.accepted,
+        noise=frozenset(own for _, own in named.same) - {*found.flagged, *named.accepted},
         required=required,
     )
 

@@ -57,12 +57,39 @@ def test_agreement_has_a_bound_that_shrinks_with_orders_and_the_worst_comes_firs
         coverage.add(["item:soda"])
         coverage.add(["item:burger"], [] if number % 10 else [7])
     coverage.add(["item:fries"])
-    burger, soda, fries = coverage.agreements()
+    burger, fries, soda = coverage.agreements()
     assert (burger.shape, burger.seen, burger.agreed) == ("item:burger", 200, 180)
     assert 0.1 < burger.at_most < 0.3
     assert soda.at_most < 0.1
     assert fries.at_most > 0.9
     assert [one.shape for one in coverage.agreements(most=1)] == ["item:burger"]
+
+
+def test_noise_is_counted_apart_and_what_is_not_told_apart_beside_it() -> None:
+    coverage = Coverage()
+    for shown in ([], [1], [1, 2], [2], range(1, MOST_IDS + 2)):
+        coverage.add(["item:soda"], shown)
+    (found,) = coverage.agreements(noise=[1])
+    assert (found.seen, found.agreed, found.noise, found.unclear) == (5, 2, 1, 1)
+    (reviewed,) = coverage.agreements([2], [1])
+    assert (reviewed.agreed, reviewed.noise, reviewed.unclear) == (4, 2, 1)
+
+
+def test_shapes_are_asked_for_by_name_and_by_whether_the_versions_differ() -> None:
+    coverage = Coverage()
+    for name in "abc":
+        coverage.add([name], [7] if name == "b" else [])
+    found = [
+        [one.shape for one in coverage.agreements(**asked)]
+        for asked in (
+            {"differing": True},
+            {"differing": False},
+            {"shapes": ["c", "unseen"]},
+            {"shapes": ["c", "b"], "differing": True},
+            {"differing": True, "noise": [7]},
+        )
+    ]
+    assert found == [["b"], ["a", "c"], ["c"], ["b"], []]
 
 
 def test_a_review_counts_at_once_for_all_that_was_seen_and_can_be_taken_back() -> None:

@@ -51,16 +51,19 @@ def _note(*, given: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often the candidate did as the control on a shape.
+    """How often the candidate did as the control on a shape, noise apart.
 
-    ``at_most`` bounds the share of orders of this shape on which it would not, for all shapes
-    together and at every look.
+    ``noise`` of the orders that ``agreed`` differ in nothing but noise; of those that did not
+    agree, ``unclear`` show more than is told apart, which may be noise. ``at_most`` bounds the
+    share of orders of this shape that do not agree, for all shapes together and at every look.
     """
 
     shape: str
     seen: int
     agreed: int
     at_most: float
+    noise: int = 0
+    unclear: int = 0
 
 
 @dataclass(slots=True)
@@ -120,24 +123,46 @@ class Coverage:
             self.shown.pop(shape, None)
 
     def agreements(
-        self, accepted: Collection[int] = (), *, most: int = 50, alpha: float = 0.05
+        self,
+        accepted: Collection[int] = (),
+        noise: Collection[int] = (),
+        *,
+        shapes: Collection[str] | None = None,
+        differing: bool | None = None,
+        most: int = 50,
+        alpha: float = 0.05,
     ) -> list[Agreement]:
-        """The shapes seen that agree least, that one first; what is accepted counts as agreeing."""
+        """The shapes seen that agree least, that one first; of those that agree alike, the least
+        seen. What is accepted counts as agreeing, and what is noise does, too.
+
+        ``shapes`` are those asked about, all if not given; ``differing``: those alone on which the
+        versions do not always agree, or those on which they do.
+        """
         each = alpha / MOST_SHAPES
-        differ = {
-            shape: sum(number for text, number in signatures.items() if counts(text, accepted))
-            for shape, signatures in self.shown.items()
-        }
+        known = {*accepted, *noise}
+        asked = self.seen if shapes is None else self.seen.keys() & set(shapes)
+        differ = {shape: self._differing(shape, known) for shape in asked}
 
         def order(shape: str) -> tuple[float, int, str]:
-            seen = self.seen[shape]
-            return -differ.get(shape, 0) / seen, -seen, shape
+            return -differ[shape] / self.seen[shape], self.seen[shape], shape
 
         def agreement(shape: str) -> Agreement:
-            seen, differing = self.seen[shape], differ.get(shape, 0)
-            return Agreement(shape, seen, seen - differing, bernoulli_cs(differing, seen, each).hi)
+            seen, number = self.seen[shape], differ[shape]
+            return Agreement(
+                shape,
+                seen,
+                seen - number,
+                bernoulli_cs(number, seen, each).hi,
+                self._differing(shape, accepted) - number,
+                self.shown.get(shape, {}).get(_MANY, 0),
+            )
 
-        return [agreement(shape) for shape in sorted(self.seen, key=order)[:most]]
+        wanted = [one for one in asked if differing is None or bool(differ[one]) is differing]
+        return [agreement(shape) for shape in sorted(wanted, key=order)[:most]]
+
+    def _differing(self, shape: str, accepted: Collection[int]) -> int:
+        signatures = self.shown.get(shape, {})
+        return sum(number for text, number in signatures.items() if counts(text, accepted))
 
     def unseen(self, possible: Collection[str]) -> list[str]:
         """Shapes that could come, and did not."""
