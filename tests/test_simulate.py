@@ -24,8 +24,9 @@ def _drawn() -> tuple[looks.Array, looks.Array]:
     """Blocks of unequal size, a few of them empty; some runs with slow spells, one faster."""
     rng = _rng(7)
     x = rng.integers(5, 15, (_RUNS, _BLOCKS)) * (rng.random((_RUNS, _BLOCKS)) < 0.9)
-    own = np.repeat(rng.normal(0, 0.5, (_RUNS, _BLOCKS // 5)), 5, axis=1)
-    own *= np.array([[0], [1], [3], [0]])
+    own = np.zeros(x.shape)
+    own[1] = np.repeat(rng.normal(0, 0.5, _BLOCKS // 2), 2)
+    own[2] = np.repeat(rng.normal(0, 1.5, _BLOCKS // 5), 5)
     effect = np.array([[0.0], [0.0], [0.0], [-0.2]])
     return x.astype(float), x * (effect + own + rng.normal(0, 0.2, (_RUNS, _BLOCKS)))
 
@@ -75,8 +76,11 @@ def test_the_evidence_of_a_rate_is_the_products() -> None:
             assert more[run, block] == pytest.approx(rate.counts.log_e_greater(0.01), abs=1e-9)
             assert above[run, block] == (rate.interval(0.05).lo > 0)
             assert below[run, block] == (rate.log_e_below(0.1) >= np.log(20))
+            level = rate.blocks.flat_level
+            assert found.blocks.depth[run, block] == (-1 if level is None else level)
     assert above[3].any()
     assert below[0].any()
+    assert (found.blocks.depth[1] == 1).any()
 
 
 @pytest.mark.parametrize(
