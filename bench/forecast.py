@@ -28,7 +28,7 @@ def forecasts(rng: Generator, runs: int) -> Iterator[str]:
         "equal, quiet": Kitchen(noise="quiet"),
         "+0.2 pp failures, quiet": Kitchen(noise="quiet", more_fails=0.002),
     }
-    yield f"**About n more orders.** Of {runs:,} launches that were not READY after so many blocks:"
+    yield f"**About n more orders.** Of {runs:,} launches, those not READY after so many blocks:"
     yield "how many were given a number, how many of those were READY by it, and the number divided"
     yield "by what it took, 10th / 50th / 90th percentile."
     yield ""

@@ -35,7 +35,7 @@ def peers(rng: Generator, runs: int) -> Iterator[str]:
     diffy = diffy_alarms(raw + both, noise + both, np.arange(1, raw.shape[1] + 1) * float(_EVERY))
     for method, flagged in (
         ("Diffy's thresholds", diffy),
-        ("**this list of discrepancies**", more),
+        ("the verdict's list of discrepancies", more),
     ):
         yield _row("fields", method, flagged.reshape(runs, -1))
 
