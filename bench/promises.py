@@ -25,6 +25,10 @@ _HEADLINES = (
 )
 
 
+#: Blocks from which on a look is a later one.
+_LATER = 40
+
+
 def false_alarms(rng: Generator, runs: int) -> Iterator[str]:
     """A/A: how often a version is called other than itself, for each noise that is covered."""
     kitchens = {
@@ -98,19 +102,20 @@ def beyond_the_assumption(rng: Generator, runs: int) -> Iterator[str]:
     """A/A with slow spells of one host that last many blocks, and how often the board warns."""
     yield f"**Beyond the assumption.** Equal candidate, {ORDERS:,} orders, but each version's host"
     yield f"has slow spells of its own (log-sd 0.1, blocks of 10 s, {runs:,} launches). Warned: the"
-    yield "board says that results are correlated over time."
+    yield "board says that results are correlated over time. Later: looks from the 40th block on."
     yield ""
-    columns = ["any interval", "WORSE", "looks warned", "warned at the end"]
+    columns = ["any interval", "the same, later", "WORSE", "looks warned", "warned at the end"]
     yield from head(["length of spells", "noise", *columns])
     for blocks in (0, 4, 10, 40):
         for noise in ("heavy", "quiet"):
             parts = [
-                (one.alarm.any(axis=1), one.worse.any(axis=1), one.warned)
+                (one.alarm, one.worse.any(axis=1), one.warned)
                 for one in simulated(rng, Kitchen(noise=noise, spell_s=10 * blocks), runs)
             ]
             alarms, bad, warned = (np.concatenate(one) for one in zip(*parts, strict=True))
             looks = f"{100 * warned[:, LEAST_BLOCKS - 1 :].mean():.0f} %"
-            cells = [share(alarms), share(bad), looks, share(warned[:, -1])]
+            ever = share(np.any(alarms, axis=1)), share(np.any(alarms[:, _LATER - 1 :], axis=1))
+            cells = [*ever, share(bad), looks, share(warned[:, -1])]
             yield row([f"{blocks} blocks" if blocks else "none", noise, *cells])
 
 
