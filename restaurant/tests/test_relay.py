@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -157,7 +157,6 @@ def test_the_command_relays_over_a_real_broker_and_stops_on_sigterm(amqp_url: st
 def test_a_host_that_refuses_every_order_is_left_for_the_next_one_within_seconds(
     broker_node: BrokerNode,
     caplog: pytest.LogCaptureFixture,
-    record_property: Callable[[str, object], None],
 ) -> None:
     refusing, taking = f"{broker_node.url}refusing", broker_node.url
     broker_node.control("add_vhost", "refusing")
@@ -180,7 +179,6 @@ def test_a_host_that_refuses_every_order_is_left_for_the_next_one_within_seconds
     sent = Letter.objects.order_by("sent_at").values_list("sent_at", flat=True)[0]
     assert sent is not None
     took_s = sent.timestamp() - refused[0]
-    record_property("left_after_s", round(took_s, 2))
     print(f"{took_s:.2f} s from the first refusal to the first order on the other host")
     assert took_s < LEFT_WITHIN_S
 
@@ -189,7 +187,6 @@ def test_a_host_that_refuses_every_order_is_left_for_the_next_one_within_seconds
 def test_a_host_that_does_not_answer_a_declaration_is_left_for_the_next_one_within_seconds(
     broker_cluster: BrokerCluster,
     caplog: pytest.LogCaptureFixture,
-    record_property: Callable[[str, object], None],
 ) -> None:
     """Classic queues on a lost node end the session; RabbitMQ 4 then gives no answer to their
     declaration on any other node, and RabbitMQ 3 refuses it."""
@@ -211,7 +208,6 @@ def test_a_host_that_does_not_answer_a_declaration_is_left_for_the_next_one_with
     run(play)
     _, at_second, at_first_again, *_ = _times_of(caplog, "connected")
     took_s = at_first_again - at_second
-    record_property("left_after_s", round(took_s, 2))
     print(f"{took_s:.2f} s from a connection with a host to one with the next")
     assert took_s < ANSWER_TIMEOUT_S + LEFT_WITHIN_S
 
