@@ -81,6 +81,23 @@ def test_a_version_that_fails_on_one_order_in_a_hundred_is_worse(
     assert failures["estimate"] == pytest.approx(0.01, abs=0.006)
 
 
+def test_a_launch_ends_with_its_planned_orders_and_its_word_is_final(
+    tmp_path: Path, amqp_url: str
+) -> None:
+    with a_stack(tmp_path, amqp_url, **SHORT) as stack:
+        stack.manage("plan_end", "--orders", "600", "--why", "as agreed")
+        rush(stack, "vnext", orders=1500, rate=50, seed=5)
+        final = first(stack, lambda said: bool(said["run"]["final_at"]), "final", within_s=90)
+        again = first(stack, lambda said: True, "the same", within_s=30)
+    assert final["run"]["state"] == "ended"
+    assert 0 < final["orders"] < 1500
+    assert (again["word"], again["orders"]) == (final["word"], final["orders"])
+    lag = next(one for one in final["requirements"] if one["key"] == "keeping up")
+    assert lag["standing"] == "passed"
+    assert final["more_orders"] is None
+    assert "Roll back" not in final["sentence"]
+
+
 def rush(stack: Stack, candidate: str, *options: str, orders: int, rate: int, seed: int) -> None:
     """Have orders placed at a rate, while a candidate cooks beside both copies of the control."""
     stack.start("relay", "observer", "vlatest", "vlatest-b")
