@@ -73,7 +73,7 @@ export class Narrowing extends Plot {
   drawEnds(chart) {
     const at = lastOf(this.data[1]);
     this.label(chart, [
-      { at: this.line, text: "line", colour: this.palette.of("ink") },
+      { at: this.line, text: "threshold", colour: this.palette.of("ink") },
       { at: 0, text: "no change", colour: this.palette.of("ink-2") },
       { at, text: this.version.name, colour: this.palette.ofVersion(this.version) },
     ]);
