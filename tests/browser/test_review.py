@@ -59,6 +59,15 @@ def page_of(stack: Stack, path: str) -> str:
     return f"{LIST}{pk}/"
 
 
+def test_a_proposal_leads_to_its_preview(page: Page, stack: Stack) -> None:
+    log_in(page, "ada", "/dashboard/rules/")
+    proposed = page.locator(".proposals li").filter(has_text="cook")
+    in_view(proposed.get_by_role("link", name="ignore it?")).click()
+    expect(page.locator("[data-hidden]")).to_be_visible()
+    expect(page.locator("#rule-preview")).to_contain_text("Sample: the newest differing pairs")
+    expect(page.locator("#id_reason")).to_have_value(re.compile("Noise: .* of control pairs"))
+
+
 def test_the_list_is_worked_off_by_keyboard_alone(page: Page, stack: Stack) -> None:
     log_in(page, "ada", LIST)
     rows = page.locator("#discrepancies tbody tr")
@@ -135,6 +144,15 @@ def test_of_two_reviewers_none_overwrites_the_other_unseen(
     assert stack.number("select count(*) from dashboard_review") == before + 2
 
 
+def test_coverage_is_narrowed_as_one_types(page: Page) -> None:
+    log_in(page, "ada", "/dashboard/coverage/")
+    shapes = page.locator("#shapes")
+    expect(shapes).to_contain_text("burger and fries")
+    page.locator("#find").press_sequentially("soda")
+    expect(shapes).not_to_contain_text("burger and fries")
+    expect(shapes).to_contain_text("soda")
+
+
 def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
     page: Page, stack: Stack
 ) -> None:
@@ -181,6 +199,8 @@ def test_no_page_of_review_is_wider_than_the_screen(page: Page, stack: Stack, wi
         page_of(stack, "actual_minutes"),
         "/dashboard/rules/",
         "/dashboard/rules/new/",
+        "/dashboard/rules/proposals/",
+        "/dashboard/coverage/",
     ):
         page.goto(path)
         assert overflow(page, width) <= 0, path
