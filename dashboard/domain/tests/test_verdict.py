@@ -309,6 +309,20 @@ def test_drifting_effects_and_contrasting_segments_are_warned_of() -> None:
     assert any(one.startswith("the effect drifts: ") for one in found.warnings)
 
 
+def test_where_no_more_orders_come_nothing_is_asked_for_and_none_are_predicted() -> None:
+    worse, open_one = simulated(1, blocks=200, slower=1.1), simulated(1, blocks=40, slower=1.0)
+    ended = replace(_WELL, over=True)
+    assert _judged(worse).sentence("vnext").endswith(" Roll back?")
+    assert "Roll back" not in _judged(worse, health=ended).sentence("vnext")
+    assert _judged(open_one).more_orders
+    found = _judged(open_one, health=ended)
+    assert (found.more_orders, {one.needs for one in found.requirements}) == (None, {""})
+    assert "more orders" not in found.sentence("vnext")
+    assert any("collecting longer" in one for one in _judged(_unknown(open_one)).warnings)
+    found = _judged(_unknown(open_one), health=ended)
+    assert not any("collecting" in one for one in found.warnings)
+
+
 def _asked_and_needed(seed: int, k: int) -> float:
     """How many of the orders that it asked for after k blocks it took to pass."""
 

@@ -38,8 +38,10 @@ def cautions(
     bench: Evidence | None,
     timing: Timing,
     accepted: Collection[int],
+    *,
+    over: bool = False,
 ) -> Iterator[str]:
-    """All that apply, the gravest first."""
+    """All that apply, the gravest first; ``over``: no more orders come."""
     standings = {one.requirement: one for one in judged}
     if bench is not None:
         yield from _of_bench(bench, required.each, accepted)
@@ -48,7 +50,7 @@ def cautions(
         faster=standings[Requirement.SPEED].word == Speed.FASTER,
         failing=standings[Requirement.FAILURES].standing is Standing.FAILED,
     )
-    yield from _of_time(evidence, evidence.block_s(timing))
+    yield from _of_time(evidence, evidence.block_s(timing), over=over)
     yield from _of_segments(evidence, math.log1p(required.speed_margin))
 
 
@@ -83,7 +85,7 @@ def _of_exclusion(evidence: Evidence, *, faster: bool, failing: bool) -> Iterato
         yield f"{percent(missing)} of results are missing: speed could be off by {percent(off)}"
 
 
-def _of_time(evidence: Evidence, block_s: float) -> Iterator[str]:
+def _of_time(evidence: Evidence, block_s: float, *, over: bool) -> Iterator[str]:
     headlines = {
         Requirement.SPEED: evidence.effect,
         Requirement.FAILURES: evidence.errors.blocks,
@@ -95,7 +97,7 @@ def _of_time(evidence: Evidence, block_s: float) -> Iterator[str]:
         text = f"{name}: results are correlated over time"
         text += f" ({blocks.lag1:.2f} between neighbouring blocks of {block_s:g} s)"
         if (flat := blocks.flat_level) is None:
-            yield f"{text}; collecting longer"
+            yield text if over else f"{text}; collecting longer"
         else:
             yield f"{text}; also analysed in blocks of {block_s * GROUP**flat:g} s"
     moved = evidence.drift.drifting(_ALPHA)

@@ -143,7 +143,7 @@ def verdict(
         requirements=judged,
         warnings=(
             *([f"{fault}; differences are judged with noise included"] if fault else ()),
-            *cautions(evidence, required, judged, bench, timing, accepted),
+            *cautions(evidence, required, judged, bench, timing, accepted, over=health.over),
         ),
         pairs=evidence.pairs,
         blocks=evidence.effect.k,
