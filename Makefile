@@ -42,7 +42,7 @@ grow: ARGS ?= --orders 1000000
 grow: .venv/runtime ## fill a new database in .run, or as ARGS says, with observed orders for `make bench`
 	@exec $(BIN)/python -m bench.growth $(ARGS)
 
-simulate: .venv/development ## run the verdict's simulations, a few minutes; prints Markdown
+simulate: .venv/development ## run the verdict's simulations, in less than five minutes; prints Markdown
 	@exec $(BIN)/python -m bench.simulate $(ARGS)
 
 test: .venv/development ## lint, types, every test; installs what they need
