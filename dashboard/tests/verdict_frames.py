@@ -70,7 +70,7 @@ def _open_rates() -> list[dict[str, Any]]:
             "differences", "not yet", "inconclusive",
             "differences beyond noise +0.81 pp (−0.3 to 2.4)",
             estimate=0.0081, lo=-0.003, hi=0.024,
-            needs="more orders won't fix this: the estimate is over the limit",
+            needs="the estimate is over the limit, more orders help only if it falls",
             was="no worse", was_at=AT - 420,
         ),
     ]  # fmt: skip
@@ -132,7 +132,7 @@ _SAID: dict[str, tuple[str, list[str], list[dict[str, Any]]]] = {
     "not yet": (
         (
             "NOT YET: 4 of 6 requirements met, differences beyond noise +0.81 pp (−0.3 to 2.4):"
-            " more orders won't fix this: the estimate is over the limit."
+            " the estimate is over the limit, more orders help only if it falls."
         ),
         list(_SEGMENTS),
         [_MISLEADS],

@@ -16,10 +16,11 @@ from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import judge_rate, judge_speed
 from dashboard.domain.verdict.latch import Decided, Passed, latched, passes
-from dashboard.domain.verdict.outlook import outlook
+from dashboard.domain.verdict.outlook import OVER, outlook
 from dashboard.domain.verdict.paired_order import Result, Status
 from dashboard.domain.verdict.phrases import percent, rate_text, speed_text
 from dashboard.domain.verdict.rates import PairedRate, RobustRate
+from dashboard.domain.verdict.reasons import of_not_yet
 from dashboard.domain.verdict.requirements import (
     Health,
     Judged,
@@ -347,7 +348,30 @@ def test_the_orders_that_it_asks_for_are_about_what_it_takes() -> None:
 def test_no_number_of_orders_helps_while_the_estimate_is_over_the_limit() -> None:
     found = _judged(simulated(1, blocks=30, slower=1.03)).of(Requirement.SPEED)
     assert (found.standing, found.more_orders) == (Standing.NOT_YET, None)
-    assert found.needs == "more orders won't fix this: the estimate is over the limit"
+    assert found.needs == "the estimate is over the limit, more orders help only if it falls"
+
+
+def test_that_estimates_are_over_their_limits_is_said_once() -> None:
+    evidence = Evidence(threshold=1)
+    judged = [
+        Judged(
+            requirement=one,
+            standing=Standing.NOT_YET,
+            word="inconclusive",
+            text=f"{one} +1",
+            estimate=1,
+            interval=None,
+            line=0,
+            orders=9,
+            needs=OVER.needs,
+        )
+        for one in (Requirement.FAILURES, Requirement.DIFFERENCES)
+    ]
+    for _ in range(30):
+        evidence.errors.add(0, 0, 9)
+    assert list(of_not_yet(judged, evidence, TIMING)) == [
+        "0 of 2 requirements met", f"failures +1 and differences +1: {OVER.needs}",
+    ]  # fmt: skip
 
 
 def test_no_number_is_given_in_the_first_blocks() -> None:
@@ -551,7 +575,7 @@ def test_an_effect_in_words() -> None:
         rate_text("slow orders", -0.0005, Interval(-0.12, 0)) == "slow orders −0.05 pp (−12 to 0)"
     )
     assert rate_text("slow orders", 0.0, Interval(-1, 1)) == (
-        "slow orders +0 pp (confidence interval not available yet)"
+        "slow orders 0 pp (confidence interval not available yet)"
     )
 
 

@@ -26,7 +26,7 @@ class Outlook(NamedTuple):
 
 
 PASSED = Outlook()
-OVER = Outlook("more orders won't fix this: the estimate is over the limit")
+OVER = Outlook("the estimate is over the limit, more orders help only if it falls")
 TOO_EARLY = Outlook("too early to say how many more orders")
 
 

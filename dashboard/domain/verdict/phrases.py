@@ -21,7 +21,9 @@ def percent(share: float) -> str:
 
 def points(difference: float) -> str:
     """A difference of two shares in percentage points: "+1.0 pp"."""
-    return f"{MINUS if difference < 0 else '+'}{_points(abs(difference))} pp"
+    number = _points(abs(difference))
+    sign = "" if number == "0" else MINUS if difference < 0 else "+"
+    return f"{sign}{number} pp"
 
 
 def span(low: float, high: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import COMPARABLE_ALPHA, NOT_TIMED
-from dashboard.domain.verdict.outlook import longest
+from dashboard.domain.verdict.outlook import OVER, longest
 from dashboard.domain.verdict.paired_order import CLIP
 from dashboard.domain.verdict.phrases import orders_of, percent
 from dashboard.domain.verdict.requirements import (
@@ -141,8 +141,11 @@ def of_not_yet(judged: Sequence[Judged], evidence: Evidence, timing: Timing) -> 
     if k < LEAST_BLOCKS and all(one.standing is Standing.NOT_YET for one in missing):
         yield f"{k} of {LEAST_BLOCKS} blocks of {evidence.block_s(timing):g} s measured"
         return
+    over = [one.text for one in missing if one.needs == OVER.needs]
     for one in missing:
-        if one.more_orders is None and one.text != NOT_TIMED:
+        if one.more_orders is None and one.needs != OVER.needs and one.text != NOT_TIMED:
             yield f"{one.text}: {one.needs}" if one.needs else one.text
+    if over:
+        yield f"{' and '.join(over)}: {OVER.needs}"
     if (last := longest(judged)) is not None:
         yield f"{last.requirement} {_TAKE[last.requirement]} longest: {last.needs}"

@@ -69,7 +69,8 @@ export function seconds(number) {
 export function points(ofOne) {
   const number = Math.abs(ofOne) * 100;
   const text = number.toFixed(number >= 10 ? 0 : number >= 1 ? 1 : 2);
-  return `${ofOne < 0 ? "−" : "+"}${number < 1 ? Number(text) : text} pp`;
+  const sign = Number(text) === 0 ? "" : ofOne < 0 ? "−" : "+";
+  return `${sign}${number < 1 ? Number(text) : text} pp`;
 }
 
 export function unbroken(text) {
