@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.domain.tests.paired_orders import MISSING, TIMING, order, simulated
+from dashboard.domain.tests.paired_orders import FAILED, MISSING, TIMING, order, simulated
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import judge_rate, judge_speed
@@ -461,6 +461,41 @@ def test_a_pass_ends_with_evidence_against_it_and_under_another_threshold() -> N
     other.look(good, 100.0)
     other.required = Requirements(speed_margin=0.021)
     assert other.look(_unknown(good), 110.0).of(Requirement.SPEED).standing is Standing.NOT_YET
+
+
+@pytest.mark.parametrize(
+    ("slower", "fails", "requirement"),
+    [(1.3, 0.0, Requirement.SPEED), (1.0, 0.1, Requirement.FAILURES)],
+)
+def test_a_pass_ends_when_the_version_gets_worse_and_no_level_is_flat_any_more(
+    slower: float, fails: float, requirement: Requirement
+) -> None:
+    watched, rng, tally = _Watched(), random.Random(3), Tally(TIMING)
+    words = []
+    for second in range(250):
+        late = second >= 150
+        for n in range(20):
+            ms = rng.lognormvariate(3.7, 0.02)
+            answer = Result(Status.OK, ms * rng.lognormvariate(0, 0.02) * (slower if late else 1.0))
+            candidate = FAILED if late and rng.random() < fails else answer
+            tally.add(
+                order(
+                    second + n / 20, control=Result(Status.OK, ms), candidate=candidate,
+                    baseline=None,
+                )
+            )  # fmt: skip
+        tally.close(second + 1)
+        if second % 50 == 49:
+            words.append(watched.look(tally, float(second)))
+    before, after = words[2], words[4]
+    assert before.word is Word.READY
+    worse = after.of(requirement)
+    assert worse.interval is not None
+    assert worse.interval.hi >= 1
+    assert worse.estimate is not None
+    assert worse.estimate > worse.line
+    assert (after.word, worse.standing) == (Word.NOT_YET, Standing.NOT_YET)
+    assert requirement not in watched.passed
 
 
 def test_a_pass_of_the_differences_ends_when_other_differences_are_accepted() -> None:

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dashboard.domain.verdict.requirements import Judged, Requirement, Standing
-from dashboard.domain.verdict.sequences import UNKNOWN
 from dashboard.domain.verdict.words import Rate, Speed
 
 _OPEN = frozenset(
@@ -77,12 +76,12 @@ def kept(
 
 
 def _speaks(one: Judged) -> bool:
-    """Whether the estimate lies over the limit, where it is known how surely."""
-    if one.estimate is None or one.interval is None:
-        return False
-    most = UNKNOWN if one.requirement is Requirement.SPEED else 1.0
-    known = -most < one.interval.lo and one.interval.hi < most
-    return known and one.estimate >= one.line
+    """Whether the estimate lies over the limit.
+
+    Also while the interval is unknown: a version that gets worse after it has passed makes blocks
+    that depend on each other, so that no level of them is flat for the rest of the launch.
+    """
+    return one.estimate is not None and one.estimate >= one.line
 
 
 def passes(
