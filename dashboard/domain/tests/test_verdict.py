@@ -154,6 +154,15 @@ def test_ready_says_what_was_shown() -> None:
     assert found.faster_share.lo > 0.9
 
 
+def test_a_limit_of_100_percent_asks_for_nothing() -> None:
+    required = Requirements(failures_margin=1.0, slow_margin=1.0, differences_margin=1.0)
+    tally = simulated(1, blocks=120, slower=0.7, fails=0.3, shows=0.3)
+    for bench in (None, simulated(2, blocks=120)):
+        found = _judged(tally, required=required, bench=bench)
+        assert found.of(Requirement.FAILURES).word == Rate.MORE_WITHIN
+        assert found.of(Requirement.SLOW_ORDERS).standing is Standing.PASSED
+
+
 def test_not_yet_says_how_much_is_missing() -> None:
     found = _judged(simulated(1, blocks=26, slower=0.7), bench=simulated(2, blocks=26))
     assert found.word is Word.NOT_YET

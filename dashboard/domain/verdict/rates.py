@@ -57,7 +57,12 @@ class PairedRate:
         return _log_e_greater(self.pos, self.neg, self.zero, m)
 
     def log_e_below(self, m: float, times: float = 1.0) -> float:
-        """Ln of the evidence that B's rate is less than m above A's, with so many times of each."""
+        """Ln of the evidence that B's rate is less than m above A's, with so many times of each.
+
+        Nothing is more than 1 above: one order that B did not have alone shows that it is less.
+        """
+        if m >= 1:
+            return math.inf if self.neg or self.zero else 0.0
         return _log_e_greater(times * self.neg, times * self.pos, times * self.zero, -m)
 
     def interval(self, alpha: float) -> Interval:
