@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dashboard.domain.tests.paired_orders import FAILED, MISSING, TIMING, order, simulated
+from dashboard.domain.tests.paired_orders import FAILED, MISSING, OK_10, TIMING, order, simulated
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import judge_rate, judge_speed
@@ -412,6 +412,21 @@ def test_when_it_was_first_decided_stays() -> None:
     assert first[Requirement.SPEED] == Decided("faster", 100.0, good.pairs)
     again = latched(first, bad.requirements, at=200.0)
     assert again[Requirement.SPEED] == first[Requirement.SPEED]
+
+
+def test_what_was_flagged_stays_flagged_when_the_baseline_dies() -> None:
+    rng, tally = random.Random(1), Tally(TIMING)
+    for i in range(500 * 20):
+        shown = frozenset({1} if rng.random() < 0.0025 else ())
+        baseline = MISSING if i >= 470 * 20 else OK_10
+        tally.add(order(i / 20, baseline=baseline, shown=shown))
+    tally.close(502)
+    found = _judged(tally, bench=simulated(2, blocks=500))
+    assert found.warnings[0].startswith("the baseline does not answer:")
+    assert (found.flagged, found.word) == ((1,), Word.NOT_YET)
+    assert found.of(Requirement.DIFFERENCES).needs == "a review of 1 discrepancy"
+    reviewed = _judged(tally, bench=simulated(2, blocks=500), accepted=(1,))
+    assert (reviewed.flagged, reviewed.word) == ((), Word.READY)
 
 
 class _Watched:

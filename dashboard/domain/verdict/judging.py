@@ -141,7 +141,7 @@ def judge_rate(
     standing = _standing(fine=word in FINE, bad=word in BAD)
     more = PASSED
     if word is Rate.FLAGGED:
-        more = Outlook(f"a review of {_discrepancies(flagged)}")
+        more = _flagged(flagged)[1]
     elif standing is Standing.NOT_YET and rate.estimate is not None and word is not Rate.UNEQUAL:
         # Of the worst case: where that is over the limit, no number of orders would do.
         worst = rate.most.counts.estimate or 0.0
@@ -173,7 +173,7 @@ def _rate_sentence(
     if rate.estimate is None:
         return NOTHING_YET
     if word is Rate.FLAGGED:
-        return f"{_discrepancies(flagged)} significantly above baseline noise"
+        return _flagged(flagged)[0]
     limit = points(line)
     text = rate_text(_NAMES[requirement], rate.estimate, interval) + {
         Rate.WORSE: _all_beyond(limit) if interval.lo > line else "",
@@ -187,16 +187,24 @@ def _rate_sentence(
     return text
 
 
-def _discrepancies(number: int) -> str:
-    return f"{number} {'discrepancy' if number == 1 else 'discrepancies'}"
+def _flagged(number: int) -> tuple[str, Outlook]:
+    """What is said of discrepancies beyond noise, and what they need."""
+    some = f"{number} {'discrepancy' if number == 1 else 'discrepancies'}"
+    return f"{some} significantly above baseline noise", Outlook(f"a review of {some}")
 
 
 def judge_raw_differences(
-    evidence: Evidence, required: Requirements, accepted: Collection[int], *, comparable: bool
+    evidence: Evidence,
+    required: Requirements,
+    accepted: Collection[int],
+    flagged: int = 0,
+    *,
+    comparable: bool,
 ) -> Judged:
     """Without a baseline: how often the candidate differs at all, noise included.
 
-    That is never held against it: a copy of the control might differ as often.
+    That is never held against it: a copy of the control might differ as often. But what was
+    ``flagged`` while there was a baseline keeps it from passing.
     """
     n, line = evidence.handled, required.differences_margin
     signatures = evidence.signatures.items()
@@ -215,11 +223,16 @@ def judge_raw_differences(
         word = Rate.NOT_COMPARABLE
     elif n < LEAST_ORDERS:
         word = Rate.WARMING_UP
+    elif flagged:
+        word = Rate.FLAGGED
     elif passes(1.0):
         word = Rate.NO_WORSE
     standing = _standing(fine=word is Rate.NO_WORSE, bad=False)
     more = PASSED
-    if standing is Standing.NOT_YET and n:
+    text = f"differs on {span(*interval)} of orders, noise included" if n else NOTHING_YET
+    if word is Rate.FLAGGED:
+        text, more = _flagged(flagged)
+    elif standing is Standing.NOT_YET and n:
         over = k >= line * n
         more = outlook(passes, orders=evidence.orders, blocks=evidence.errors.blocks, over=over)
         if over:
@@ -228,7 +241,7 @@ def judge_raw_differences(
         requirement=Requirement.DIFFERENCES,
         standing=standing,
         word=word,
-        text=f"differs on {span(*interval)} of orders, noise included" if n else NOTHING_YET,
+        text=text,
         estimate=rate.estimate,
         interval=interval,
         line=line,

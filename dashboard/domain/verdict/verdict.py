@@ -113,7 +113,8 @@ def verdict(
     """
     held_back = tuple(not_comparable(evidence, required, health))
     fault = baseline_fault(evidence) if bench else ""
-    flagged = tuple(evidence.beyond_noise(accepted, same)) if bench and not fault else ()
+    # What was flagged while the baseline answered stays so when it does no more.
+    flagged = tuple(evidence.beyond_noise(accepted, same)) if bench else ()
     judged: tuple[Judged, ...] = (
         *kept(
             _judge_headlines(
@@ -178,7 +179,7 @@ def _judge_headlines(
     slow = evidence.slow.beside(evidence.effect)
     yield rate(Requirement.SLOW_ORDERS, slow, bench.slow if bench else None)
     if raw:
-        yield judge_raw_differences(evidence, required, accepted, comparable=comparable)
+        yield judge_raw_differences(*(evidence, required, accepted, flagged), comparable=comparable)
     else:
         yield judge_rate(
             *(Requirement.DIFFERENCES, evidence.differences.rate(accepted), evidence, required),
