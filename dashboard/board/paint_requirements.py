@@ -171,7 +171,8 @@ def _history(row: Json) -> Dated | None:
     if row["passed_at"] and row["standing"] == Standing.PASSED:
         at = datetime.fromtimestamp(row["passed_at"], UTC)
         bound = row["bound"]
-        shown = "" if bound is None else f": {_at_most(row['key'], bound)} (95{_SPACE}%)"
+        is_below = bound is not None and bound < row["line"]
+        shown = f": {_at_most(row['key'], bound)} (95{_SPACE}%)" if is_below else ""
         return Dated(before="passed since ", at=at, after=shown)
     if row["was"]:
         at = datetime.fromtimestamp(row["was_at"], UTC)
@@ -204,9 +205,14 @@ def _plot(row: Json) -> Plot:
 
 
 def _ends(row: Json) -> tuple[float | None, float | None]:
-    """What is drawn of an interval: up to the bound by which the requirement passed, if it has."""
+    """What is drawn of an interval: up to the bound by which the requirement passed, if it has.
+
+    Nothing where the bound of now is over the limit: what passed earlier stays, and says no more.
+    """
     bound = row["bound"] if row["standing"] == Standing.PASSED else None
-    return row["lo"], row["hi"] if bound is None else bound
+    if bound is None:
+        return row["lo"], row["hi"]
+    return (row["lo"], bound) if bound < row["line"] else (None, None)
 
 
 def _end(row: Json, numbers: Sequence[float | None]) -> float:

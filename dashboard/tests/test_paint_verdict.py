@@ -198,6 +198,12 @@ def test_what_is_still_needed_is_said_of_what_is_open(said: dict[str, Any], more
             {"standing": "passed", "passed_at": AT, "bound": math.log1p(-0.29)},
             ("passed since ", AT, f": at least 29{SPACE}% faster (95{SPACE}%)"),
         ),
+        # Unknown just now, or wider than it was: the pass stays, the bound of now is not named.
+        ({"standing": "passed", "passed_at": AT, "bound": 14.0}, ("passed since ", AT, "")),
+        (
+            {"standing": "passed", "passed_at": AT, "bound": math.log1p(0.03)},
+            ("passed since ", AT, ""),
+        ),
         ({"standing": "not yet", "passed_at": AT}, None),
     ],
 )
@@ -271,6 +277,8 @@ def test_a_requirement_that_passed_is_drawn_up_to_its_bound_and_not_across_the_t
 
     assert end(passed) < float(passed.line[:-1]) < end(crossing)
     assert passed.start == crossing.start
+    since_then = {**interval, "bound": 0.0055}
+    assert the_requirement("failures", standing="passed", **since_then).plot.width == "0.0%"
 
 
 def test_what_does_not_pass_leads_to_what_causes_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dashboard.tests.verdict_frames import RUNS, a_frame, a_verdict
+from dashboard.tests.verdict_frames import AT, RUNS, a_frame, a_verdict
 from tests.browser.faked_board import FakedBoard
 from tests.browser.using import overflow
 
@@ -83,6 +83,31 @@ def test_the_first_paint_and_the_next_write_the_same(
     board.send(a_frame(word, run))
 
     assert board.page.evaluate(_WRITTEN) == served
+
+
+def test_the_bounds_by_which_requirements_passed_are_written_the_same(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    frame = a_frame("ready")
+    lines = {"slow orders": 0.125}
+    bounds = {"speed": 14.0, "failures": 0.0045, "slow orders": 0.0125, "differences": 0.0055}
+    rows = [
+        {
+            **row,
+            "line": lines.get(row["key"], row["line"]),
+            "bound": bounds.get(row["key"]),
+            "passed_at": AT if row["key"] in bounds else None,
+        }
+        for row in frame["verdict"]["requirements"]
+    ]
+    frame = {**frame, "verdict": {**frame["verdict"], "requirements": rows}}
+    board = open_board(frame)
+    served = board.page.evaluate(_WRITTEN)
+    board.send(frame)
+
+    assert board.page.evaluate(_WRITTEN) == served
+    histories = board.page.locator("[data-part='history']").all_text_contents()
+    assert [": at most" in text for text in histories[:4]] == [False, True, True, False]
 
 
 @pytest.mark.parametrize("word", WORDS)

@@ -18,7 +18,7 @@ from dashboard.domain.verdict.judging import judge_rate, judge_speed
 from dashboard.domain.verdict.latch import Decided, Passed, latched, passes
 from dashboard.domain.verdict.outlook import OVER, outlook
 from dashboard.domain.verdict.paired_order import Result, Status
-from dashboard.domain.verdict.phrases import percent, rate_text, speed_text
+from dashboard.domain.verdict.phrases import percent, points, rate_text, speed_text
 from dashboard.domain.verdict.rates import PairedRate, RobustRate
 from dashboard.domain.verdict.reasons import of_not_yet
 from dashboard.domain.verdict.requirements import (
@@ -427,6 +427,15 @@ def test_what_was_flagged_stays_flagged_when_the_baseline_dies() -> None:
     assert found.of(Requirement.DIFFERENCES).needs == "a review of 1 discrepancy"
     reviewed = _judged(tally, bench=simulated(2, blocks=500), accepted=(1,))
     assert (reviewed.flagged, reviewed.word) == ((), Word.READY)
+
+
+def test_halves_are_rounded_upwards_as_the_page_does() -> None:
+    assert [points(share) for share in (0.125, 0.0125, 0.00125)] == [
+        "+13 pp",
+        "+1.3 pp",
+        "+0.13 pp",
+    ]
+    assert percent(0.125) == "13 %"
 
 
 class _Watched:

@@ -68,5 +68,7 @@ def _points(share: float) -> str:
 
 
 def _digits(share: float) -> str:
+    """Half upwards, as the page's script rounds: 12.5 is 13, and not 12."""
     value = abs(share) * 100
-    return f"{value:.{0 if value >= 10 else 1 if value >= 1 else 2}f}"
+    digits = 0 if value >= 10 else 1 if value >= 1 else 2
+    return f"{math.floor(value * 10**digits + 0.5) / 10**digits:.{digits}f}"

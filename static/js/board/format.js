@@ -68,7 +68,8 @@ export function seconds(number) {
 /** A difference of two shares in percentage points, as phrases.points writes it. */
 export function points(ofOne) {
   const number = Math.abs(ofOne) * 100;
-  const text = number.toFixed(number >= 10 ? 0 : number >= 1 ? 1 : 2);
+  const digits = number >= 10 ? 0 : number >= 1 ? 1 : 2;
+  const text = rounded(number, 10 ** digits).toFixed(digits);
   const sign = Number(text) === 0 ? "" : ofOne < 0 ? "−" : "+";
   return `${sign}${number < 1 ? Number(text) : text} pp`;
 }

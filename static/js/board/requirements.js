@@ -41,9 +41,9 @@ function leadsOn({ standing, word, estimate }) {
   return standing !== "passed" && word !== "not comparable" && estimate !== null;
 }
 
-function history({ key, standing, word, since, passed_at: passed, bound, was, was_at: then }) {
+function history({ key, standing, word, since, passed_at: passed, bound, line, was, was_at: then }) {
   if (passed && standing === "passed") {
-    const shown = bound === null ? "" : `: ${atMost(key, bound)} (95\u00a0%)`;
+    const shown = bound !== null && bound < line ? `: ${atMost(key, bound)} (95\u00a0%)` : "";
     return `passed since ${clock(passed, "H:i")}${shown}`;
   }
   if (was) return `since ${clock(then, "H:i")}: ${was} \u2192 ${word}`;
@@ -63,9 +63,10 @@ function endOf({ key, line }, numbers) {
 function plot(row) {
   const counted = COUNTED.has(row.key);
   const most = row.key === "speed" ? UNKNOWN : UNKNOWN_SHARE;
-  // Drawn is an interval up to the bound by which the requirement passed, if it has.
+  // Drawn is an interval up to the bound by which the requirement passed, if it has; nothing where
+  // the bound of now is over the limit.
   const bound = row.standing === "passed" ? row.bound : null;
-  const [lo, hi] = [row.lo, bound ?? row.hi];
+  const [lo, hi] = bound !== null && bound >= row.line ? [null, null] : [row.lo, bound ?? row.hi];
   const known = !counted && lo !== null && hi !== null && lo > -most && hi < most;
   const [low, high] = known ? [lo, hi] : [null, null];
   const end = endOf(row, [row.estimate, low, high]);
