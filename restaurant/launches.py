@@ -274,7 +274,8 @@ def wrong_in_plan(plan: PlannedEnd, launch: UUID | None = None) -> dict[str, str
         wrong["ends_at"] = "This time has passed."
     sent = orders_sent(launch) if launch is not None and plan.orders is not None else 0
     if plan.orders is not None and 0 < plan.orders <= sent:
-        wrong["ends_after"] = f"{sent:,} orders were sent in this launch already."
+        were = "order was" if sent == 1 else "orders were"
+        wrong["ends_after"] = f"{sent:,} {were} sent in this launch already."
     return wrong
 
 
@@ -286,7 +287,9 @@ def end_where_planned() -> Launch | None:
     if launch.ends_at is not None and launch.ends_at <= utc_now():
         reason = f"its planned end: {launch.planned_end}"
     elif launch.ends_after is not None and (sent := orders_sent(launch.pk)) >= launch.ends_after:
-        reason = f"its planned end: {launch.planned_end}; {sent:,} were sent"
+        reason = (
+            f"its planned end: {launch.planned_end}; {sent:,} {'was' if sent == 1 else 'were'} sent"
+        )
     else:
         return None
     return launch if end_launch(launch, author=_PLAN, reason=reason) else None

@@ -67,7 +67,8 @@ class Launch(models.Model):
     def planned_end(self) -> str:
         """When the launch ends by itself, in words; empty if it does not."""
         at = f"{self.ends_at.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if self.ends_at else ""
-        orders = f"{self.ends_after:,} orders" if self.ends_after else ""
+        plural = "" if self.ends_after == 1 else "s"
+        orders = f"{self.ends_after:,} order{plural}" if self.ends_after else ""
         return " or ".join(filter(None, (at, orders)))
 
 

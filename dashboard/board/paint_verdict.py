@@ -10,6 +10,7 @@ from dashboard.board import wording
 from dashboard.board.frames import Json
 from dashboard.board.paint_requirements import UNKNOWN, Dated, Line, lines
 from dashboard.board.standing import Run
+from dashboard.domain.verdict.phrases import counted
 from dashboard.domain.verdict.requirements import Requirement, Standing
 from dashboard.domain.verdict.words import Word
 
@@ -87,12 +88,12 @@ def _state(run: Json, orders: int) -> Dated | None:
     """Why no more orders come, and what the word rests on."""
     if run["state"] == Run.RUNNING or run["at"] is None:
         return None
-    counted = f", on {wording.count(orders)} orders after the warm-up"
+    orders_said = f", on {counted(orders)} after the warm-up"
     if run["state"] == Run.STOPPED:
-        return _dated("Stopped (0 % of orders) since ", run["at"], counted)
+        return _dated("Stopped (0 % of orders) since ", run["at"], orders_said)
     if run["final_at"] is None:
         return _dated("Ended ", run["at"], "; the last orders are still being counted")
-    return _dated("Final: the launch ended ", run["at"], counted)
+    return _dated("Final: the launch ended ", run["at"], orders_said)
 
 
 def _dated(before: str, at: float, after: str) -> Dated:
@@ -124,11 +125,11 @@ def _contrast(contrasts: Sequence[Json]) -> str:
 
 
 def _tested(verdict: Json) -> str:
-    pairs, blocks = wording.count(verdict["pairs"]), wording.count(verdict["blocks"])
+    pairs, blocks = counted(verdict["pairs"], "pair"), counted(verdict["blocks"], "block")
     build = f" (build {verdict['build']})" if verdict["build"] else ""
     each = wording.seconds(verdict["block_s"])
     why = f" ({verdict['block_why']})" if verdict["block_why"] else ""
-    return f"{pairs} pairs measured{build}, {blocks} blocks of {each}{why}"
+    return f"{pairs} measured{build}, {blocks} of {each}{why}"
 
 
 def _faster_share(interval: Sequence[float] | None) -> str:

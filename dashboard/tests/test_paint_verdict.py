@@ -45,6 +45,13 @@ def test_where_no_more_orders_come_it_is_said_since_when_and_none_are_predicted(
     assert the_line("not yet").state is None
 
 
+def test_one_pair_of_one_block_is_not_called_pairs() -> None:
+    line = the_line("not yet", "stopped", pairs=1, blocks=1, orders=1)
+    assert line.tested.startswith("1 pair measured (build git:1a2b3c), 1 block of 10")
+    assert line.state is not None
+    assert line.state.after == ", on 1 order after the warm-up."
+
+
 def the_requirement(key: str, **said: Any) -> paint_requirements.Line:
     """One painted requirement."""
     row = {**a_requirement(key, "not yet", "inconclusive", ""), **said}

@@ -16,9 +16,17 @@ from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import judge_rate, judge_speed
 from dashboard.domain.verdict.latch import Decided, Passed, latched, passes
+from dashboard.domain.verdict.levels import MultiLevelBlocks
 from dashboard.domain.verdict.outlook import OVER, outlook
 from dashboard.domain.verdict.paired_order import Result, Status
-from dashboard.domain.verdict.phrases import percent, points, rate_text, speed_text
+from dashboard.domain.verdict.phrases import (
+    counted,
+    orders_of,
+    percent,
+    points,
+    rate_text,
+    speed_text,
+)
 from dashboard.domain.verdict.rates import PairedRate, RobustRate
 from dashboard.domain.verdict.reasons import of_not_yet
 from dashboard.domain.verdict.requirements import (
@@ -427,6 +435,20 @@ def test_what_was_flagged_stays_flagged_when_the_baseline_dies() -> None:
     assert found.of(Requirement.DIFFERENCES).needs == "a review of 1 discrepancy"
     reviewed = _judged(tally, bench=simulated(2, blocks=500), accepted=(1,))
     assert (reviewed.flagged, reviewed.word) == ((), Word.READY)
+
+
+def test_one_order_is_not_called_orders() -> None:
+    assert [counted(1), counted(0), counted(1300)] == ["1 order", "0 orders", "1,300 orders"]
+    assert orders_of(0, 1) == "0 of 1 order"
+    soon = outlook(lambda times: times > 1.001, orders=20, blocks=_twenty_blocks(), over=False)
+    assert soon == ("about 1 more order", 1)
+
+
+def _twenty_blocks() -> MultiLevelBlocks:
+    blocks = MultiLevelBlocks()
+    for _ in range(20):
+        blocks.add(1, 0)
+    return blocks
 
 
 def test_halves_are_rounded_upwards_as_the_page_does() -> None:

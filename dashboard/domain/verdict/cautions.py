@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.levels import FLAT_BLOCKS, GROUP
 from dashboard.domain.verdict.paired_order import CLIP
-from dashboard.domain.verdict.phrases import percent, rate_text, speed_text
+from dashboard.domain.verdict.phrases import counted, percent, rate_text, speed_text
 from dashboard.domain.verdict.requirements import Judged, Requirement, Requirements, Standing
 from dashboard.domain.verdict.segments import SegmentEffect
 from dashboard.domain.verdict.sequences import Interval
@@ -103,7 +103,8 @@ def _of_time(evidence: Evidence, block_s: float, *, over: bool) -> Iterator[str]
     moved = evidence.drift.drifting(_ALPHA)
     if moved is not None:
         yield (
-            f"the effect drifts: {_brief(moved.before)} in the first {moved.blocks_before} blocks,"
+            f"the effect drifts: {_brief(moved.before)}"
+            f" in the first {counted(moved.blocks_before, 'block')},"
             f" {_brief(moved.after)} since"
         )
 

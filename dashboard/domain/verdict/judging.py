@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.outlook import PASSED, Outlook, outlook
-from dashboard.domain.verdict.phrases import percent, points, rate_text, span, speed_text
+from dashboard.domain.verdict.phrases import counted, percent, points, rate_text, span, speed_text
 from dashboard.domain.verdict.rates import PairedRate
 from dashboard.domain.verdict.requirements import (
     Health,
@@ -262,7 +262,7 @@ def judge_completeness(evidence: Evidence, required: Requirements) -> Judged:
     fine = share is not None and share <= required.most_missing
     text = NOTHING_YET if share is None else f"missing results: {percent(share)}"
     if evidence.lost:
-        text += f", {evidence.lost:,} orders came too late to be counted"
+        text += f", {counted(evidence.lost)} came too late to be counted"
     return Judged(
         requirement=Requirement.COMPLETENESS,
         standing=_standing(fine=fine, bad=share is not None),

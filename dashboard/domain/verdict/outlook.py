@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from dashboard.domain.verdict.levels import MultiLevelBlocks
+from dashboard.domain.verdict.phrases import counted
 from dashboard.domain.verdict.requirements import Judged, Standing
 from dashboard.domain.verdict.rounding import significant
 
@@ -48,7 +49,7 @@ def outlook(
     if times is None:
         return TOO_EARLY
     more = significant(orders * (times - 1))
-    return Outlook(f"about {more:,} more orders", more)
+    return Outlook(f"about {counted(more, 'more order')}", more)
 
 
 def _times_needed(passes: Callable[[float], bool], least: float) -> float | None:

@@ -51,9 +51,14 @@ def rate_text(name: str, estimate: float, interval: Interval) -> str:
     return f"{number} ({_points(interval.lo)} to {_points(interval.hi)})"
 
 
+def counted(number: int, thing: str = "order") -> str:
+    """ "1 order", "1,300 orders"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def orders_of(part: int, whole: int) -> str:
     """ "12 of 1,300 orders"."""
-    return f"{part:,} of {whole:,} orders"
+    return f"{part:,} of {counted(whole)}"
 
 
 def _change(theta: float) -> str:

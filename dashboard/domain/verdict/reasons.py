@@ -8,7 +8,7 @@ from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import COMPARABLE_ALPHA, NOT_TIMED
 from dashboard.domain.verdict.outlook import OVER, longest
 from dashboard.domain.verdict.paired_order import CLIP
-from dashboard.domain.verdict.phrases import orders_of, percent
+from dashboard.domain.verdict.phrases import counted, orders_of, percent
 from dashboard.domain.verdict.requirements import (
     Health,
     Judged,
@@ -46,7 +46,7 @@ def not_comparable(evidence: Evidence, required: Requirements, health: Health) -
     if failing := _failing_control(evidence):
         yield failing
     elif warm_up.orders and warm_up.first is None:
-        yield f"of {warm_up.orders:,} orders none was answered by both versions"
+        yield f"of {counted(warm_up.orders)} none was answered by both versions"
     yield from _missing(evidence, required)
 
 
@@ -87,7 +87,7 @@ def _missing(evidence: Evidence, required: Requirements) -> Iterator[str]:
     due = evidence.seen + evidence.lost
     too_late = evidence.lost > most * due
     if too_late:
-        yield f"{evidence.lost:,} of {due:,} orders came too late to be counted"
+        yield f"{orders_of(evidence.lost, due)} came too late to be counted"
     candidate = one_sided.lo > 0
     furthest = one_sided.hi if candidate else -one_sided.lo
     if not one_sided.has(0.0) and furthest > least_that_matters(required):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dashboard.domain.verdict.judging import COMPARABLE_ALPHA
-from dashboard.domain.verdict.phrases import percent
+from dashboard.domain.verdict.phrases import orders_of, percent
 from dashboard.domain.verdict.sequences import bernoulli_cs
 
 
@@ -14,4 +14,4 @@ def mismatch(version: str, *, sent: int, offered: int, share: float) -> str | No
     """
     if bernoulli_cs(sent, offered, COMPARABLE_ALPHA).has(share):
         return None
-    return f"{version} was sent {sent:,} of {offered:,} orders; {percent(share)} was asked"
+    return f"{version} was sent {orders_of(sent, offered)}; {percent(share)} was asked"

@@ -23,6 +23,7 @@ from dashboard.board.depths import ask_for_depths
 from dashboard.board.frame import build_frame, find_launch, newest_launch
 from dashboard.board.lenses import Lens
 from dashboard.board.standing import Run
+from dashboard.domain.verdict.phrases import counted
 from dashboard.domain.verdict.requirements import Requirement
 from dashboard.domain.verdict.words import Word
 from kitchen_worker.contract.messages import Role
@@ -156,7 +157,8 @@ def _lines(found: dict[str, Any], run: dict[str, Any]) -> list[str]:
     ]
     key, standing = (max(len(row[column]) for row in rows) for column in (0, 1))
     basis = (
-        f"{found['pairs']:,} pairs in {found['blocks']:,} blocks of {found['block_s']:g} s"
+        f"{counted(found['pairs'], 'pair')} in {counted(found['blocks'], 'block')}"
+        f" of {found['block_s']:g} s"
         f"{f' ({why})' if (why := found['block_why']) else ''},"
         f" {found['lag_s']:g} s behind the orders"
     )
@@ -177,12 +179,12 @@ def _over(run: dict[str, Any], orders: int) -> Iterator[str]:
         return
     at = f"{datetime.fromtimestamp(run['at'], UTC):%Y-%m-%d %H:%M} UTC"
     if run["state"] == Run.STOPPED:
-        yield f"stopped: 0 % of orders since {at}, on {orders:,} orders after the warm-up"
+        yield f"stopped: 0 % of orders since {at}, on {counted(orders)} after the warm-up"
     elif run["final_at"] is None:
         yield f"ended {at}; the last orders are still being counted"
     else:
-        yield f"final: the launch ended {at}, on {orders:,} orders after the warm-up"
+        yield f"final: the launch ended {at}, on {counted(orders)} after the warm-up"
 
 
 def _more(orders: int | None) -> str:
-    return f", about {orders:,} more orders" if orders else ""
+    return f", about {counted(orders, 'more order')}" if orders else ""

@@ -18,6 +18,11 @@ export function count(number) {
   return number === null || number === undefined ? NONE : thousands.format(number);
 }
 
+/** As phrases.counted writes it: "1 order", "1,300 orders". */
+export function counted(number, thing = "order") {
+  return `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
+}
+
 export function duration(ms) {
   if (ms === null || ms === undefined) return NONE;
   if (ms < 10) return `${tenths(ms)}${SPACE}ms`;

@@ -1,7 +1,7 @@
 // Paints the verdict line as dashboard/board/paint_verdict.py does, and the checklist below it.
 
 import { clock } from "../times.js";
-import { change, count, seconds, share, span, unbroken } from "./format.js";
+import { change, count, counted, seconds, share, span, unbroken } from "./format.js";
 import { setData, setHidden, setText } from "./dom.js";
 import { Requirements } from "./requirements.js";
 
@@ -36,11 +36,11 @@ function why({ version, versions }) {
 /** Why no more orders come, and what the word rests on. */
 function state({ state: is, at, final_at: finalAt }, orders) {
   if (is === "running" || at === null) return "";
-  const counted = `, on ${count(orders)} orders after the warm-up`;
+  const of = `, on ${counted(orders)} after the warm-up`;
   const day = clock(at, "j M, H:i");
-  if (is === "stopped") return unbroken(`Stopped (0 % of orders) since ${day}${counted}.`);
+  if (is === "stopped") return unbroken(`Stopped (0 % of orders) since ${day}${of}.`);
   if (finalAt === null) return `Ended ${day}; the last orders are still being counted.`;
-  return `Final: the launch ended ${day}${counted}.`;
+  return `Final: the launch ended ${day}${of}.`;
 }
 
 function totalTime(interval) {
@@ -106,11 +106,11 @@ export class Verdict {
     say("state", state(run, verdict.orders));
     say("contrast", contrast(verdict.contrasts));
     this.paintWarnings(verdict.warnings.map(unbroken));
-    const [pairs, blocks] = [verdict.pairs, verdict.blocks].map(count);
+    const [pairs, blocks] = [counted(verdict.pairs, "pair"), counted(verdict.blocks, "block")];
     const build = verdict.build ? ` (build ${verdict.build})` : "";
     const each = seconds(verdict.block_s);
     const why = verdict.block_why ? ` (${verdict.block_why})` : "";
-    say("tested", `${pairs} pairs measured${build}, ${blocks} blocks of ${each}${why}`);
+    say("tested", `${pairs} measured${build}, ${blocks} of ${each}${why}`);
     say("lag", `verdict delay ${seconds(verdict.lag_s)}`);
     const { faster_share: faster } = verdict;
     this.sayOrHide("faster_share", faster ? `faster on ${span(...faster)} of orders` : "");
