@@ -73,7 +73,8 @@ def _decided(row: models.Evidence, weighed: Weighed, now: datetime) -> dict[str,
 
 def _passed(row: models.Evidence, weighed: Weighed, now: datetime) -> dict[str, Any]:
     before, judged = read_passed(row), weighed.verdict.requirements
-    found = passes(before, judged, weighed.accepted, now.timestamp())
+    accepted = weighed.evidence.shown_of(weighed.accepted)
+    found = passes(before, judged, accepted, now.timestamp())
     return {requirement.value: asdict(passed) for requirement, passed in found.items()}
 
 

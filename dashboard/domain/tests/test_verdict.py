@@ -15,7 +15,7 @@ from dashboard.domain.tests.paired_orders import FAILED, MISSING, OK_10, TIMING,
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.judging import judge_rate, judge_speed
-from dashboard.domain.verdict.latch import Decided, Passed, latched, passes
+from dashboard.domain.verdict.latch import Decided, Passed, kept, latched, passes
 from dashboard.domain.verdict.levels import MultiLevelBlocks
 from dashboard.domain.verdict.outlook import OVER, outlook
 from dashboard.domain.verdict.paired_order import Result, Status
@@ -479,7 +479,8 @@ class _Watched:
             accepted=accepted,
             passed=self.passed,
         )
-        self.passed = passes(self.passed, found.requirements, accepted, at)
+        accepted_of_it = tally.evidence().shown_of(accepted)
+        self.passed = passes(self.passed, found.requirements, accepted_of_it, at)
         return found
 
 
@@ -561,6 +562,37 @@ def test_a_pass_of_the_differences_ends_when_other_differences_are_accepted() ->
     assert watched.look(tally, 1.0, bench, accepted=(1,)).word is Word.READY
     assert watched.look(tally, 2.0, bench).of(Requirement.DIFFERENCES).standing is Standing.FAILED
     assert Requirement.DIFFERENCES not in watched.passed
+
+
+def test_what_is_accepted_and_was_never_shown_ends_no_pass() -> None:
+    watched = _Watched()
+    good, bench = _settled(1, blocks=120, slower=0.99), _settled(2, blocks=120)
+    watched.look(good, 1.0, bench)
+    found = watched.look(good, 2.0, bench, accepted=(99,)).of(Requirement.DIFFERENCES)
+    assert (found.standing, found.passed_at) == (Standing.PASSED, 1.0)
+
+
+def test_a_pass_ends_when_the_worst_case_of_what_is_not_told_apart_is_over_the_limit() -> None:
+    required, fine, unclear = Requirements(), RobustRate(), RobustRate()
+    for _ in range(60):
+        fine.add(0, 0, 50)
+    worst = fine.copy()
+    for _ in range(4):
+        unclear.add(0, 0, 50)
+        worst.add(6, 0, 44)
+
+    def judged(rate: BoundedRate) -> Judged:
+        evidence = Evidence(orders=rate.n)
+        return judge_rate(Requirement.DIFFERENCES, rate, evidence, required, comparable=True)
+
+    passed = passes({}, [judged(BoundedRate.exactly(fine))], (), 1.0)
+    assert Requirement.DIFFERENCES in passed
+    least = RobustRate(PairedRate(0, 0, 3200), worst.copy().blocks)
+    later = judged(BoundedRate(least, worst, unknown=24))
+    assert later.estimate is not None
+    assert later.estimate < later.line
+    (found,) = kept([later], passed, ())
+    assert found.standing is Standing.NOT_YET
 
 
 def test_while_it_is_not_comparable_a_pass_is_kept_but_says_nothing() -> None:

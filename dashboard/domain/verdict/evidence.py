@@ -289,6 +289,13 @@ class Evidence:
             and beyond_noise(pos, neg := noise[int(name)], max(0, self.compared - pos - neg))
         ]
 
+    def shown_of(self, discrepancies: Collection[int]) -> frozenset[int]:
+        """Those of some discrepancies that orders of this evidence show, on either side."""
+        classes = (*self.differences.names, *self.signatures)
+        numbers = {one for name in classes for one in name.replace("|", ",").split(",")}
+        numbers |= self.only_shown.keys() | self.only_noise.keys()
+        return frozenset(one for one in discrepancies if str(one) in numbers)
+
     def to_json(self) -> dict[str, Any]:
         """All fields by name; only what changed since the last closed block is different."""
         plain = {name: getattr(self, name) for name in _PLAIN}

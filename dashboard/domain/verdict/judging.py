@@ -139,14 +139,13 @@ def judge_rate(
     if flagged and word in FINE | {Rate.UNDECIDED, Rate.CLUSTERED, Rate.MORE_PROBABLY_WITHIN}:
         word = Rate.FLAGGED
     standing = _standing(fine=word in FINE, bad=word in BAD)
-    more = PASSED
+    more, worst = PASSED, rate.most.counts.estimate
     if word is Rate.FLAGGED:
         more = _flagged(flagged)[1]
     elif standing is Standing.NOT_YET and rate.estimate is not None and word is not Rate.UNEQUAL:
         # Of the worst case: where that is over the limit, no number of orders would do.
-        worst = rate.most.counts.estimate or 0.0
-        blocks = rate.most.blocks
-        more = outlook(passes, orders=evidence.orders, blocks=blocks, over=worst >= line)
+        over, blocks = (worst or 0.0) >= line, rate.most.blocks
+        more = outlook(passes, orders=evidence.orders, blocks=blocks, over=over)
     return Judged(
         requirement=requirement,
         standing=standing,
@@ -159,6 +158,7 @@ def judge_rate(
         bound=rate.most.bound(required.alpha),
         needs=more.needs,
         more_orders=more.more_orders,
+        worst=worst,
     )
 
 

@@ -47,7 +47,8 @@ class Decided:
 class Passed:
     """When a requirement passed (seconds since 1970), after how many orders, and against what.
 
-    Under another threshold, or other accepted differences, it has to pass again.
+    Under another threshold, or where other differences that orders show are accepted, it has to
+    pass again.
     """
 
     at: float
@@ -76,12 +77,12 @@ def kept(
 
 
 def _speaks(one: Judged) -> bool:
-    """Whether the estimate lies over the limit.
+    """Whether the estimate lies over the limit, or may do so.
 
     Also while the interval is unknown: a version that gets worse after it has passed makes blocks
     that depend on each other, so that no level of them is flat for the rest of the launch.
     """
-    return one.estimate is not None and one.estimate >= one.line
+    return any(number is not None and number >= one.line for number in (one.estimate, one.worst))
 
 
 def passes(

@@ -104,3 +104,5 @@ class Judged:
     passed_at: float | None = None
     needs: str = ""
     more_orders: int | None = None
+    #: The estimate, were all orders to count of which it is not known whether they do.
+    worst: float | None = None

@@ -123,7 +123,7 @@ def verdict(
                 raw=bench is None or bool(fault),
             ),
             passed or {},
-            accepted,
+            evidence.shown_of(accepted),
         ),
         judge_completeness(evidence, required),
         judge_keeping_up(health, required),
