@@ -28,7 +28,6 @@ class Headline:
     at the threshold or beyond; ``passes``: the bound lies below it.
     """
 
-    known: Mask
     more: Mask
     less: Mask
     beyond: Mask
@@ -47,11 +46,10 @@ class Headline:
     @cached_property
     def passed(self) -> Mask:
         """Whether it has passed: that stays until there is evidence against it."""
-        against = self.beyond & (self.known | self.more)
         found = np.empty_like(self.passes)
         now = np.zeros(len(found), dtype=bool)
         for look in range(found.shape[1]):
-            now = found[:, look] = self.passes[:, look] | (now & ~against[:, look])
+            now = found[:, look] = self.passes[:, look] | (now & ~self.beyond[:, look])
         return found
 
 
@@ -76,7 +74,6 @@ class Judged:
         pairs = np.cumsum(launches.pairs, axis=1)
         enough = (pairs >= LEAST_ORDERS) & (self.effect.k >= LEAST_BLOCKS)
         return Headline(
-            known=self.effect.known,
             more=enough & self.effect.above(0.0, DRAWN),
             less=enough & self.effect.below(0.0, DRAWN),
             beyond=np.cumsum(launches.log_ratios, axis=1) >= SPEED_LINE * pairs,
@@ -119,7 +116,6 @@ class Judged:
 def _headline(rate: Rate, margin: float) -> Headline:
     enough = rate.n >= LEAST_ORDERS
     return Headline(
-        known=rate.blocks.known,
         more=enough & rate.above(0.0, REQUIRED.each),
         less=enough & rate.below(0.0, REQUIRED.each),
         beyond=rate.pos - rate.neg >= margin * rate.n,
