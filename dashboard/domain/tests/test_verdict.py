@@ -437,6 +437,21 @@ def test_what_was_flagged_stays_flagged_when_the_baseline_dies() -> None:
     assert (reviewed.flagged, reviewed.word) == ((), Word.READY)
 
 
+def test_slow_orders_of_the_baseline_count_from_the_level_of_its_speed_on_too() -> None:
+    tally, bench = _settled(1, blocks=120), _settled(2, blocks=120)
+    bench.settled.slow = RobustRate()
+    for _ in range(120):
+        bench.settled.slow.add(3, 0, 17)
+    found = _judged(tally, bench=bench)
+    assert found.of(Requirement.SLOW_ORDERS).word == Rate.UNEQUAL
+    assert any("the baseline against the control: slow orders" in one for one in found.warnings)
+    for level in bench.settled.effect.levels:
+        level.yy1 = 1e9
+    found = _judged(tally, bench=bench)
+    assert found.of(Requirement.SLOW_ORDERS).word != Rate.UNEQUAL
+    assert not any("unequal" in one for one in found.warnings)
+
+
 def test_one_order_is_not_called_orders() -> None:
     assert [counted(1), counted(0), counted(1300)] == ["1 order", "0 orders", "1,300 orders"]
     assert orders_of(0, 1) == "0 of 1 order"

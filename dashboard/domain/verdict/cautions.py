@@ -59,7 +59,7 @@ def _of_bench(bench: Evidence, alpha: float, accepted: Collection[int]) -> Itera
     if not times.has(0.0):
         found = speed_text(bench.effect.estimate or 0.0, times)
         yield f"unequal environments: the baseline is {found} {than}"
-    for name, rate in (("failure rate", bench.errors), ("slow orders", bench.slow)):
+    for name, rate in (("failure rate", bench.errors), ("slow orders", bench.slow_orders)):
         rates = rate.interval(alpha)
         if not rates.has(0.0):
             found = rate_text(name, rate.counts.estimate or 0.0, rates)
@@ -89,7 +89,7 @@ def _of_time(evidence: Evidence, block_s: float, *, over: bool) -> Iterator[str]
     headlines = {
         Requirement.SPEED: evidence.effect,
         Requirement.FAILURES: evidence.errors.blocks,
-        Requirement.SLOW_ORDERS: evidence.slow.beside(evidence.effect).blocks,
+        Requirement.SLOW_ORDERS: evidence.slow_orders.blocks,
     }
     for name, blocks in headlines.items():
         if blocks.k < FLAT_BLOCKS or blocks.lag1 <= CORRELATED / math.sqrt(blocks.k):

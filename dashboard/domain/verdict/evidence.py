@@ -159,6 +159,11 @@ class Evidence:
         return both
 
     @property
+    def slow_orders(self) -> RobustRate:
+        """The rate of slow orders, whose blocks count from the level on at which speed is flat."""
+        return self.slow.beside(self.effect)
+
+    @property
     def incomplete(self) -> int:
         """Orders of which one version at least was not heard of."""
         return self.missing.pos + self.missing.neg + self.missing_both

@@ -176,8 +176,8 @@ def _judge_headlines(
     speeds = bench.effect.interval(required.each) if bench else None
     yield judge_speed(evidence, required, speeds, comparable=comparable)
     yield rate(Requirement.FAILURES, evidence.errors, None)
-    slow = evidence.slow.beside(evidence.effect)
-    yield rate(Requirement.SLOW_ORDERS, slow, bench.slow if bench else None)
+    copies = bench.slow_orders if bench else None
+    yield rate(Requirement.SLOW_ORDERS, evidence.slow_orders, copies)
     if raw:
         yield judge_raw_differences(*(evidence, required, accepted, flagged), comparable=comparable)
     else:
