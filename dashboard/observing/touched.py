@@ -93,7 +93,8 @@ def touched(
 def _rows(
     launch: UUID, epochs: Iterable[Epoch], timing: Timing, now: datetime
 ) -> dict[Epoch, _Row]:
-    epochs = list(epochs)
+    # Those with a baseline's build first: the one without may be what they go on with.
+    epochs = sorted(epochs, key=lambda epoch: not epoch.baseline_build)
     unnamed = [epoch._replace(baseline_build="") for epoch in epochs]
     wanted = sorted({_key(epoch, timing) for epoch in (*epochs, *unnamed)})
     with connection.cursor() as cursor:
@@ -103,7 +104,9 @@ def _rows(
     for epoch, before in zip(epochs, unnamed, strict=True):
         key = _key(epoch, timing)
         row = stored.get((epoch.version, key))
-        if row is None and (row := stored.get((epoch.version, _key(before, timing)))):
+        # Once for all: what one build goes on with is not another's as well.
+        if row is None and (row := stored.pop((epoch.version, _key(before, timing)), None)):
+            stored[epoch.version, key] = row
             models.Evidence.objects.filter(pk=row.id).update(
                 key=key, baseline_build=epoch.baseline_build
             )

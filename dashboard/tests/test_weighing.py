@@ -25,6 +25,7 @@ from dashboard.observing.evidence import timing_in_force, whole_tally
 from dashboard.observing.recording import Silence, record_events, record_silences
 from dashboard.observing.rosters import Roster, read_roster
 from dashboard.observing.sweep import sweep
+from dashboard.observing.touched import Epoch, touched
 from dashboard.reviewing.closing import MAX_POINTS, close_blocks, with_point
 from dashboard.reviewing.verdicts import names_of, requirements_of, weigh, weigh_evidence
 from dashboard.tests.factories import START, a_launch, an_event, an_order
@@ -206,7 +207,7 @@ def test_an_order_that_comes_after_its_block_has_settled_is_counted_as_lost(
         "WITHHELD: 1 of 41 orders came too late to be counted."
     )
     assert weighed.verdict.of(Requirement.COMPLETENESS).text == (
-        "missing results: 2.4 %, 1 orders came too late to be counted"
+        "missing results: 2.4 %, 1 order came too late to be counted"
     )
 
 
@@ -316,6 +317,42 @@ def test_a_new_build_of_the_baseline_starts_anew_and_its_first_one_does_not(
         for row in rows()
     }
     assert counted == {"b1": 4, "b2": 3}
+
+
+@pytest.mark.parametrize("builds", [("b1", "b2"), ("b1", ""), ("", "b1")])
+def test_two_builds_of_the_baseline_that_are_first_heard_of_in_one_batch_lose_no_order(
+    launch: Launch, roster: Roster, builds: tuple[str, str]
+) -> None:
+    both = ("vlatest", "vnext")
+    orders = [placed(launch, 0, sample) for sample in (both[1:], *[("vnext", "vlatest-b")] * 2)]
+    record_events(roster, [said(launch, orders[0], version) for version in both], START)
+    events = [said(launch, order, version) for order in orders[1:] for version in both]
+    for order, build in zip(orders[1:], builds, strict=True):
+        events.append(said(launch, order, "vlatest-b", build=build))
+    record_events(roster, events, START)
+    counted = [
+        sums.orders
+        for row in models.Evidence.objects.filter(version="vnext")
+        for sums in whole_tally(row).blocks.values()
+    ]
+    assert sum(counted) == 3
+
+
+@pytest.mark.parametrize("baselines", [("", "b1"), ("b1", ""), ("b2", "b1")])
+def test_two_epochs_of_one_batch_never_share_an_evidence(
+    launch: Launch, baselines: tuple[str, str]
+) -> None:
+    timing = timing_in_force()
+
+    def rows_of(*builds: str) -> set[int]:
+        numbers = {Epoch("vnext", "c", "v", build): [0] for build in builds}
+        return {one.id for one in touched(launch.id, numbers, timing, START).values()}
+
+    (first,) = rows_of("")
+    both = rows_of(*baselines)
+    assert len(both) == 2
+    assert first in both
+    assert rows_of(*baselines) == both
 
 
 def test_an_order_in_work_when_the_build_changes_belongs_to_the_build_that_was_sent_it(
