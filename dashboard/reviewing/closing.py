@@ -61,7 +61,8 @@ def unresolved(launch: UUID) -> datetime | None:
     unsent = letters.filter(sent_at=None).order_by("id")
     placed = [unsent.values_list("order__placed_at", flat=True).first()]
     swept = Sweep.objects.filter(launch=launch).values_list("swept_until", flat=True).first()
-    later = letters.filter(sent_at__gt=swept or EARLIEST).order_by("sent_at")
+    # Those of one batch were sent at one moment.
+    later = letters.filter(sent_at__gt=swept or EARLIEST).order_by("sent_at", "order__placed_at")
     placed.append(later.values_list("order__placed_at", flat=True).first())
     return min((at for at in placed if at is not None), default=None)
 

@@ -389,6 +389,19 @@ def test_no_block_counts_while_an_order_of_its_time_waits_to_be_sent(launch: Lau
     assert rows()[0].closed_until == int((LONG_AFTER - DEADLINE).timestamp()) - 2
 
 
+def test_no_block_counts_while_an_order_of_its_time_was_sent_with_later_ones_and_not_swept(
+    launch: Launch,
+) -> None:
+    record_events(read_roster(launch), a_rush(launch, 50), START)
+    sweep(START + DEADLINE + timedelta(seconds=10), DEADLINE)
+    sent_at = START + timedelta(seconds=30)
+    for seconds in (4.5, 2.5, 3.5):
+        an_order(launch, sent_at=sent_at, placed_at=START + timedelta(seconds=seconds))
+    close_blocks(LONG_AFTER)
+    (row,) = rows()
+    assert row.closed_until == int(START.timestamp()) + 2
+
+
 def test_closing_twice_changes_nothing_more(launch: Launch) -> None:
     record_events(read_roster(launch), a_rush(launch, 30), START)
     settle(launch)
