@@ -162,6 +162,27 @@ def test_ready_says_what_was_shown() -> None:
     assert found.faster_share.lo > 0.9
 
 
+def test_ready_says_what_is_known_and_no_more() -> None:
+    tally = simulated(1, blocks=120, slower=0.9)
+    alone, beside = _judged(tally), _judged(tally, bench=simulated(2, blocks=120))
+    assert (alone.word, beside.word) == (Word.READY, Word.READY)
+    assert "differs no more than noise" in beside.reasons
+    assert alone.reasons[-1] == "differs on 0 to 0.37 % of orders, noise included"
+
+
+def test_ready_does_not_call_what_is_surely_more_no_more() -> None:
+    watched, tally = _Watched(), _settled(1, blocks=200, slower=0.9)
+    assert watched.look(tally, 1.0).word is Word.READY
+    tally.settled.errors = RobustRate()
+    for block in range(900):
+        tally.settled.errors.add(block % 13 == 0, 0, 20 - (block % 13 == 0))
+    found = watched.look(tally, 2.0)
+    assert found.of(Requirement.FAILURES).word == Rate.MORE_PROBABLY_WITHIN
+    assert found.word is Word.READY
+    assert "fails no more often" not in found.reasons
+    assert found.of(Requirement.FAILURES).text in found.reasons
+
+
 def test_a_limit_of_100_percent_asks_for_nothing() -> None:
     required = Requirements(failures_margin=1.0, slow_margin=1.0, differences_margin=1.0)
     tally = simulated(1, blocks=120, slower=0.7, fails=0.3, shows=0.3)

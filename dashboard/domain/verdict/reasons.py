@@ -30,7 +30,8 @@ _TAKE = {
     Requirement.SLOW_ORDERS: "take",
     Requirement.DIFFERENCES: "take",
 }
-_KNOWN = (Rate.FEWER, Rate.MORE_WITHIN)
+#: What a rate has passed with that is none of the two above: its own sentence says it.
+_KNOWN = (Rate.FEWER, Rate.MORE_WITHIN, Rate.MORE_PROBABLY_WITHIN, Rate.CLUSTERED)
 
 
 #: The share of orders on which a version that fails, or does not answer, is no measure.
@@ -114,11 +115,12 @@ def of_worse(judged: Sequence[Judged]) -> Iterator[str]:
 
 
 def of_ready(
-    judged: Sequence[Judged], evidence: Evidence, accepted: Collection[int]
+    judged: Sequence[Judged], evidence: Evidence, accepted: Collection[int], *, raw: bool
 ) -> Iterator[str]:
-    """What was shown."""
+    """What was shown; ``raw``: without a baseline, so that noise is not known."""
+    spoken = {Requirement.SPEED, *([Requirement.DIFFERENCES] if raw else [])}
     for one in judged:
-        if one.requirement is Requirement.SPEED or one.word in _KNOWN:
+        if one.requirement in spoken or one.word in _KNOWN:
             yield one.text
         elif one.requirement in _NO_WORSE:
             yield _NO_WORSE[one.requirement]

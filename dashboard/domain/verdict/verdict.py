@@ -113,6 +113,7 @@ def verdict(
     """
     held_back = tuple(not_comparable(evidence, required, health))
     fault = baseline_fault(evidence) if bench else ""
+    raw = bench is None or bool(fault)
     # What was flagged while the baseline answered stays so when it does no more.
     flagged = tuple(evidence.beyond_noise(accepted, same)) if bench else ()
     judged: tuple[Judged, ...] = (
@@ -120,7 +121,7 @@ def verdict(
             _judge_headlines(
                 *(evidence, required, bench, accepted, len(flagged)),
                 comparable=not held_back,
-                raw=bench is None or bool(fault),
+                raw=raw,
             ),
             passed or {},
             evidence.shown_of(accepted),
@@ -134,7 +135,7 @@ def verdict(
     reasons: dict[Word, Iterable[str]] = {
         Word.WITHHELD: held_back,
         Word.WORSE: of_worse(judged),
-        Word.READY: of_ready(judged, evidence, accepted),
+        Word.READY: of_ready(judged, evidence, accepted, raw=raw),
         Word.NOT_YET: of_not_yet(judged, evidence, timing),
     }
     changed = evidence.faster + evidence.slower
