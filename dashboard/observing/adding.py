@@ -1,6 +1,7 @@
 """Adds orders to the stored evidence: reads and writes only the blocks that they fall into.
 
-Of all versions together: two queries and two statements, however many orders there are.
+Of all versions together: two queries and two statements, or three where some came late, however
+many orders there are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dashboard.observing.evidence import as_text, coverage_in, save_blocks, timi
 from dashboard.observing.touched import Epoch, Touched, touched
 
 #: What adding changes of an evidence, its blocks aside.
-_CHANGED = ("coverage", "revision", "late", "lost", "bad", "newest_at")
+_CHANGED = ("coverage", "revision", "late", "lost", "bad")
 
 
 class Weighed(NamedTuple):
@@ -53,11 +54,19 @@ def add_to_evidence(
         for one in evidence.values()
         for number, sums in one.tally.blocks.items()
     )
-    rows = [_row(one, weighed[epoch], now, epoch in shown) for epoch, one in evidence.items()]
-    update(models.Evidence, _CHANGED, rows)
+    heard, late = [], []
+    for epoch, one in evidence.items():
+        row = _row(one, weighed[epoch], is_shown=epoch in shown)
+        if any(order.order is not None for order in weighed[epoch]):
+            heard.append((now, *row))
+        else:
+            # What came late is no sign that its builds are the ones at work.
+            late.append(row)
+    update(models.Evidence, ("newest_at", *_CHANGED), heard)
+    update(models.Evidence, _CHANGED, late)
 
 
-def _row(one: Touched, orders: Iterable[Weighed], now: datetime, is_shown: bool) -> Row:
+def _row(one: Touched, orders: Iterable[Weighed], *, is_shown: bool) -> Row:
     """The columns that change, and the id."""
     tally = one.tally
     return (
@@ -66,7 +75,6 @@ def _row(one: Touched, orders: Iterable[Weighed], now: datetime, is_shown: bool)
         tally.late,
         tally.lost,
         tally.bad,
-        now,
         one.id,
     )
 

@@ -300,6 +300,28 @@ def test_a_new_build_starts_anew_and_is_the_one_that_is_judged(
     assert weighed.row.version_build == "two"
 
 
+def test_a_late_answer_of_a_build_that_was_rolled_back_does_not_bring_its_verdict_back(
+    launch: Launch, roster: Roster
+) -> None:
+    def judged() -> str:
+        weighed = weigh(launch.id, "vnext", behind_s=0.0)
+        assert weighed is not None
+        return weighed.row.version_build
+
+    late = placed(launch, 10)
+    record_events(roster, [said(launch, late, "vlatest")], START)
+    for seconds, build in ((0, "one"), (10, "two"), (200, "one"), (300, "one")):
+        order = placed(launch, seconds)
+        events = [said(launch, order, "vlatest"), said(launch, order, "vnext", build=build)]
+        record_events(roster, events, START + timedelta(seconds=seconds))
+    record_silences(roster, [Silence(late, "vnext", START)], START + timedelta(seconds=20))
+    assert judged() == "one"
+    answer = said(launch, late, "vnext", build="two")
+    record_events(roster, [answer], START + timedelta(seconds=301))
+    assert models.Evidence.objects.get(version_build="two").late == 1
+    assert judged() == "one"
+
+
 def test_a_new_build_of_the_baseline_starts_anew_and_its_first_one_does_not(
     launch: Launch, roster: Roster
 ) -> None:
