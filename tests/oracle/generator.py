@@ -304,8 +304,7 @@ class _Script:
             arrives_at += timedelta(seconds=DEADLINE_S + rng.uniform(6, 40))
             ended["finished_at"] = arrives_at.isoformat()
         elif fate < never + half + late + again:
-            repeat = {**ended, "event_id": f"{ended['event_id']}-again", "delivery": 2}
-            self._send(arrives_at + timedelta(seconds=rng.uniform(0, 9)), version, repeat)
+            self._send(arrives_at + timedelta(seconds=rng.uniform(0, 4)), version, _repeated(ended))
         if rng.random() < _RECEIVED:
             self._send(received_at, version, event)
         elif rng.random() < _OVERTAKEN:
@@ -458,6 +457,19 @@ def _ended(
         return {**ended, "result": found.result}
     kind, message = found.error
     return {**ended, "error": {"type": kind, "message": message}}
+
+
+def _repeated(ended: dict[str, Any]) -> dict[str, Any]:
+    """A version handles the order once more, with another result: the first one counts."""
+    again = {
+        **ended,
+        "event_id": f"{ended['event_id']}-again",
+        "delivery": 2,
+        "handling_ms": ended["handling_ms"] + 1000,
+    }
+    if "result" in again:
+        again["result"] = {**again["result"], "total_price": "0.00"}
+    return again
 
 
 def replayed(order: PlacedOrder, sent_as: UUID, build: str, at: datetime) -> Message:
