@@ -19,6 +19,7 @@ from pytest_django import Settings
 
 from dashboard import observer as observing
 from dashboard.domain.verdict import tally
+from dashboard.domain.verdict.requirements import Requirement
 from dashboard.domain.verdict.verdict import Verdict
 from dashboard.models import (
     DeadLetter,
@@ -451,13 +452,19 @@ def a_minute(launch: Launch, sample: tuple[str, ...], ends: Behaviour) -> Iterat
 
 
 async def verdict_after(
-    launch: Launch, ends: Behaviour, *, sample: tuple[str, ...] = ("vnext",)
+    launch: Launch,
+    ends: Behaviour,
+    *,
+    sample: tuple[str, ...] = ("vnext",),
+    margin: float = 0.05,
+    most_missing: float = 0.01,
 ) -> Verdict:
     """What is said once the observer has taken the minute, with wide thresholds."""
     lines = ("failures", "slow", "differences", "speed")
     await sync_to_async(LaunchRequirements.objects.create)(
-        launch=launch.id, author="ada", reason="few orders", set_at=START, most_missing=0.01,
-        most_behind_s=10, **{f"{line}_margin": 0.05 for line in lines},
+        launch=launch.id, author="ada", reason="few orders", set_at=START,
+        most_missing=most_missing, most_behind_s=10,
+        **{f"{line}_margin": margin for line in lines},
     )  # fmt: skip
     messages = await sync_to_async(lambda: list(a_minute(launch, sample, ends)))()
     broker = MemoryBroker()
@@ -526,3 +533,34 @@ async def test_without_a_baseline_that_answers_differences_are_judged_with_noise
     verdict = await verdict_after(launch, ends, sample=sample)
     assert verdict.word == "ready"
     assert f"{why}; differences are judged with noise included" in verdict.warnings
+
+
+@pytest.mark.usefixtures("_short_blocks")
+@pytest.mark.parametrize("margin", [0.3, 0.02])
+async def test_answers_that_the_candidate_alone_owes_withhold_only_while_they_could_matter(
+    launch: Launch, margin: float
+) -> None:
+    def ends(version: str, number: int) -> EventKind | None:
+        return None if version == "vnext" and number % 33 == 0 else EventKind.HANDLED
+
+    await sync_to_async(launch.dark_versions.filter(version="vlatest-b").delete)()
+    verdict = await verdict_after(launch, ends, margin=margin, most_missing=0.1)
+    assert verdict.word == ("ready" if margin == 0.3 else "withheld")
+    why = "not comparable: results of the candidate alone are missing on"
+    assert any(why in reason for reason in verdict.reasons) == (margin == 0.02)
+
+
+@pytest.mark.usefixtures("_short_blocks")
+async def test_one_burst_of_failures_far_below_the_limit_does_not_hold_back_the_word(
+    launch: Launch,
+) -> None:
+    def ends(version: str, number: int) -> EventKind:
+        burst = version == "vnext" and 400 <= number < 410
+        return EventKind.FAILED if burst else EventKind.HANDLED
+
+    await sync_to_async(launch.dark_versions.filter(version="vlatest-b").delete)()
+    verdict = await verdict_after(launch, ends, margin=0.3)
+    failures = verdict.of(Requirement.FAILURES)
+    assert (verdict.word, failures.word) == ("ready", "no worse")
+    assert failures.interval is not None
+    assert failures.interval.lo < 0 < (failures.estimate or 0)
