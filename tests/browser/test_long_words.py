@@ -69,6 +69,7 @@ def pages(order: Order, launch: Launch) -> dict[str, list[str]]:
         "coverage": [reverse("coverage") + whole],
         "how": ["/dashboard/how/"],
         "rules": ["/dashboard/rules/"],
+        "rule_proposals": ["/dashboard/rules/proposals/"],
         "rule_new": [f"/dashboard/rules/new/?path={word(250)}&version=vnext"],
         "rule": [reverse("rule", args=[pk]) for pk in rules],
         "rejudging": [reverse("rejudging", args=[pk]) for pk in judgings],
