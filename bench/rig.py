@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Self
 
@@ -78,8 +79,9 @@ class Rig:
         home = self.folder / f"stack-{len(self._databases)}"
         home.mkdir()
         settings = {"DATABASE_URL": url, "DEADLINE_SECONDS": "30", **environment}
-        if float(settings["DEADLINE_SECONDS"]) > MOST_BLOCKS_A_DEADLINE:
-            settings.setdefault("BLOCK_SECONDS", "15")
+        deadline_s = float(settings["DEADLINE_SECONDS"])
+        if deadline_s > MOST_BLOCKS_A_DEADLINE:
+            settings.setdefault("BLOCK_SECONDS", f"{ceil(deadline_s / MOST_BLOCKS_A_DEADLINE)}")
         stack = Stack(home, self.amqp_url(), settings, kitchens={CONTROL: "control", **roles})
         stack.manage("migrate", "--verbosity", "0")
         words = [
