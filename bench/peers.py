@@ -1,4 +1,4 @@
-"""How other tools decide, written anew from what they publish, and run on the same orders."""
+"""How other tools decide, written from what they publish, and run on the same orders."""
 
 from __future__ import annotations
 

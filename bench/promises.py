@@ -14,16 +14,8 @@ from bench.kitchens import Kitchen, launches
 from bench.looks import Blocks, Mask
 from bench.simulated import ORDERS, alarm, firsts, ready, simulated, worse
 from bench.tables import head, percentiles, row, share
-from dashboard.domain.verdict.requirements import Requirement
+from dashboard.domain.verdict.requirements import HEADLINES, Requirement
 from dashboard.domain.verdict.words import LEAST_BLOCKS
-
-_HEADLINES = (
-    Requirement.SPEED,
-    Requirement.FAILURES,
-    Requirement.SLOW_ORDERS,
-    Requirement.DIFFERENCES,
-)
-
 
 #: Blocks from which on a look is a later one.
 _LATER = 40
@@ -47,11 +39,11 @@ def false_alarms(rng: Generator, runs: int) -> Iterator[str]:
     yield "a row: how often any interval ever excluded 0, how often the verdict was ever WORSE, and"
     yield "the intervals of each headline."
     yield ""
-    yield from head(["kitchens", "any interval", "WORSE", *_HEADLINES])
+    yield from head(["kitchens", "any interval", "WORSE", *HEADLINES])
     for name, kitchen in kitchens.items():
         some = max(20, runs // 4) if kitchen.rate > 10 else runs
         orders = 100_000 if kitchen.rate > 10 else ORDERS
-        found = firsts(rng, kitchen, some, alarm, worse, *map(_alarm_of, _HEADLINES), orders=orders)
+        found = firsts(rng, kitchen, some, alarm, worse, *map(_alarm_of, HEADLINES), orders=orders)
         yield row([name, *(share(np.isfinite(one)) for one in found)])
 
 

@@ -125,8 +125,8 @@ def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
     tallies, beside = counted.tallies, counted.beside
     sampled, run = samples_of(launch), run_of(launch, beside)
     parts = {**counted.part, "samples": sampled, "run": run}
-    weighed = weigh_beside(launch.id, tallies, beside, parts)
     final = final_word(launch, beside)
+    weighed = weigh_beside(launch.id, tallies, beside, parts, is_final=final is not None)
     worked_out: Json = {
         "samples": sampled,
         "run": {**run, "final_at": final.at.timestamp() if final else None},

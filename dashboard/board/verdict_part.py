@@ -29,16 +29,19 @@ def weigh_beside(
     tallies: Sequence[Tally],
     beside: Tally | None,
     frame: Json,
+    *,
+    is_final: bool = False,
 ) -> Weighed | None:
     """The verdict on the candidate beside the control; None for a baseline, and while nothing is
-    known. ``frame`` is what the board says of versions, samples and feed."""
+    known. ``frame`` is what the board says of versions, samples and feed; ``is_final``: the word is
+    kept, and only the evidence is asked for."""
     if beside is None or beside.role != Role.CANDIDATE:
         return None
     waiting = {one["name"]: one["waiting"] for one in frame["versions"]}
     wrong = wrong_samples(tallies, beside, frame["samples"])
     state = frame["run"]["state"]
     if state == Run.ENDED:
-        at_the_end = behind_at_the_end(beside)
+        at_the_end = 0.0 if is_final else behind_at_the_end(beside)
         return weigh(launch, beside.version, behind_s=at_the_end, held=wrong, over=True)
     behind_s = _behind_s(tallies[0], beside, waiting[beside.version])
     if state == Run.STOPPED:

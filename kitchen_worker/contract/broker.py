@@ -50,8 +50,8 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
 HEARTBEAT_S = 10
 DECLARE_TIMEOUT_S = 20.0
-#: How long the broker may take for one answer of an errand: RabbitMQ 4 gives none to a declaration
-#: of a classic queue on a lost node, and the next host is to be tried soon.
+#: How long the broker may take for one answer while queues are declared: RabbitMQ 4 gives none for
+#: a classic queue on a lost node, and the next host is to be tried soon.
 ANSWER_TIMEOUT_S = 6.0
 RECONNECT_S = (0.2, 3.0)
 #: How long a session may take to finish what it holds once the process was asked to stop.

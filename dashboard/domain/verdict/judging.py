@@ -8,7 +8,15 @@ from collections.abc import Collection
 from dashboard.domain.verdict.bounded import BoundedRate
 from dashboard.domain.verdict.evidence import Evidence
 from dashboard.domain.verdict.outlook import PASSED, Outlook, outlook
-from dashboard.domain.verdict.phrases import counted, percent, points, rate_text, span, speed_text
+from dashboard.domain.verdict.phrases import (
+    counted,
+    discrepancies,
+    percent,
+    points,
+    rate_text,
+    span,
+    speed_text,
+)
 from dashboard.domain.verdict.rates import PairedRate
 from dashboard.domain.verdict.requirements import (
     Health,
@@ -143,7 +151,7 @@ def judge_rate(
     if word is Rate.FLAGGED:
         more = _flagged(flagged)[1]
     elif standing is Standing.NOT_YET and rate.estimate is not None and word is not Rate.UNEQUAL:
-        # Of the worst case: where that is over the limit, no number of orders would do.
+        # Of the worst case: more orders do not tell what its orders count.
         over, blocks = (worst or 0.0) >= line, rate.most.blocks
         more = outlook(passes, orders=evidence.orders, blocks=blocks, over=over)
     return Judged(
@@ -189,7 +197,7 @@ def _rate_sentence(
 
 def _flagged(number: int) -> tuple[str, Outlook]:
     """What is said of discrepancies beyond noise, and what they need."""
-    some = f"{number} {'discrepancy' if number == 1 else 'discrepancies'}"
+    some = discrepancies(number)
     return f"{some} significantly above baseline noise", Outlook(f"a review of {some}")
 
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from dashboard.domain.verdict.requirements import Judged, Requirement, Standing
+from dashboard.domain.verdict.requirements import HEADLINES, Judged, Requirement, Standing
 from dashboard.domain.verdict.words import Rate, Speed
 
 _OPEN = frozenset(
@@ -24,12 +24,6 @@ _SILENT = frozenset(
     {
         *(Speed.NO_FASTER, Speed.UNDECIDED, Speed.SLOWER_PROBABLY_WITHIN),
         *(Rate.UNDECIDED, Rate.CLUSTERED, Rate.MORE_PROBABLY_WITHIN),
-    }
-)
-_HEADLINES = frozenset(
-    {
-        *(Requirement.SPEED, Requirement.FAILURES),
-        *(Requirement.SLOW_ORDERS, Requirement.DIFFERENCES),
     }
 )
 
@@ -94,7 +88,7 @@ def passes(
     """The requirements that have passed by now; one that is not comparable just now stays."""
     found = {}
     for one in judged:
-        if one.requirement not in _HEADLINES:
+        if one.requirement not in HEADLINES:
             continue
         earlier, against = before.get(one.requirement), _against(one, accepted)
         if one.standing is Standing.PASSED:

@@ -51,9 +51,14 @@ def rate_text(name: str, estimate: float, interval: Interval) -> str:
     return f"{number} ({_points(interval.lo)} to {_points(interval.hi)})"
 
 
-def counted(number: int, thing: str = "order") -> str:
-    """ "1 order", "1,300 orders"."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+def counted(number: int, thing: str = "order", things: str = "") -> str:
+    """ "1 order", "1,300 orders"; ``things``: where the plural is not the word with an s."""
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"
+
+
+def discrepancies(number: int) -> str:
+    """ "1 discrepancy", "3 discrepancies"."""
+    return counted(number, "discrepancy", "discrepancies")
 
 
 def orders_of(part: int, whole: int) -> str:

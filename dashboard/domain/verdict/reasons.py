@@ -24,19 +24,11 @@ _NO_WORSE = {
     Requirement.SLOW_ORDERS: "no more slow orders",
     Requirement.DIFFERENCES: "differs no more than noise",
 }
-_TAKE = {
-    Requirement.SPEED: "takes",
-    Requirement.FAILURES: "take",
-    Requirement.SLOW_ORDERS: "take",
-    Requirement.DIFFERENCES: "take",
-}
 #: What a rate has passed with that is none of the two above: its own sentence says it.
 _KNOWN = (Rate.FEWER, Rate.MORE_WITHIN, Rate.MORE_PROBABLY_WITHIN, Rate.CLUSTERED)
-
-
 #: The share of orders on which a version that fails, or does not answer, is no measure.
 _MOST = 0.5
-#: Orders that a baseline was to get, before it is said to do nothing with them.
+#: Orders that a baseline was to get, before it is called a fault that it did nothing with them.
 _LEAST_SENT = 10
 
 
@@ -126,7 +118,7 @@ def of_ready(
             yield _NO_WORSE[one.requirement]
     shown = {one for name in evidence.signatures for one in name.split(",")}
     if known := sum(str(one) in shown for one in accepted):
-        yield f"{known} accepted {'discrepancy' if known == 1 else 'discrepancies'}"
+        yield counted(known, "accepted discrepancy", "accepted discrepancies")
 
 
 def of_not_yet(judged: Sequence[Judged], evidence: Evidence, timing: Timing) -> Iterator[str]:
@@ -150,4 +142,5 @@ def of_not_yet(judged: Sequence[Judged], evidence: Evidence, timing: Timing) -> 
     if over:
         yield f"{' and '.join(over)}: {OVER.needs}"
     if (last := longest(judged)) is not None:
-        yield f"{last.requirement} {_TAKE[last.requirement]} longest: {last.needs}"
+        take = "takes" if last.requirement is Requirement.SPEED else "take"
+        yield f"{last.requirement} {take} longest: {last.needs}"

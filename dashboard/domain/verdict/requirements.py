@@ -20,6 +20,15 @@ class Requirement(StrEnum):
     KEEPING_UP = "keeping up"
 
 
+#: What is estimated, each with its interval; the others are counted.
+HEADLINES = (
+    Requirement.SPEED,
+    Requirement.FAILURES,
+    Requirement.SLOW_ORDERS,
+    Requirement.DIFFERENCES,
+)
+
+
 class Standing(StrEnum):
     """How one requirement stands."""
 

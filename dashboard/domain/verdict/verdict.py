@@ -35,6 +35,7 @@ from dashboard.domain.verdict.reasons import (
     of_worse,
 )
 from dashboard.domain.verdict.requirements import (
+    HEADLINES,
     Health,
     Judged,
     Requirement,
@@ -44,13 +45,6 @@ from dashboard.domain.verdict.requirements import (
 from dashboard.domain.verdict.sequences import Interval, bernoulli_cs
 from dashboard.domain.verdict.timing import Timing
 from dashboard.domain.verdict.words import Word
-
-_HEADLINES = (
-    Requirement.SPEED,
-    Requirement.FAILURES,
-    Requirement.SLOW_ORDERS,
-    Requirement.DIFFERENCES,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +186,7 @@ def _judge_headlines(
 def _word(judged: tuple[Judged, ...], *, held_back: bool) -> Word:
     if held_back:
         return Word.WITHHELD
-    if any(one.standing is Standing.FAILED for one in judged if one.requirement in _HEADLINES):
+    if any(one.standing is Standing.FAILED for one in judged if one.requirement in HEADLINES):
         return Word.WORSE
     if all(one.standing is Standing.PASSED for one in judged):
         return Word.READY
