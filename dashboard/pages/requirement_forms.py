@@ -12,20 +12,23 @@ from dashboard.reviewing.requirements import LINES
 
 _NUMBER = "Give a number, as in 0.5."
 _MOST_BEHIND_S = 86_400
+_IN_POINTS = frozenset({"failures_margin", "slow_margin", "differences_margin"})
 #: Of each line: what it is about, and what it says of it.
 WORDS = {
-    "speed_margin": ("Speed", "slower by less than"),
-    "failures_margin": ("Failures", "on more of the orders by less than"),
-    "slow_margin": ("Slow orders", "on more of the orders by less than"),
-    "differences_margin": ("Differences beyond noise", "on less of the orders than"),
-    "most_missing": ("Completeness", "pairs missing at most"),
-    "most_behind_s": ("Keeping up", "oldest waiting order at most"),
+    "speed_margin": ("Speed", "slower by at most"),
+    "failures_margin": ("Failures", "failure rate higher by at most"),
+    "slow_margin": ("Slow orders", "more of the orders by at most"),
+    "differences_margin": ("Differences beyond noise", "more of the orders by at most"),
+    "most_missing": ("Completeness", "missing results at most"),
+    "most_behind_s": ("Keeping up", "lag at most"),
 }
 
 
 def shown(name: str, value: float) -> str:
-    """A line as it is read."""
-    return f"{value:g} s" if name.endswith("_s") else percent(value)
+    """A limit as it is read: differences of shares are percentage points."""
+    if name.endswith("_s"):
+        return f"{value:g} s"
+    return percent(value).replace(" %", " pp") if name in _IN_POINTS else percent(value)
 
 
 class PercentField(forms.FloatField):
@@ -98,6 +101,6 @@ class RequirementsForm(forms.Form):
 
 
 def _hint(name: str) -> str:
-    unit = "seconds" if name.endswith("_s") else "percent"
+    unit = "percentage points" if name in _IN_POINTS else "percent"
     default = shown(name, getattr(Requirements(), name))
-    return f"{unit}; {default} unless somebody says otherwise"
+    return f"in {'seconds' if name.endswith('_s') else unit}; default {default}"

@@ -25,8 +25,8 @@ from restaurant.models import Launch
 #: Settings that are listed.
 _CHANGES = 100
 _CHANGED = (
-    "Somebody else has set them since you opened this page: see below. Yours are not saved;"
-    " save again if they are to hold instead."
+    "Not saved: changed by someone else since you opened this page, see below. Save again to"
+    " overwrite."
 )
 
 

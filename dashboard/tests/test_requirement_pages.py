@@ -77,10 +77,10 @@ def test_every_line_but_how_sure_a_verdict_is_can_be_set() -> None:
 
 def test_the_defaults_hold_until_somebody_sets_them(client: Client, launch: Launch) -> None:
     page = text(client.get(page_of(launch)))
-    assert "Speed slower by less than 2 %" in page
-    assert "Keeping up oldest waiting order at most 10 s" in page
-    assert "Nobody: the defaults hold." in page
-    assert "Set them" not in page
+    assert "Speed slower by at most 2 %" in page
+    assert "Keeping up lag at most 10 s" in page
+    assert "No changes; defaults apply." in page
+    assert "Change limits" not in page
 
 
 def test_the_form_holds_the_lines_as_percentages(client: Client, launch: Launch, ada: User) -> None:
@@ -110,7 +110,7 @@ def test_what_a_person_types_holds_from_then_on_with_who_when_and_why(
     )
     page = text(client.get(page_of(launch)))
     assert "ada , " in page
-    assert "Speed 2 % → 5 %, Failures 0.5 % → 0.25 %" in page
+    assert "Speed 2 % → 5 %, Failures 0.5 pp → 0.25 pp" in page
     assert "Keeping up 10 s → 30 s a lunch rush may wait" in page
 
 
@@ -163,7 +163,7 @@ def test_who_was_slower_is_told_and_can_set_them_all_the_same(
     set_by("bo", launch.id, speed_margin=0.03)
     response = client.post(page_of(launch), AS_TYPED)
     assert response.status_code == 422
-    assert "Somebody else has set them" in text(response)
+    assert "Not saved: changed by someone else" in text(response)
     assert requirements_of(launch.id).speed_margin == 0.03
     (seen,) = re.findall(r'name="seen" value="(\d+)"', response.content.decode())
     assert client.post(page_of(launch), AS_TYPED | {"seen": seen}).status_code == 302
@@ -184,7 +184,7 @@ def test_of_two_who_set_them_at_once_the_second_is_told(
     monkeypatch.setattr(requirements, "newest", then_bo_sets_them)
     response = client.post(page_of(launch), AS_TYPED)
     assert response.status_code == 422
-    assert "Somebody else has set them" in text(response)
+    assert "Not saved: changed by someone else" in text(response)
     assert requirements_of(launch.id).speed_margin == 0.03
 
 
@@ -192,7 +192,7 @@ def test_only_who_may_can_set_them(client: Client, launch: Launch) -> None:
     assert client.post(page_of(launch), AS_TYPED)["Location"].startswith("/login/")
     client.force_login(User.objects.create_user("bo"))
     assert client.post(page_of(launch), AS_TYPED).status_code == 403
-    assert "Set them" not in text(client.get(page_of(launch)))
+    assert "Change limits" not in text(client.get(page_of(launch)))
     assert not LaunchRequirements.objects.exists()
 
 
