@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from uuid import UUID
 
+from kitchen_worker.amqp.broker import Delivery, Outgoing
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.messages import Role, join_events
 from kitchen_worker.contract.topology import KITCHEN_EVENTS, LAUNCH_HEADER, events_key
-from kitchen_worker.contract.wire import Delivery, Outgoing
 from kitchen_worker.cooking import Cooked, kitchen_of
 from kitchen_worker.telling import OrderTold
 from local.stack import Stack

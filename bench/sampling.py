@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.families import used_s
 from bench.memory import pss_mb
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import ANSWERS_QUEUE, OBSERVER_QUEUE, kitchen_queue
 from local.stack import Stack
 

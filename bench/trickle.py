@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from bench.backlog import placed_orders, told
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.amqp.broker import Delivery, Outgoing, publish_all
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import QueueTypes, live, observer
-from kitchen_worker.contract.wire import Delivery, Outgoing, publish_all
 from local.stack import Stack
 
 #: As a kitchen gathers what it ends within a few milliseconds.

@@ -19,9 +19,9 @@ from django.db import Error as DatabaseError
 
 from dashboard.reviewing import rejudging
 from dashboard.reviewing.replaying import Again, mark_sent, next_to_send, note_refusal
+from kitchen_worker.amqp.broker import Broker, PublishFailed
+from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract.messages import utc_now
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.wire import Broker, PublishFailed
 from restaurant.patience import in_database
 
 logger = logging.getLogger(__name__)

@@ -27,13 +27,13 @@ from dashboard.observing.sweep import Sweeping
 from dashboard.reviewing.closing import close_blocks
 from dashboard.reviewing.replay_answers import record_answers
 from dashboard.reviewing.replaying import give_up_overdue
+from kitchen_worker.amqp.broker import Broker, Deliveries, Outgoing, declare_or_keep
+from kitchen_worker.amqp.dead_letters import Refused, put_aside
+from kitchen_worker.amqp.decoding import Heard, hear
+from kitchen_worker.amqp.health import Health
+from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.dead_letters import Refused, put_aside
-from kitchen_worker.contract.health import Health
-from kitchen_worker.contract.hearing import Heard, hear
 from kitchen_worker.contract.messages import Event, utc_now
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.wire import Broker, Deliveries, Outgoing, declare_or_keep
 from restaurant.patience import in_database
 
 logger = logging.getLogger(__name__)

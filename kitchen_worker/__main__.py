@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from kitchen_worker.amqp.connection import keep_connected
+from kitchen_worker.amqp.gc_tuning import keep_what_stands
+from kitchen_worker.amqp.health import Health, serve_health
+from kitchen_worker.amqp.shutdown import shutdown_on_signals
 from kitchen_worker.config import ConfigError, WorkerConfig
-from kitchen_worker.contract.broker import keep_connected
-from kitchen_worker.contract.health import Health, serve_health
-from kitchen_worker.contract.lasting import keep_what_stands
-from kitchen_worker.contract.shutdown import shutdown_on_signals
 from kitchen_worker.cooking import Kitchen, kitchen_of
 from kitchen_worker.watchdog import end_soon, watchdog
 from kitchen_worker.worker import CannotWork, Worker

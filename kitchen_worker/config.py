@@ -9,8 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kitchen_worker.contract.messages import VERSION_PATTERN, Role
-from kitchen_worker.contract.settings import (
+from kitchen_worker.amqp.settings import (
     Address,
     AmqpUrls,
     LogLevel,
@@ -21,6 +20,7 @@ from kitchen_worker.contract.settings import (
     settings_of,
     whole,
 )
+from kitchen_worker.contract.messages import VERSION_PATTERN, Role
 from kitchen_worker.kitchens.known import COOKS, known_name, shipped_build
 from kitchen_worker.kitchens.vnext import Fault
 

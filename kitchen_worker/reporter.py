@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from kitchen_worker.amqp.broker import Broker, Deliveries, Delivery, Outgoing, publish_all
 from kitchen_worker.contract.messages import (
     MAX_EVENTS_BYTES,
     ORDER_EVENTS,
@@ -15,7 +16,6 @@ from kitchen_worker.contract.messages import (
     join_events,
 )
 from kitchen_worker.contract.topology import KITCHEN_EVENTS
-from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing, publish_all
 
 #: Events that one message carries at most.
 GATHER_MOST = 100

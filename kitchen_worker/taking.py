@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kitchen_worker.contract.wire import Broker, Deliveries, Delivery
+from kitchen_worker.amqp.broker import Broker, Deliveries, Delivery
 
 #: An order that came back so often may be the one that ends the process each time. Once may be
 #: chance: a process that was killed gets a whole prefetch back, and customers wait for those.

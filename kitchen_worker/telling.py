@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import msgspec
 
+from kitchen_worker.amqp.broker import Delivery
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.messages import (
     ID_PATTERN,
@@ -27,7 +28,6 @@ from kitchen_worker.contract.messages import (
     utc_now,
 )
 from kitchen_worker.contract.topology import LAUNCH_HEADER
-from kitchen_worker.contract.wire import Delivery
 from kitchen_worker.cooking import Cooked, failure_of
 from kitchen_worker.reporter import Report
 

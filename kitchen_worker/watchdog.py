@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from kitchen_worker.contract.health import Health
+from kitchen_worker.amqp.health import Health
 
 logger = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
 
+from kitchen_worker.amqp.broker import Broker, Deliveries, Delivery
+from kitchen_worker.amqp.dead_letters import dead_letter
+from kitchen_worker.amqp.health import Health
+from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.config import WorkerConfig
-from kitchen_worker.contract.dead_letters import dead_letter
-from kitchen_worker.contract.health import Health
 from kitchen_worker.contract.messages import MessageError, Role, utc_now
-from kitchen_worker.contract.shutdown import Shutdown
 from kitchen_worker.contract.topology import OBSERVER_QUEUE, events_key, kitchen_queue
-from kitchen_worker.contract.wire import Broker, Deliveries, Delivery
 from kitchen_worker.cooking import Kitchen, timed_out
 from kitchen_worker.reporter import DARK_GATHER_S, GATHER_S, Reporter
 from kitchen_worker.taking import CarefulDeliveries

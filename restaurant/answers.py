@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
-from kitchen_worker.contract.dead_letters import Refused, put_aside
-from kitchen_worker.contract.hearing import Heard, hear
+from kitchen_worker.amqp.broker import Broker, Deliveries
+from kitchen_worker.amqp.dead_letters import Refused, put_aside
+from kitchen_worker.amqp.decoding import Heard, hear
 from kitchen_worker.contract.messages import Event, EventKind, Role, utc_now
-from kitchen_worker.contract.wire import Broker, Deliveries
 from restaurant.models import Order, OrderState
 from restaurant.patience import in_database
 from restaurant.rows import run_for_each

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from kitchen_worker.contract.settings import Problem
+from kitchen_worker.amqp.settings import Problem
 
 #: One id a setting, in the order of the README's table; ids are never used again for another.
 IDS = {

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from msgspec import Meta
 
-from kitchen_worker.contract.settings import (
+from kitchen_worker.amqp.settings import (
     Address,
     AmqpUrls,
     Flag,

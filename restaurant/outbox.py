@@ -13,9 +13,9 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
+from kitchen_worker.amqp.broker import Broker, BrokerLost, Outgoing, PublishFailed
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import ORDER_PLACED, utc_now
-from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
 from restaurant import sent_counts
 from restaurant.models import Letter
 from restaurant.patience import in_database

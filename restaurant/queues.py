@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from kitchen_worker.amqp.broker import Broker, DeclareRefused, declare_or_keep
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
-from kitchen_worker.contract.wire import Broker, DeclareRefused, declare_or_keep
 from restaurant import launches
 from restaurant.models import BrokerProblem
 from restaurant.patience import in_database

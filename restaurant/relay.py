@@ -11,16 +11,16 @@ from functools import partial
 
 from django.db import Error as DatabaseError
 
-from kitchen_worker.contract.broker import keep_connected
-from kitchen_worker.contract.health import Health, serve_health
-from kitchen_worker.contract.shutdown import Shutdown, shutdown_on_signals
+from kitchen_worker.amqp.broker import Broker, Deliveries
+from kitchen_worker.amqp.connection import keep_connected
+from kitchen_worker.amqp.health import Health, serve_health
+from kitchen_worker.amqp.shutdown import Shutdown, shutdown_on_signals
 from kitchen_worker.contract.topology import (
     ANSWERS_QUEUE,
     DEAD_ORDERS_QUEUE,
     UNROUTED_QUEUE,
     QueueTypes,
 )
-from kitchen_worker.contract.wire import Broker, Deliveries
 from restaurant import answers, launches
 from restaurant.outbox import Outbox
 from restaurant.patience import in_database

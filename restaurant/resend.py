@@ -23,11 +23,7 @@ import msgspec
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from kitchen_worker.contract import topology
-from kitchen_worker.contract.dead_letters import MAX_REASON
-from kitchen_worker.contract.messages import ID_PATTERN, ORDER_PLACED, utc_now
-from kitchen_worker.contract.topology import ANSWERS_QUEUE, kitchen_queue
-from kitchen_worker.contract.wire import (
+from kitchen_worker.amqp.broker import (
     Broker,
     BrokerLost,
     DeclareRefused,
@@ -35,6 +31,10 @@ from kitchen_worker.contract.wire import (
     Delivery,
     Outgoing,
 )
+from kitchen_worker.amqp.dead_letters import MAX_REASON
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.messages import ID_PATTERN, ORDER_PLACED, utc_now
+from kitchen_worker.contract.topology import ANSWERS_QUEUE, kitchen_queue
 from restaurant import launches
 from restaurant.models import Again, Letter, Order, OrderState
 from restaurant.patience import in_database

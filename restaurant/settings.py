@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import timedelta
 
-from kitchen_worker.contract.settings import WrongSettings
+from kitchen_worker.amqp.settings import WrongSettings
 from restaurant.checks import cannot_start
 from restaurant.environment import BASE_DIR, Environment
 from restaurant.refusals import without_traceback

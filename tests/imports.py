@@ -12,15 +12,19 @@ PACKAGES = ("bench", "dashboard", "kitchen_worker", "local", "restaurant", "test
 _WEB = ("asgiref", "channels", "daphne", "django", "django_htmx", "twisted", "whitenoise")
 _BROKER = ("aio_pika", "aiormq", "pamqp")
 
-_RECORDED = ("dashboard.domain", "dashboard.models", "kitchen_worker.contract", "restaurant")
+_CLIENT = ("kitchen_worker.contract", "kitchen_worker.amqp")
+_RECORDED = ("dashboard.domain", "dashboard.models", *_CLIENT, "restaurant")
 #: What each layer may import of ours, itself aside; the most special prefix of a module decides.
 ALLOWED = {
     "kitchen_worker.contract": (),
-    "kitchen_worker": ("kitchen_worker.contract",),
-    "restaurant": ("kitchen_worker.contract",),
-    "dashboard": ("kitchen_worker.contract", "restaurant"),
+    "kitchen_worker.amqp": ("kitchen_worker.contract",),
+    # The broker in memory, which the tests of all packages run on.
+    "kitchen_worker.testing": _CLIENT,
+    "kitchen_worker": _CLIENT,
+    "restaurant": _CLIENT,
+    "dashboard": (*_CLIENT, "restaurant"),
     "dashboard.domain": (),
-    "dashboard.models": ("dashboard.domain", "kitchen_worker.contract"),
+    "dashboard.models": ("dashboard.domain", *_CLIENT),
     "dashboard.observing": _RECORDED,
     "dashboard.reviewing": (*_RECORDED, "dashboard.observing"),
     "dashboard.board": (
@@ -41,13 +45,13 @@ FOREIGN = {
 #: The only files that know the broker's library: the way to the broker with its halves and their
 #: line, the frames on it, what the library raises, and a cure of its codec.
 BROKER_FILES = (
-    "kitchen_worker.contract.broker",
-    "kitchen_worker.contract.consuming",
-    "kitchen_worker.contract.frames",
-    "kitchen_worker.contract.line",
-    "kitchen_worker.contract.losses",
-    "kitchen_worker.contract.publishing",
-    "kitchen_worker.contract.wild_properties",
+    "kitchen_worker.amqp.connection",
+    "kitchen_worker.amqp.consumer",
+    "kitchen_worker.amqp.frames",
+    "kitchen_worker.amqp.line",
+    "kitchen_worker.amqp.losses",
+    "kitchen_worker.amqp.publisher",
+    "kitchen_worker.amqp.compat",
 )
 
 

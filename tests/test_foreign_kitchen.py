@@ -11,9 +11,7 @@ from random import Random
 
 import pytest
 
-from kitchen_worker.contract import topology
-from kitchen_worker.contract.messages import EventKind, Role
-from kitchen_worker.contract.tests.making import (
+from kitchen_worker.amqp.tests.making import (
     LAUNCH,
     an_item,
     an_order,
@@ -22,7 +20,9 @@ from kitchen_worker.contract.tests.making import (
     posted_bytes,
     topology_of,
 )
-from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken, until
+from kitchen_worker.amqp.tests.waiting import fresh_rabbit, taken, until
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.messages import EventKind, Role
 from kitchen_worker.contract.topology import (
     OBSERVER_QUEUE,
     REASON_HEADER,

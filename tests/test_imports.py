@@ -14,7 +14,7 @@ _IMPORTS = [one for name, path in _MODULES.items() for one in imports_of(name, p
 
 
 def test_every_package_is_read() -> None:
-    assert {"kitchen_worker.contract.broker", "restaurant.orders", "dashboard.domain"} <= set(
+    assert {"kitchen_worker.amqp.connection", "restaurant.orders", "dashboard.domain"} <= set(
         _MODULES
     )
     assert len(_IMPORTS) > 100
@@ -31,9 +31,9 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("kitchen_worker.contract.wire", "from kitchen_worker.kitchens import vnext"),
-        ("kitchen_worker.contract.wire", "import restaurant.orders"),
-        ("kitchen_worker.contract.wire", "from django.db import models"),
+        ("kitchen_worker.amqp.broker", "from kitchen_worker.kitchens import vnext"),
+        ("kitchen_worker.amqp.broker", "import restaurant.orders"),
+        ("kitchen_worker.amqp.broker", "from django.db import models"),
         ("kitchen_worker.worker", "from restaurant import orders"),
         ("kitchen_worker.worker", "import django"),
         ("kitchen_worker.worker", "import aio_pika"),
@@ -58,8 +58,8 @@ def test_a_planted_violation_is_found(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("kitchen_worker.contract.broker", "import aio_pika"),
-        ("kitchen_worker.worker", "from kitchen_worker.contract import wire"),
+        ("kitchen_worker.amqp.connection", "import aio_pika"),
+        ("kitchen_worker.worker", "from kitchen_worker.amqp import broker"),
         ("restaurant.urls", "from dashboard import views"),
         ("restaurant.asgi", "from dashboard.board.consumers import BoardConsumer"),
         ("dashboard.pages.board_views", "from restaurant.models import Order"),

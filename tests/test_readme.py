@@ -15,8 +15,8 @@ from hypothesis import given, strategies
 from dashboard.domain.comparing.judgement import Ending, Group, GroupKind, judge
 from dashboard.domain.comparing.rules import Rules
 from dashboard.domain.outcome import State
+from kitchen_worker.amqp.tests.making import an_item, an_order
 from kitchen_worker.contract.messages import Order
-from kitchen_worker.contract.tests.making import an_item, an_order
 from kitchen_worker.kitchens import vlatest
 from restaurant.checks import IDS
 from restaurant.menu import MAX_QUANTITY, MENU

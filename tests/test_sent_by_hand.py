@@ -8,10 +8,10 @@ import os
 import pytest
 
 from dashboard.pages import again
+from kitchen_worker.amqp.tests.making import LAUNCH, an_order, topology_of
+from kitchen_worker.amqp.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import decode_order, encode_order
-from kitchen_worker.contract.tests.making import LAUNCH, an_order, topology_of
-from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import kitchen_queue
 
 pytestmark = pytest.mark.broker

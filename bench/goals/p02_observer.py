@@ -25,7 +25,8 @@ from bench.figures import AtLeast, Bound, Figure, Samples
 from bench.rig import Rig
 from bench.rounds import left_out, rounds
 from bench.servers import Engine
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.amqp.broker import Outgoing, publish_all
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import (
     KITCHEN_EVENTS,
     OBSERVER_QUEUE,
@@ -36,7 +37,6 @@ from kitchen_worker.contract.topology import (
     live,
     observer,
 )
-from kitchen_worker.contract.wire import Outgoing, publish_all
 from local.settings import ROOT
 from local.stack import Stack, StackFailed
 

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from kitchen_worker.amqp.broker import Broker, BrokerError
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.broker import connect
-from kitchen_worker.contract.wire import Broker, BrokerError
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from dashboard.models import DeadLetter, DeadLetterBatch, DeadLetterTally
-from kitchen_worker.contract.dead_letters import concerns
+from kitchen_worker.amqp.broker import Delivery
+from kitchen_worker.amqp.dead_letters import concerns
 from kitchen_worker.contract.topology import HANDOVER_QUEUES, REASON_HEADER
-from kitchen_worker.contract.wire import Delivery
 
 #: Dead letters kept to be looked at; the count goes on.
 KEPT = 1000

@@ -14,6 +14,7 @@ from django.db import transaction
 from dashboard.models import Replay, ReplayedOrder, ReplayState
 from dashboard.observing.texts import storable
 from dashboard.reviewing.replays import conclude
+from kitchen_worker.amqp.broker import Outgoing
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import (
     ORDER_PLACED,
@@ -21,7 +22,6 @@ from kitchen_worker.contract.messages import (
     decode_order,
     encode_order,
 )
-from kitchen_worker.contract.wire import Outgoing
 from restaurant.models import Launch, Letter
 
 #: Orders that one version was sent again and has not answered yet, at most: live orders do not

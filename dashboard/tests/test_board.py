@@ -24,9 +24,9 @@ from dashboard.observing.dead_letters import record_dead_letters
 from dashboard.observing.recording import Silence, record_events, record_silences
 from dashboard.observing.rosters import read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from kitchen_worker.amqp.broker import Delivery
 from kitchen_worker.contract.messages import EventKind
 from kitchen_worker.contract.topology import OBSERVER_QUEUE
-from kitchen_worker.contract.wire import Delivery
 from restaurant.models import Again, BrokerProblem, Launch, Letter, Order
 
 pytestmark = pytest.mark.django_db

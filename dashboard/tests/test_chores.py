@@ -21,8 +21,8 @@ from dashboard.tests.factories import START, a_launch, an_event
 from dashboard.tests.test_observer import TYPES, observed, placed, said, until, until_stored
 from dashboard.tests.test_replays import RIGHT, asked, disagreed, told
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Event, decode_order, utc_now
+from kitchen_worker.testing import MemoryBroker
 from restaurant.models import Launch
 
 pytestmark = pytest.mark.django_db(transaction=True)

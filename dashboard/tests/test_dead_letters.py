@@ -17,8 +17,8 @@ from dashboard.models import DeadLetter, DeadLetterTally
 from dashboard.observing import dead_letters
 from dashboard.observing.dead_letters import KEPT_DROPS, record_dead_letters
 from dashboard.tests.factories import START, a_launch, an_order
+from kitchen_worker.amqp.broker import Delivery
 from kitchen_worker.contract.topology import REASON_HEADER
-from kitchen_worker.contract.wire import Delivery
 
 pytestmark = pytest.mark.django_db
 

@@ -32,10 +32,10 @@ from dashboard.board.live import Hub
 from dashboard.board.views import View
 from dashboard.models import DeadLetterTally, Tally
 from dashboard.tests.factories import a_launch, an_order
+from kitchen_worker.amqp.broker import Broker, Delivery, Outgoing
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.topology import Queue, Topology
-from kitchen_worker.contract.wire import Broker, Delivery, Outgoing
+from kitchen_worker.testing import MemoryBroker
 from restaurant.models import Launch
 from restaurant.sessions import with_user
 

@@ -35,9 +35,10 @@ from dashboard.observing import sweep as sweeps
 from dashboard.observing.sweep import Sweeping
 from dashboard.reviewing.verdicts import weigh
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from kitchen_worker.amqp.broker import Outgoing
+from kitchen_worker.amqp.health import Health
+from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.health import Health
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import (
     MAX_DEPTH,
     Event,
@@ -46,8 +47,7 @@ from kitchen_worker.contract.messages import (
     encode_event,
     join_events,
 )
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.wire import Outgoing
+from kitchen_worker.testing import MemoryBroker
 from restaurant.models import DarkVersion, Launch, Letter
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -34,11 +34,11 @@ from dashboard.reviewing.replaying import give_up_overdue, mark_sent, next_to_se
 from dashboard.reviewing.replays import ReplayRefused, Summary, request_replay, summary
 from dashboard.reviewing.reviews import Seen, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from kitchen_worker.amqp.shutdown import Shutdown
+from kitchen_worker.amqp.tests.making import topology_of
 from kitchen_worker.contract import messages, topology
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, decode_order
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.tests.making import topology_of
+from kitchen_worker.testing import MemoryBroker
 from restaurant.models import Launch, Letter
 from restaurant.tests.making import end_launch
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kitchen_worker.amqp.tests.making import an_item, an_order
 from kitchen_worker.contract.messages import Order
-from kitchen_worker.contract.tests.making import an_item, an_order
 from kitchen_worker.kitchens import vlatest, vnext
 from kitchen_worker.kitchens.known import cook_of, known_name
 from kitchen_worker.kitchens.stations import Station, station_of

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from kitchen_worker.contract.broker import RabbitBroker, connect
-from kitchen_worker.contract.messages import Event, EventKind, Order
-from kitchen_worker.contract.tests.making import (
+from kitchen_worker.amqp.connection import RabbitBroker, connect
+from kitchen_worker.amqp.tests.making import (
     an_item,
     an_order,
     decode_events,
@@ -24,7 +23,8 @@ from kitchen_worker.contract.tests.making import (
     posted_bytes,
     topology_of,
 )
-from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
+from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
+from kitchen_worker.contract.messages import Event, EventKind, Order
 from kitchen_worker.contract.topology import (
     OBSERVER_QUEUE,
     REASON_HEADER,

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from kitchen_worker.contract.broker import connect
-from kitchen_worker.contract.tests.waiting import DEADLINE_S, taken, until
+from kitchen_worker.amqp.broker import Outgoing
+from kitchen_worker.amqp.connection import connect
+from kitchen_worker.amqp.tests.waiting import DEADLINE_S, taken, until
 from kitchen_worker.contract.topology import ORDERS_DEAD, Binding, Exchange, Queue, Topology
-from kitchen_worker.contract.wire import Outgoing
 from local.broker_node import BrokerNode
 from local.ports import LOOPBACK, answers, free_ports
 from local.stack import until as wait_until

@@ -18,9 +18,20 @@ import msgspec
 import pytest
 
 from kitchen_worker import worker
+from kitchen_worker.amqp.broker import BrokerError, Outgoing, PublishFailed
+from kitchen_worker.amqp.health import Health
+from kitchen_worker.amqp.shutdown import Shutdown
+from kitchen_worker.amqp.tests.making import (
+    LAUNCH,
+    an_item,
+    an_order,
+    decode_events,
+    posted,
+    posted_bytes,
+    topology_of,
+)
+from kitchen_worker.amqp.tests.waiting import DEADLINE_S, until
 from kitchen_worker.config import WorkerConfig
-from kitchen_worker.contract.health import Health
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import (
     MAX_DEPTH,
     MAX_EVENT_BYTES,
@@ -31,17 +42,6 @@ from kitchen_worker.contract.messages import (
     Role,
     utc_now,
 )
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.tests.making import (
-    LAUNCH,
-    an_item,
-    an_order,
-    decode_events,
-    posted,
-    posted_bytes,
-    topology_of,
-)
-from kitchen_worker.contract.tests.waiting import DEADLINE_S, until
 from kitchen_worker.contract.topology import (
     KITCHEN_EVENTS,
     ORDERS_DEAD,
@@ -49,8 +49,8 @@ from kitchen_worker.contract.topology import (
     dark_header,
     kitchen_queue,
 )
-from kitchen_worker.contract.wire import BrokerError, Outgoing, PublishFailed
 from kitchen_worker.cooking import kitchen_of
+from kitchen_worker.testing import MemoryBroker
 
 CONFIG = WorkerConfig(version="vnext", role=Role.CANDIDATE, minute_ms=0, build="git:1a2b3c")
 QUEUE = kitchen_queue("vnext")

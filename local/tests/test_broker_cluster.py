@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.amqp.broker import Outgoing
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import Queue, Topology
-from kitchen_worker.contract.wire import Outgoing
 from local.broker_cluster import BrokerCluster
 from local.ports import answers
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import Queue, Topology
 from local.broker_node import BrokerNode
 from local.ports import answers

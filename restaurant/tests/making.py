@@ -11,9 +11,9 @@ from uuid import UUID, uuid4
 
 from asgiref.sync import async_to_sync
 
+from kitchen_worker.amqp.broker import Outgoing
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, encode_event, utc_now
 from kitchen_worker.contract.topology import KITCHEN_EVENTS, events_key
-from kitchen_worker.contract.wire import Outgoing
 from restaurant import launches
 from restaurant.models import Launch, Order
 from restaurant.orders import place_orders

@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from django.db import DataError
 
+from kitchen_worker.amqp.broker import BrokerLost, Outgoing
+from kitchen_worker.amqp.tests.waiting import fresh_rabbit
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import (
     MAX_DEPTH,
     Event,
@@ -19,7 +20,6 @@ from kitchen_worker.contract.messages import (
     encode_event,
     join_events,
 )
-from kitchen_worker.contract.tests.waiting import fresh_rabbit
 from kitchen_worker.contract.topology import (
     ANSWERS_QUEUE,
     KITCHEN_EVENTS,
@@ -29,7 +29,7 @@ from kitchen_worker.contract.topology import (
     Topology,
     dead_queue,
 )
-from kitchen_worker.contract.wire import BrokerLost, Outgoing
+from kitchen_worker.testing import MemoryBroker
 from restaurant import answers
 from restaurant.answers import record
 from restaurant.models import Order, OrderState

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 from django.core.management import CommandError, call_command
 
+from kitchen_worker.amqp.broker import BrokerLost
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract import permissions
-from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.messages import Role
-from kitchen_worker.contract.wire import BrokerLost
 from local.broker_node import BrokerNode
 from restaurant.tests.making import a_launch
 

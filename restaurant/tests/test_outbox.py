@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from kitchen_worker.amqp.broker import Broker, BrokerLost, Outgoing, PublishFailed
+from kitchen_worker.amqp.tests.making import topology_of
+from kitchen_worker.amqp.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import ORDER_PLACED
-from kitchen_worker.contract.tests.making import topology_of
-from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
-from kitchen_worker.contract.wire import Broker, BrokerLost, Outgoing, PublishFailed
+from kitchen_worker.testing import MemoryBroker
 from restaurant import outbox
 from restaurant.models import Letter, Order
 from restaurant.outbox import BATCH, BUSY_S, IDLE_S, Outbox

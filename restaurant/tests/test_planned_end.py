@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
-from kitchen_worker.contract.shutdown import Shutdown
+from kitchen_worker.amqp.shutdown import Shutdown
 from restaurant import launches, relay
 from restaurant.launches import (
     NO_PLAN,

@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 from asgiref.sync import sync_to_async
 
+from kitchen_worker.amqp.broker import Broker, DeclareRefused, Outgoing, declare_or_keep
+from kitchen_worker.amqp.connection import connect
+from kitchen_worker.amqp.tests.making import an_order, posted, topology_of
+from kitchen_worker.amqp.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.broker import connect
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import utc_now
-from kitchen_worker.contract.tests.making import an_order, posted, topology_of
-from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import (
     ANSWERS_QUEUE,
     KITCHEN_EVENTS,
@@ -31,7 +31,7 @@ from kitchen_worker.contract.topology import (
     dead_queue,
     kitchen_queue,
 )
-from kitchen_worker.contract.wire import Broker, DeclareRefused, Outgoing, declare_or_keep
+from kitchen_worker.testing import MemoryBroker
 from local.broker_node import BrokerNode
 from restaurant import queues as queues_module
 from restaurant.models import BrokerProblem, Order, OrderState

@@ -16,21 +16,21 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 
-from kitchen_worker.contract import topology
-from kitchen_worker.contract.broker import (
+from kitchen_worker.amqp.broker import Broker, BrokerLost
+from kitchen_worker.amqp.connection import (
     ANSWER_TIMEOUT_S,
     DRAIN_S,
     connect,
     keep_connected,
 )
-from kitchen_worker.contract.health import Health
-from kitchen_worker.contract.memory import MemoryBroker
+from kitchen_worker.amqp.health import Health
+from kitchen_worker.amqp.shutdown import Shutdown
+from kitchen_worker.amqp.tests.making import topology_of
+from kitchen_worker.amqp.tests.waiting import fresh_rabbit, taken
+from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import EventKind
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.tests.making import topology_of
-from kitchen_worker.contract.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
-from kitchen_worker.contract.wire import Broker, BrokerLost
+from kitchen_worker.testing import MemoryBroker
 from local.broker_cluster import BrokerCluster
 from local.broker_node import BrokerNode
 from local.settings import ROOT

@@ -10,11 +10,11 @@ import pytest
 from asgiref.sync import sync_to_async
 from msgspec.structs import replace
 
+from kitchen_worker.amqp.broker import Outgoing, PublishFailed
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
-from kitchen_worker.contract.wire import Outgoing, PublishFailed
+from kitchen_worker.testing import MemoryBroker
 from restaurant.models import Again, Letter, Order, OrderState
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues

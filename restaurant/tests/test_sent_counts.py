@@ -9,9 +9,9 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import QueueTypes
+from kitchen_worker.testing import MemoryBroker
 from restaurant.launches import add_version, rename_launch, set_percent
 from restaurant.models import Launch, Letter, Order
 from restaurant.outbox import Outbox, mark_sent

@@ -13,7 +13,7 @@ from django.conf import settings as loaded
 from django.test import Client, override_settings
 from pytest_django.fixtures import Settings
 
-from kitchen_worker.contract.settings import WrongSettings, settings_of
+from kitchen_worker.amqp.settings import WrongSettings, settings_of
 from kitchen_worker.contract.topology import QueueType, QueueTypes
 from local.settings import ROOT
 from restaurant.checks import IDS, cannot_start, warn_of_a_public_board

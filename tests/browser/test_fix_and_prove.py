@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import ORDERS, Binding, Queue, Topology
 from tests.browser.using import in_view, log_in
 from tests.end_to_end.test_differences import LIVE

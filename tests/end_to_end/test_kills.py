@@ -25,7 +25,7 @@ from typing import Any, Self
 import psycopg
 import pytest
 
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import (
     KITCHEN_EVENTS,
     OBSERVER_QUEUE,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kitchen_worker.contract.broker import connect
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import ANSWERS_QUEUE, kitchen_queue
 from tests.stack import KITCHENS, OTHER_CONTROL, Stack, a_stack, until
 

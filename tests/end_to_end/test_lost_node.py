@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from kitchen_worker.amqp.connection import connect
+from kitchen_worker.amqp.tests.waiting import taken
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.broker import connect
-from kitchen_worker.contract.tests.waiting import taken
 from kitchen_worker.contract.topology import (
     ORDERS_LIVE,
     Binding,

@@ -11,8 +11,8 @@ import pytest
 from django.core.management import get_commands
 from django.urls import resolve
 
+from kitchen_worker.amqp.settings import settings_of
 from kitchen_worker.config import WorkerConfig
-from kitchen_worker.contract.settings import settings_of
 from kitchen_worker.worker import DRAIN_S
 from local.settings import ROOT
 from restaurant.environment import Environment

@@ -50,12 +50,12 @@ from dashboard.reviewing.replays import request_replay
 from dashboard.reviewing.requirements import newest, set_requirements
 from dashboard.reviewing.reviews import Seen, review
 from dashboard.reviewing.verdicts import requirements_of
+from kitchen_worker.amqp.broker import BrokerLost, Delivery, Outgoing
+from kitchen_worker.amqp.health import Health
+from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract import messages, topology
-from kitchen_worker.contract.health import Health
-from kitchen_worker.contract.memory import MemoryBroker, MemoryDeliveries
 from kitchen_worker.contract.messages import Role
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.wire import BrokerLost, Delivery, Outgoing
+from kitchen_worker.testing import MemoryBroker, MemoryDeliveries
 from restaurant import answers, launches, order_rows
 from restaurant.models import Launch, Order
 from restaurant.outbox import IDLE_S, Outbox

@@ -11,10 +11,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from dashboard.observer import Observer
-from kitchen_worker.contract.broker import keep_connected
-from kitchen_worker.contract.health import Health, serve_health
-from kitchen_worker.contract.lasting import keep_what_stands
-from kitchen_worker.contract.shutdown import shutdown_on_signals
+from kitchen_worker.amqp.connection import keep_connected
+from kitchen_worker.amqp.gc_tuning import keep_what_stands
+from kitchen_worker.amqp.health import Health, serve_health
+from kitchen_worker.amqp.shutdown import shutdown_on_signals
 
 #: The thread that records lets go of the interpreter at each statement; the one that receives is to
 #: give it back sooner than after Python's five milliseconds.

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitchen_worker.contract.hearing import hear
+from kitchen_worker.amqp.broker import Delivery
+from kitchen_worker.amqp.decoding import hear
+from kitchen_worker.amqp.tests.making import an_event, an_item, an_order, decode_events
 from kitchen_worker.contract.messages import (
     EARLIEST,
     LATEST,
@@ -33,8 +35,6 @@ from kitchen_worker.contract.messages import (
     names_in,
     split_events,
 )
-from kitchen_worker.contract.tests.making import an_event, an_item, an_order, decode_events
-from kitchen_worker.contract.wire import Delivery
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 moments = st.datetimes(

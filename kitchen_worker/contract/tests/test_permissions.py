@@ -13,8 +13,8 @@ import pytest
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused, ChannelClosed
 
+from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.broker import connect
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.permissions import password_hash, url_of, vhost_of
 from kitchen_worker.contract.topology import (

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from kitchen_worker.amqp.broker import Outgoing
+from kitchen_worker.amqp.tests.making import an_order, posted
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.memory import MemoryBroker
 from kitchen_worker.contract.messages import Role
-from kitchen_worker.contract.tests.making import an_order, posted
 from kitchen_worker.contract.topology import QueueType, QueueTypes, Topology, kitchen_queue
-from kitchen_worker.contract.wire import Outgoing
+from kitchen_worker.testing import MemoryBroker
 
 ROOT = Path(__file__).resolve().parents[3]
 TYPES = QueueTypes(live=QueueType.QUORUM)

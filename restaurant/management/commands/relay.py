@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from kitchen_worker.contract.lasting import keep_what_stands
+from kitchen_worker.amqp.gc_tuning import keep_what_stands
 from restaurant.relay import run
 
 

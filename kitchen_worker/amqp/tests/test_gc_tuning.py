@@ -8,7 +8,7 @@ import sys
 
 _SEARCHES = """
 import gc, json
-from kitchen_worker.contract.lasting import keep_what_stands
+from kitchen_worker.amqp.gc_tuning import keep_what_stands
 standing = [[] for _ in range(50_000)]
 keep_what_stands()
 class Knot:

@@ -10,14 +10,22 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 
 import pytest
 
-from kitchen_worker.contract import broker as client
-from kitchen_worker.contract import consuming, topology
-from kitchen_worker.contract.broker import connect, hosts_of
-from kitchen_worker.contract.dead_letters import dead_letter
-from kitchen_worker.contract.memory import MemoryBroker
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.tests.making import an_order, posted, posted_bytes, topology_of
-from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken
+from kitchen_worker.amqp import connection as client
+from kitchen_worker.amqp import consumer
+from kitchen_worker.amqp.broker import (
+    Broker,
+    BrokerLost,
+    DeclareRefused,
+    Outgoing,
+    PublishFailed,
+    declare_or_keep,
+)
+from kitchen_worker.amqp.connection import connect, hosts_of
+from kitchen_worker.amqp.dead_letters import dead_letter
+from kitchen_worker.amqp.shutdown import Shutdown
+from kitchen_worker.amqp.tests.making import an_order, posted, posted_bytes, topology_of
+from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken
+from kitchen_worker.contract import topology
 from kitchen_worker.contract.topology import (
     Binding,
     Queue,
@@ -26,14 +34,7 @@ from kitchen_worker.contract.topology import (
     dead_queue,
     kitchen_queue,
 )
-from kitchen_worker.contract.wire import (
-    Broker,
-    BrokerLost,
-    DeclareRefused,
-    Outgoing,
-    PublishFailed,
-    declare_or_keep,
-)
+from kitchen_worker.testing import MemoryBroker
 from local.ports import LOOPBACK, free_ports
 
 TYPES = QueueTypes()
@@ -424,7 +425,7 @@ async def test_what_was_not_acked_comes_again_and_says_so(amqp_url: str) -> None
 async def test_a_consumer_that_the_broker_forgot_consumes_again(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "QUIET_S", 0.1)
+    monkeypatch.setattr(consumer, "QUIET_S", 0.1)
     async with fresh_rabbit(amqp_url, CONTROL) as broker:
         await broker.declare(CONTROL)
         deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=1)

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, cast
 from pamqp import commands, decode, encode
 from pamqp.frame import marshal
 
-from kitchen_worker.contract.wild_properties import survive_wild_properties
-from kitchen_worker.contract.wire import Outgoing
+from kitchen_worker.amqp.broker import Outgoing
+from kitchen_worker.amqp.compat import survive_wild_properties
 
 survive_wild_properties()
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from kitchen_worker.amqp.broker import Outgoing
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import (
     ORDER_PLACED,
@@ -26,7 +27,6 @@ from kitchen_worker.contract.topology import (
     Topology,
     dark_header,
 )
-from kitchen_worker.contract.wire import Outgoing
 
 A_MOMENT = datetime(2026, 11, 23, 10, 0, 0, 123456, tzinfo=UTC)
 CONTROL = "vlatest"

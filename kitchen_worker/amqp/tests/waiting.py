@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from kitchen_worker.contract.broker import RabbitBroker, connect
+from kitchen_worker.amqp.broker import Broker, Delivery
+from kitchen_worker.amqp.connection import RabbitBroker, connect
 from kitchen_worker.contract.topology import Topology
-from kitchen_worker.contract.wire import Broker, Delivery
 
 DEADLINE_S = 20.0
 

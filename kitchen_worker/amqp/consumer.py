@@ -9,7 +9,8 @@ from typing import Any
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from kitchen_worker.contract.frames import (
+from kitchen_worker.amqp.broker import BrokerLost, Delivery
+from kitchen_worker.amqp.frames import (
     DELIVER,
     METHOD,
     Delivered,
@@ -17,9 +18,8 @@ from kitchen_worker.contract.frames import (
     read_deliver,
     write_ack,
 )
-from kitchen_worker.contract.line import Line
-from kitchen_worker.contract.losses import loss_as_broker_lost
-from kitchen_worker.contract.wire import BrokerLost, Delivery
+from kitchen_worker.amqp.line import Line
+from kitchen_worker.amqp.losses import loss_as_broker_lost
 
 _TIMEOUT_S = 20.0
 #: After so long without a delivery the queue is consumed anew: RabbitMQ 3.10 deletes a quorum queue

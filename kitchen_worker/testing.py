@@ -15,19 +15,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from kitchen_worker.amqp.broker import (
+    BrokerLost,
+    DeclareRefused,
+    Delivery,
+    Outgoing,
+    PublishFailed,
+)
 from kitchen_worker.contract.topology import (
     ORDERS_DEAD,
     Binding,
     Exchange,
     Queue,
     Topology,
-)
-from kitchen_worker.contract.wire import (
-    BrokerLost,
-    DeclareRefused,
-    Delivery,
-    Outgoing,
-    PublishFailed,
 )
 
 

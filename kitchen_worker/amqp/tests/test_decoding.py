@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kitchen_worker.contract.hearing import hear
+from kitchen_worker.amqp.broker import Delivery
+from kitchen_worker.amqp.decoding import hear
+from kitchen_worker.amqp.tests.making import an_event
 from kitchen_worker.contract.messages import MAX_EVENT_BYTES, encode_event, join_events
-from kitchen_worker.contract.tests.making import an_event
-from kitchen_worker.contract.wire import Delivery
 
 
 def _delivery(*events: bytes) -> Delivery:

@@ -11,9 +11,9 @@ from pamqp.body import ContentBody
 from pamqp.frame import marshal, unmarshal
 from pamqp.header import ContentHeader
 
-from kitchen_worker.contract import frames
-from kitchen_worker.contract.frames import BODY, HEADER, METHOD, START, Parcel
-from kitchen_worker.contract.wire import Outgoing
+from kitchen_worker.amqp import frames
+from kitchen_worker.amqp.broker import Outgoing
+from kitchen_worker.amqp.frames import BODY, HEADER, METHOD, START, Parcel
 
 CHANNEL, MOST = 7, 131_064
 

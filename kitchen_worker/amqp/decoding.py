@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kitchen_worker.contract.dead_letters import Refused
+from kitchen_worker.amqp.broker import Delivery
+from kitchen_worker.amqp.dead_letters import Refused
 from kitchen_worker.contract.messages import (
     Event,
     MessageError,
@@ -15,7 +16,6 @@ from kitchen_worker.contract.messages import (
     split_events,
 )
 from kitchen_worker.contract.topology import events_key
-from kitchen_worker.contract.wire import Delivery
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from aiormq.connection import TransportFactory
 from pamqp.heartbeat import Heartbeat
 from yarl import URL
 
-from kitchen_worker.contract.frames import END, START
+from kitchen_worker.amqp.frames import END, START
 
 #: Takes the kind and the payload of a frame; says whether it concerned it.
 Listener = Callable[[int, bytes], bool]

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from aiormq.abc import AbstractChannel
 
-from kitchen_worker.contract.frames import (
+from kitchen_worker.amqp.broker import BrokerLost, Outgoing, PublishFailed
+from kitchen_worker.amqp.frames import (
     ACK,
     METHOD,
     NACK,
@@ -19,9 +20,8 @@ from kitchen_worker.contract.frames import (
     read_return,
     write_message,
 )
-from kitchen_worker.contract.line import Line
-from kitchen_worker.contract.losses import loss_as_broker_lost
-from kitchen_worker.contract.wire import BrokerLost, Outgoing, PublishFailed
+from kitchen_worker.amqp.line import Line
+from kitchen_worker.amqp.losses import loss_as_broker_lost
 
 #: Messages that are in flight at once, and bytes of their bodies beyond which there are fewer.
 WINDOW = 200

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kitchen_worker.amqp.broker import Broker, Deliveries, Delivery, Outgoing, publish_all
 from kitchen_worker.contract.messages import ID_PATTERN, names_in
 from kitchen_worker.contract.topology import (
     ORDER_HEADER,
@@ -15,7 +16,6 @@ from kitchen_worker.contract.topology import (
     VERSION_HEADER,
     kitchen_queue,
 )
-from kitchen_worker.contract.wire import Broker, Deliveries, Delivery, Outgoing, publish_all
 
 _ID = re.compile(ID_PATTERN)
 #: A reason longer than this is cut.

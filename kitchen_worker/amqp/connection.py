@@ -31,19 +31,19 @@ from aiormq.exceptions import (
 )
 from yarl import URL
 
-from kitchen_worker.contract.consuming import RabbitDeliveries
-from kitchen_worker.contract.line import Line, LineOpener
-from kitchen_worker.contract.losses import LOST, loss_as_broker_lost
-from kitchen_worker.contract.publishing import Publisher
-from kitchen_worker.contract.shutdown import Shutdown
-from kitchen_worker.contract.topology import Binding, Topology
-from kitchen_worker.contract.wire import (
+from kitchen_worker.amqp.broker import (
     Broker,
     BrokerLost,
     DeclareRefused,
     Outgoing,
     PublishFailed,
 )
+from kitchen_worker.amqp.consumer import RabbitDeliveries
+from kitchen_worker.amqp.line import Line, LineOpener
+from kitchen_worker.amqp.losses import LOST, loss_as_broker_lost
+from kitchen_worker.amqp.publisher import Publisher
+from kitchen_worker.amqp.shutdown import Shutdown
+from kitchen_worker.contract.topology import Binding, Topology
 
 logger = logging.getLogger(__name__)
 

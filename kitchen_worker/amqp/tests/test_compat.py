@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from pamqp import decode
 
-from kitchen_worker.contract.wild_properties import survive_wild_properties
+from kitchen_worker.amqp.compat import survive_wild_properties
 
 survive_wild_properties()
 

@@ -9,8 +9,8 @@ from pamqp import commands
 from pamqp.frame import marshal
 from pamqp.heartbeat import Heartbeat
 
-from kitchen_worker.contract.frames import METHOD
-from kitchen_worker.contract.line import Line
+from kitchen_worker.amqp.frames import METHOD
+from kitchen_worker.amqp.line import Line
 
 HEARTBEAT = Heartbeat().marshal()
 ACK = marshal(commands.Basic.Ack(1), 1)

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from kitchen_worker.contract import publishing, topology
-from kitchen_worker.contract.broker import RabbitBroker
-from kitchen_worker.contract.publishing import WINDOW, WINDOW_BYTES, _windows
-from kitchen_worker.contract.tests.making import posted_bytes
-from kitchen_worker.contract.tests.waiting import DEADLINE_S, fresh_rabbit, taken
+from kitchen_worker.amqp import publisher
+from kitchen_worker.amqp.broker import Outgoing, PublishFailed
+from kitchen_worker.amqp.connection import RabbitBroker
+from kitchen_worker.amqp.publisher import WINDOW, WINDOW_BYTES, _windows
+from kitchen_worker.amqp.tests.making import posted_bytes
+from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken
+from kitchen_worker.contract import topology
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
-from kitchen_worker.contract.wire import Outgoing, PublishFailed
 
 CONTROL = topology.live("vlatest", QueueTypes())
 QUEUE = kitchen_queue("vlatest")
@@ -55,7 +56,7 @@ async def test_what_could_not_be_written_in_time_fails_and_the_next_is_counted_r
     assert await broker.publish([posted_bytes(b"first")]) == [None]
     with monkeypatch.context() as patched:
         patched.setattr(broker._publishing.line, "room", asyncio.Event().wait)
-        patched.setattr(publishing, "TIMEOUT_S", 0.05)
+        patched.setattr(publisher, "TIMEOUT_S", 0.05)
         [one, other] = await broker.publish([posted_bytes(b"lost"), posted_bytes(b"lost too")])
     assert one is not None
     assert other is not None
@@ -95,8 +96,8 @@ async def test_what_is_written_anew_after_a_silence_and_comes_back_has_failed(
     )
     assert await broker.publish([posted_bytes(b"first")]) == [None]
     with monkeypatch.context() as patched:
-        patched.setattr(publishing, "TIMEOUT_S", 0.0)
-        patched.setattr(publishing.Publisher, "_on_frame", lambda *_: True)
+        patched.setattr(publisher, "TIMEOUT_S", 0.0)
+        patched.setattr(publisher.Publisher, "_on_frame", lambda *_: True)
         [silence] = await broker.publish([unheard])
     assert silence is not None
     assert broker._publisher is not None

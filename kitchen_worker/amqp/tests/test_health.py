@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kitchen_worker.contract import health as health_module
-from kitchen_worker.contract.health import Health, serve_health
+from kitchen_worker.amqp import health as health_module
+from kitchen_worker.amqp.health import Health, serve_health
 
 
 def _free_port() -> int:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 
-from kitchen_worker.contract.wire import BrokerLost
+from kitchen_worker.amqp.broker import BrokerLost
 
 LOST = (AMQPError, ChannelInvalidStateError, ConnectionError, OSError, RuntimeError, TimeoutError)
 

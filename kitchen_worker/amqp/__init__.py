@@ -1,0 +1,1 @@
+"""The broker client that every process uses."""
