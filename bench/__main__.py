@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -28,7 +28,14 @@ _INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table, and keep it."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupted: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     known = goals()
     options = _options(argv, known)
     try:
@@ -41,17 +48,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = {name: known[name] for name in known if name in wanted}
     kept = run_directory(os.environ) / "bench"
     kept.mkdir(parents=True, exist_ok=True)
-    return _measured(chosen, kept, quick=options.quick)
+    return _measured(chosen, kept, quick=options.quick, is_interrupted=lambda: bool(interrupted))
 
 
-def _measured(chosen: Mapping[str, str], kept: Path, *, quick: bool) -> int:
+def _measured(
+    chosen: Mapping[str, str], kept: Path, *, quick: bool, is_interrupted: Callable[[], bool]
+) -> int:
     """Measure goals, and keep what is there of the table even when interrupted."""
     about, started_at = machine(), time.monotonic()
     rows: list[Figure | Failed] = []
     code = 0
     folder = Path(tempfile.mkdtemp(prefix="work-", dir=kept))
     try:
-        measure(chosen, folder=folder, quick=quick, add=lambda row: _add(rows, row))
+        measure(
+            chosen,
+            folder=folder,
+            quick=quick,
+            add=lambda row: _add(rows, row),
+            is_interrupted=is_interrupted,
+        )
     except KeyboardInterrupt:
         code = _INTERRUPTED
     finally:
@@ -83,10 +98,6 @@ def _options(argv: Sequence[str] | None, known: Mapping[str, str]) -> argparse.N
     if unknown := [name for name in options.goals if name not in known]:
         parser.error(f"there is no goal {', '.join(unknown)}; there are {', '.join(known)}")
     return options
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -46,8 +46,13 @@ def measure(
     folder: Path,
     quick: bool,
     add: Callable[[Figure | Failed], None],
+    is_interrupted: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Measure goals, given as `goals` gives them; `add` gets each row as soon as it is there."""
+    """Measure goals, given as `goals` gives them; `add` gets each row as soon as it is there.
+
+    An interrupt can become another exception on its way through a goal's ``finally``, so after
+    each failure ``is_interrupted`` is asked, and ends the run.
+    """
     with Servers(folder) as servers:
         for goal, module_name in chosen.items():
             try:
@@ -60,6 +65,8 @@ def measure(
                     for figure in module.measure(rig):
                         add(figure)
             except Exception as cause:
+                if is_interrupted():
+                    raise KeyboardInterrupt from cause
                 logger.exception("%s could not be measured", goal)
                 why = " ".join(f"{type(cause).__name__}: {cause}".split())
                 add(Failed(goal=goal, why=why[:300]))

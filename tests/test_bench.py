@@ -58,7 +58,7 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     monkeypatch.setattr(bench.goals, "__path__", [str(folder)])
     monkeypatch.setenv("RUN_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(command, "install", lambda needs: None)
-    before = signal.getsignal(signal.SIGTERM)
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
 
     def make(**sources: str) -> None:
         for name, source in sources.items():
@@ -66,7 +66,8 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             monkeypatch.delitem(sys.modules, f"bench.goals.{name}", raising=False)
 
     yield make
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def kept(tmp_path: Path) -> dict[str, Any]:
@@ -127,14 +128,32 @@ def test_goals_are_chosen_by_name(plant: Callable[..., None], tmp_path: Path) ->
         command.main(["P7"])
 
 
+def test_an_interrupt_that_turns_into_another_error_ends_the_run_too(
+    plant: Callable[..., None], tmp_path: Path
+) -> None:
+    interrupted_while_closing = """
+        import os, signal
+
+        SECONDS = 60
+
+        def measure(rig):
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                yield
+            finally:
+                raise OSError("closed twice")
+        """
+    plant(p03_interrupted=interrupted_while_closing, p11_tiny=TINY)
+    assert command.main([]) == 130
+    assert kept(tmp_path)["figures"] == []
+
+
 def test_interrupted_it_keeps_what_it_has_and_leaves_nothing(tmp_path: Path) -> None:
     goals_folder = tmp_path / "goals"
     goals_folder.mkdir()
     (goals_folder / "p01_tiny.py").write_text(textwrap.dedent(TINY))
     (goals_folder / "p02_hangs.py").write_text(textwrap.dedent(HANGS).replace("= 0", "= 60"))
     script = (
-        # Tests that a shell runs in its background were told to ignore it.
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         f"import sys, bench.goals; bench.goals.__path__ = [{str(goals_folder)!r}];"
         "from bench import __main__ as m; m.install = lambda needs: None; sys.exit(m.main([]))"
     )
