@@ -10,12 +10,12 @@ from numpy.random import Generator
 from bench.judging import REQUIRED, Judged
 from bench.kitchens import Array, Kitchen, Launches, launches
 from bench.tables import head, row, share
-from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.outlook import longest
-from dashboard.domain.verdict.requirements import Health
-from dashboard.domain.verdict.signatures import class_of
-from dashboard.domain.verdict.timing import Timing
-from dashboard.domain.verdict.verdict import Verdict, verdict
+from dashboard.verdict.evidence import Evidence
+from dashboard.verdict.outlook import longest
+from dashboard.verdict.requirements import Health
+from dashboard.verdict.signatures import class_of
+from dashboard.verdict.timing import Timing
+from dashboard.verdict.verdict import Verdict, verdict
 
 _LOOKS = (10, 20, 40)
 _ALONE = class_of(frozenset({1}), frozenset()), class_of(frozenset(), frozenset({1}))

@@ -10,10 +10,10 @@ import numpy as np
 
 from bench.kitchens import Launches
 from bench.looks import Array, Blocks, Mask, Rate
-from dashboard.domain.verdict.cautions import CORRELATED
-from dashboard.domain.verdict.levels import FLAT_BLOCKS
-from dashboard.domain.verdict.requirements import Requirement, Requirements
-from dashboard.domain.verdict.words import LEAST_BLOCKS, LEAST_ORDERS
+from dashboard.verdict.cautions import CORRELATED
+from dashboard.verdict.levels import FLAT_BLOCKS
+from dashboard.verdict.requirements import Requirement, Requirements
+from dashboard.verdict.words import LEAST_BLOCKS, LEAST_ORDERS
 
 REQUIRED = Requirements()
 SPEED_LINE = math.log1p(REQUIRED.speed_margin)

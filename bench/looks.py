@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.kitchens import Counted
-from dashboard.domain.verdict import rates, sequences
-from dashboard.domain.verdict.levels import COARSE_BLOCKS, FLAT_BLOCKS, GROUP
+from dashboard.verdict import rates, sequences
+from dashboard.verdict.levels import COARSE_BLOCKS, FLAT_BLOCKS, GROUP
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -13,7 +13,7 @@ from bench.kitchens import Kitchen
 from bench.looks import Mask
 from bench.simulated import ORDERS, alarm, firsts, ready, worse
 from bench.tables import head, percentiles, row, share
-from dashboard.domain.verdict.requirements import Requirement
+from dashboard.verdict.requirements import Requirement
 
 #: Orders a second, seconds a block, and how many orders are looked at.
 _RATES = {

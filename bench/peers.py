@@ -11,7 +11,7 @@ from bench import kitchens, looks
 from bench.looks import Array, Mask
 from bench.simulated import ORDERS
 from bench.tables import head, row, share
-from dashboard.domain.verdict.rates import FIELD_LIMIT
+from dashboard.verdict.rates import FIELD_LIMIT
 
 _FIELDS, _EVERY = 40, 100
 

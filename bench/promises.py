@@ -14,8 +14,8 @@ from bench.kitchens import Kitchen, launches
 from bench.looks import Blocks, Mask
 from bench.simulated import ORDERS, alarm, firsts, ready, simulated, worse
 from bench.tables import head, percentiles, row, share
-from dashboard.domain.verdict.requirements import HEADLINES, Requirement
-from dashboard.domain.verdict.words import LEAST_BLOCKS
+from dashboard.verdict.requirements import HEADLINES, Requirement
+from dashboard.verdict.words import LEAST_BLOCKS
 
 #: Blocks from which on a look is a later one.
 _LATER = 40

@@ -13,13 +13,13 @@ import random
 import time
 from collections.abc import Iterator
 
-from dashboard.domain.verdict.blocks import BlockSums
-from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
-from dashboard.domain.verdict.requirements import Health, Requirements
-from dashboard.domain.verdict.segments import segments_of
-from dashboard.domain.verdict.tally import Tally
-from dashboard.domain.verdict.timing import Timing
-from dashboard.domain.verdict.verdict import verdict
+from dashboard.verdict.blocks import BlockSums
+from dashboard.verdict.paired_order import PairedOrder, Result, Status
+from dashboard.verdict.requirements import Health, Requirements
+from dashboard.verdict.segments import segments_of
+from dashboard.verdict.tally import Tally
+from dashboard.verdict.timing import Timing
+from dashboard.verdict.verdict import verdict
 
 _RATE = 100
 _START = 1_800_000_000

@@ -13,7 +13,8 @@ _WEB = ("asgiref", "channels", "daphne", "django", "django_htmx", "twisted", "wh
 _BROKER = ("aio_pika", "aiormq", "pamqp")
 
 _CLIENT = ("kitchen_worker.contract", "kitchen_worker.amqp")
-_RECORDED = ("dashboard.domain", "dashboard.models", *_CLIENT, "restaurant")
+_PURE = ("dashboard.domain", "dashboard.verdict")
+_RECORDED = (*_PURE, "dashboard.models", *_CLIENT, "restaurant")
 #: What each layer may import of ours, itself aside; the most special prefix of a module decides.
 ALLOWED = {
     "kitchen_worker.contract": (),
@@ -24,7 +25,8 @@ ALLOWED = {
     "restaurant": _CLIENT,
     "dashboard": (*_CLIENT, "restaurant"),
     "dashboard.domain": (),
-    "dashboard.models": ("dashboard.domain", *_CLIENT),
+    "dashboard.verdict": ("dashboard.domain",),
+    "dashboard.models": (*_PURE, *_CLIENT),
     "dashboard.observing": _RECORDED,
     "dashboard.reviewing": (*_RECORDED, "dashboard.observing"),
     "dashboard.board": (
@@ -41,6 +43,7 @@ ALLOWED = {
 FOREIGN = {
     "kitchen_worker": _WEB,
     "dashboard.domain": _WEB + _BROKER,
+    "dashboard.verdict": _WEB + _BROKER,
 }
 #: The only files that know the broker's library: the way to the broker with its halves and their
 #: line, the frames on it, what the library raises, and a cure of its codec.

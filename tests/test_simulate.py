@@ -9,9 +9,9 @@ from bench import kitchens, looks, peers
 from bench.forecast import shown
 from bench.judging import Judged
 from bench.kitchens import Counted, Kitchen, launches
-from dashboard.domain.verdict.levels import MultiLevelBlocks
-from dashboard.domain.verdict.rates import RobustRate
-from dashboard.domain.verdict.requirements import Requirement, Standing
+from dashboard.verdict.levels import MultiLevelBlocks
+from dashboard.verdict.rates import RobustRate
+from dashboard.verdict.requirements import Requirement, Standing
 
 _RUNS, _BLOCKS = 4, 150
 

@@ -14,7 +14,7 @@ from bench.figures import AtMost, Figure, Samples
 from bench.rig import Rig
 from bench.verdict_state import in_bulk, some_orders
 from dashboard.domain.comparing.comparison import compare
-from dashboard.domain.verdict.paired_order import PairedOrder
+from dashboard.verdict.paired_order import PairedOrder
 
 SECONDS = 20
 

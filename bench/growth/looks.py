@@ -87,8 +87,8 @@ def _verdict_of(launch: Any) -> Callable[[], object]:
     """Read and judge all of the evidence: what a process does at the first look."""
     stored = importlib.import_module("dashboard.observing.evidence")
     verdicts = importlib.import_module("dashboard.reviewing.verdicts")
-    judged = importlib.import_module("dashboard.domain.verdict.verdict")
-    requirements = importlib.import_module("dashboard.domain.verdict.requirements")
+    judged = importlib.import_module("dashboard.verdict.verdict")
+    requirements = importlib.import_module("dashboard.verdict.requirements")
 
     def look() -> object:
         row = verdicts.current_evidence(launch.pk, "vnext")

@@ -17,7 +17,6 @@ from django.db.models import F
 from bench.growth.clock import it_is
 from bench.growth.names import Period, name_of
 from dashboard.domain.decision import Decision
-from dashboard.domain.verdict.coverage import Coverage
 from dashboard.models import (
     Discrepancy,
     Evidence,
@@ -30,6 +29,7 @@ from dashboard.models import (
 from dashboard.observing.evidence import coverage_of, timing_of
 from dashboard.reviewing.closing import close_blocks
 from dashboard.reviewing.reviews import Seen, review
+from dashboard.verdict.coverage import Coverage
 from restaurant.models import Order
 
 _COUNTS = ("orders", "handled", "failed", "missing", "late", "repeats", "pairs")

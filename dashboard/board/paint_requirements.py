@@ -15,9 +15,9 @@ from typing import NamedTuple
 from dashboard.board import wording
 from dashboard.board.frames import Json
 from dashboard.board.lenses import Lens
-from dashboard.domain.verdict.phrases import points
-from dashboard.domain.verdict.requirements import Requirement, Standing
-from dashboard.domain.verdict.words import Rate
+from dashboard.verdict.phrases import points
+from dashboard.verdict.requirements import Requirement, Standing
+from dashboard.verdict.words import Rate
 
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 #: What is counted, where a requirement's name does not say it.

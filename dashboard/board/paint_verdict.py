@@ -10,9 +10,9 @@ from dashboard.board import wording
 from dashboard.board.frames import Json
 from dashboard.board.paint_requirements import UNKNOWN, Dated, Line, lines
 from dashboard.board.standing import Run
-from dashboard.domain.verdict.phrases import counted
-from dashboard.domain.verdict.requirements import Requirement, Standing
-from dashboard.domain.verdict.words import Word
+from dashboard.verdict.phrases import counted
+from dashboard.verdict.requirements import Requirement, Standing
+from dashboard.verdict.words import Word
 
 #: How orders of a segment are called: those that were said first, and the others beside them.
 _ORDERS = {

@@ -10,9 +10,9 @@ from uuid import UUID
 from dashboard.board.frames import Json, tenths
 from dashboard.domain.foreign_text import visible
 from dashboard.domain.sketch import LogHistogram
-from dashboard.domain.verdict.sample_ratio import mismatch
 from dashboard.models import DeadLetter, DeadLetterTally, Tally
 from dashboard.observing.rosters import Roster
+from dashboard.verdict.sample_ratio import mismatch
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.models import BrokerProblem, Launch, LaunchChange

@@ -8,11 +8,11 @@ from uuid import UUID
 from dashboard.board.frames import Json
 from dashboard.board.standing import Run
 from dashboard.domain.foreign_text import visible
-from dashboard.domain.verdict.latch import Decided
-from dashboard.domain.verdict.requirements import Judged, Requirement
-from dashboard.domain.verdict.segments import Contrast
 from dashboard.models import Tally
 from dashboard.reviewing.verdicts import Weighed, weigh
+from dashboard.verdict.latch import Decided
+from dashboard.verdict.requirements import Judged, Requirement
+from dashboard.verdict.segments import Contrast
 from kitchen_worker.contract.messages import Role
 from restaurant.models import Letter
 

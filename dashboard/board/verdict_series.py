@@ -6,10 +6,10 @@ import math
 
 from dashboard.board.frames import Json
 from dashboard.domain.sketch import GAMMA, LogHistogram
-from dashboard.domain.verdict.quantiles import quantile_ranks
-from dashboard.domain.verdict.requirements import Requirement
 from dashboard.models import Tally
 from dashboard.reviewing.verdicts import Weighed
+from dashboard.verdict.quantiles import quantile_ranks
+from dashboard.verdict.requirements import Requirement
 
 _SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 #: Of the ladder's intervals, for each rung by itself.

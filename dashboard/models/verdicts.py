@@ -24,7 +24,7 @@ class Evidence(models.Model):
     version_build = models.CharField(max_length=200, blank=True)
     #: Of the baseline that measures the noise; empty while none was heard of, or needed.
     baseline_build = models.CharField(max_length=200, blank=True)
-    #: The fields of dashboard.domain.verdict.timing.Timing.
+    #: The fields of dashboard.verdict.timing.Timing.
     timing = models.JSONField()
     started_at = models.DateTimeField()
     newest_at = models.DateTimeField()
@@ -71,7 +71,7 @@ class EvidenceBlock(models.Model):
         db_index=False,  # one_row_a_block begins with it
     )
     number = models.BigIntegerField()
-    #: dashboard.domain.verdict.blocks.BlockSums as JSON text.
+    #: dashboard.verdict.blocks.BlockSums as JSON text.
     sums = models.TextField()
 
     class Meta:

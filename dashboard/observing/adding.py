@@ -12,10 +12,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from dashboard import models
-from dashboard.domain.verdict.paired_order import PairedOrder
 from dashboard.models.bulk import Row, update
 from dashboard.observing.evidence import as_text, coverage_in, save_blocks, timing_in_force
 from dashboard.observing.touched import Epoch, Touched, touched
+from dashboard.verdict.paired_order import PairedOrder
 
 #: What adding changes of an evidence, its blocks aside.
 _CHANGED = ("coverage", "revision", "late", "lost", "bad")

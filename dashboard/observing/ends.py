@@ -9,10 +9,10 @@ from uuid import UUID
 
 from dashboard.domain.ledger import Key, Ledger, Standing
 from dashboard.domain.outcome import State
-from dashboard.domain.verdict.paired_order import Result, Status
 from dashboard.observing.answers import Answer, Answers
 from dashboard.observing.signatures import Members
 from dashboard.observing.texts import storable
+from dashboard.verdict.paired_order import Result, Status
 from kitchen_worker.contract.messages import TIMED_OUT
 
 _RECEIVED = State.RECEIVED

@@ -15,12 +15,12 @@ import msgspec
 from django.conf import settings
 
 from dashboard import models
-from dashboard.domain.verdict.blocks import BlockSums
-from dashboard.domain.verdict.coverage import Coverage
-from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.tally import Tally
-from dashboard.domain.verdict.timing import LEAST_BLOCK_S, LONGEST_BLOCK_S, Timing
 from dashboard.models.bulk import upsert
+from dashboard.verdict.blocks import BlockSums
+from dashboard.verdict.coverage import Coverage
+from dashboard.verdict.evidence import Evidence
+from dashboard.verdict.tally import Tally
+from dashboard.verdict.timing import LEAST_BLOCK_S, LONGEST_BLOCK_S, Timing
 from restaurant.environment import MOST_BLOCKS_A_DEADLINE
 
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from dashboard.domain.verdict.coverage import shapes_of
-from dashboard.domain.verdict.segments import segments_of
+from dashboard.verdict.coverage import shapes_of
+from dashboard.verdict.segments import segments_of
 
 logger = logging.getLogger(__name__)
 

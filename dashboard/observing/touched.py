@@ -17,10 +17,10 @@ from uuid import UUID
 from django.db import connection
 
 from dashboard import models
-from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.tally import Tally
-from dashboard.domain.verdict.timing import Timing
 from dashboard.observing.evidence import as_text, sums_in
+from dashboard.verdict.evidence import Evidence
+from dashboard.verdict.tally import Tally
+from dashboard.verdict.timing import Timing
 
 #: Of the stored sums: a release that stores them otherwise begins anew.
 FORMAT = 2

@@ -16,7 +16,6 @@ from uuid import UUID
 
 from dashboard.domain.builds import at_work
 from dashboard.domain.ledger import Key, Ledger
-from dashboard.domain.verdict.paired_order import PairedOrder
 from dashboard.models import Tally
 from dashboard.observing.adding import Weighed, add_to_evidence
 from dashboard.observing.answers import Answers
@@ -26,6 +25,7 @@ from dashboard.observing.same import Same
 from dashboard.observing.sent import Sent, sent
 from dashboard.observing.signatures import Members, stored_members
 from dashboard.observing.touched import Epoch
+from dashboard.verdict.paired_order import PairedOrder
 from kitchen_worker.contract.messages import Role
 from restaurant.models import DarkVersion
 

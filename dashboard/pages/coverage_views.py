@@ -13,9 +13,9 @@ from django.views.decorators.http import require_safe
 
 from dashboard.access import board_access
 from dashboard.board import wording
-from dashboard.domain.verdict.coverage import Agreement, shapes_of_menu
 from dashboard.pages.launches import asked_launch
 from dashboard.reviewing.verdicts import Weighed, weigh
+from dashboard.verdict.coverage import Agreement, shapes_of_menu
 from kitchen_worker.contract.messages import Role
 from restaurant.menu import BY_NAME
 from restaurant.models import Launch

@@ -6,9 +6,9 @@ from typing import Any
 
 from django import forms
 
-from dashboard.domain.verdict.phrases import percent
-from dashboard.domain.verdict.requirements import Requirements
 from dashboard.reviewing.requirements import LINES
+from dashboard.verdict.phrases import percent
+from dashboard.verdict.requirements import Requirements
 
 _NUMBER = "Give a number, as in 0.5."
 _MOST_BEHIND_S = 86_400

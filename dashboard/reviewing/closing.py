@@ -11,11 +11,11 @@ from uuid import UUID
 from django.db import transaction
 
 from dashboard import models
-from dashboard.domain.verdict.latch import latched, passes
-from dashboard.domain.verdict.requirements import Health, Requirement
 from dashboard.models import Sweep, Tally
 from dashboard.observing.evidence import CLOSED, close_until, timing_of
 from dashboard.reviewing.verdicts import Weighed, read_decided, read_passed, weigh_evidence
+from dashboard.verdict.latch import latched, passes
+from dashboard.verdict.requirements import Health, Requirement
 from kitchen_worker.contract.messages import EARLIEST
 from restaurant.models import Letter
 

@@ -17,7 +17,7 @@ Nothing of a replay touches observations, comparisons, tallies or the board's ti
 4. When all are answered or given up the replay is finished. It is evidence when every order was
    answered, none still shows the discrepancy, and none fails that the control handled. Then it
    closes the discrepancy as fixed, if it was asked to and nobody decided in between
-   (dashboard/reviewing/proof.py, dashboard/domain/verdict/evidence.py).
+   (dashboard/reviewing/proof.py, dashboard/verdict/evidence.py).
 """
 
 from __future__ import annotations

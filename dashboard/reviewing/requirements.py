@@ -12,8 +12,8 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from dashboard.domain.verdict.requirements import Requirements
 from dashboard.models import LaunchRequirements
+from dashboard.verdict.requirements import Requirements
 
 #: The lines that people set; how sure a verdict is, is no matter of one launch.
 LINES = tuple(one.name for one in fields(Requirements) if one.name != "alpha")

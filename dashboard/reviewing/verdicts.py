@@ -13,16 +13,16 @@ from uuid import UUID
 from dashboard import models
 from dashboard.domain.comparing.judgement import Group, GroupKind
 from dashboard.domain.decision import ACCEPTED
-from dashboard.domain.verdict.coverage import Coverage
-from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.latch import Decided, Passed
-from dashboard.domain.verdict.requirements import Health, Requirement, Requirements
-from dashboard.domain.verdict.segments import Contrast, SegmentEffect
-from dashboard.domain.verdict.timing import Timing
-from dashboard.domain.verdict.verdict import Verdict, verdict
 from dashboard.models import Discrepancy, LaunchRequirements
 from dashboard.observing.evidence import coverage_of, timing_of, whole_tally
 from dashboard.observing.same import same_as
+from dashboard.verdict.coverage import Coverage
+from dashboard.verdict.evidence import Evidence
+from dashboard.verdict.latch import Decided, Passed
+from dashboard.verdict.requirements import Health, Requirement, Requirements
+from dashboard.verdict.segments import Contrast, SegmentEffect
+from dashboard.verdict.timing import Timing
+from dashboard.verdict.verdict import Verdict, verdict
 from kitchen_worker.contract.messages import Role
 from restaurant.models import DarkVersion
 

@@ -17,12 +17,12 @@ from dashboard.board.final_word import keep_final_words
 from dashboard.board.frame import build_frame, find_launch
 from dashboard.board.frames import Json
 from dashboard.board.lenses import Lens
-from dashboard.domain.verdict.paired_order import Result
 from dashboard.management.commands import verdict as verdict_command
 from dashboard.models import Evidence, FinalVerdict, LaunchRequirements, Sweep, Tally
 from dashboard.reviewing.closing import close_blocks
 from dashboard.tests.factories import START, an_order
 from dashboard.tests.test_verdict_command import faster, twice_as_slow, weigh
+from dashboard.verdict.paired_order import Result
 from kitchen_worker.contract.messages import Role
 from restaurant import launches
 from restaurant.models import Launch, LaunchChange

@@ -11,9 +11,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from dashboard.domain.verdict.rates import PairedRate
 from dashboard.models import Evidence
 from dashboard.observing.evidence import whole_tally
+from dashboard.verdict.rates import PairedRate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,8 +17,6 @@ from pytest_django import Settings
 
 from dashboard import models
 from dashboard.domain.decision import Decision
-from dashboard.domain.verdict.requirements import Requirement
-from dashboard.domain.verdict.verdict import Verdict
 from dashboard.models import Discrepancy, LaunchRequirements
 from dashboard.observing.evidence import whole_tally
 from dashboard.observing.recording import record_events
@@ -27,6 +25,8 @@ from dashboard.observing.sweep import sweep
 from dashboard.reviewing.closing import close_blocks
 from dashboard.reviewing.verdicts import names_of, weigh
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.verdict.requirements import Requirement
+from dashboard.verdict.verdict import Verdict
 from kitchen_worker.contract.messages import Event
 from restaurant.models import Launch
 

@@ -18,9 +18,6 @@ from django.db import OperationalError
 from pytest_django import Settings
 
 from dashboard import observer as observing
-from dashboard.domain.verdict import tally
-from dashboard.domain.verdict.requirements import Requirement
-from dashboard.domain.verdict.verdict import Verdict
 from dashboard.models import (
     DeadLetter,
     DeadLetterTally,
@@ -35,6 +32,9 @@ from dashboard.observing import sweep as sweeps
 from dashboard.observing.sweep import Sweeping
 from dashboard.reviewing.verdicts import weigh
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.verdict import tally
+from dashboard.verdict.requirements import Requirement
+from dashboard.verdict.verdict import Verdict
 from kitchen_worker.amqp.broker import Outgoing
 from kitchen_worker.amqp.health import Health
 from kitchen_worker.amqp.shutdown import Shutdown

@@ -11,13 +11,13 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import Settings
 
-from dashboard.domain.verdict.requirements import Requirements
 from dashboard.models import LaunchRequirements
 from dashboard.reviewing import requirements
 from dashboard.reviewing.requirements import LINES, newest, set_requirements
 from dashboard.reviewing.verdicts import requirements_of
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.test_discrepancy_pages import shown, text
+from dashboard.verdict.requirements import Requirements
 from restaurant.models import Launch
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,6 @@ from django.db import OperationalError
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from dashboard.domain.verdict.paired_order import PairedOrder, Result, Status
 from dashboard.management.commands import verdict as verdict_command
 from dashboard.management.commands.verdict import NOTHING_TO_SAY
 from dashboard.models import Tally
@@ -25,6 +24,7 @@ from dashboard.observing.adding import Weighed, add_to_evidence
 from dashboard.observing.touched import Epoch
 from dashboard.reviewing.closing import close_blocks
 from dashboard.tests.factories import START, a_launch
+from dashboard.verdict.paired_order import PairedOrder, Result, Status
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.models import DarkVersion, Launch
 

@@ -8,9 +8,9 @@ import pytest
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from dashboard.domain.verdict.coverage import Agreement
 from dashboard.pages.coverage_views import name_in_words, shape_in_words
 from dashboard.tests.factories import a_launch
+from dashboard.verdict.coverage import Agreement
 from local.settings import ROOT
 
 TEMPLATES = ROOT / "templates" / "dashboard"

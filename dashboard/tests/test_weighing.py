@@ -17,9 +17,6 @@ from dashboard import models
 from dashboard.board.frame import build_frame
 from dashboard.board.lenses import Lens
 from dashboard.domain.decision import Decision
-from dashboard.domain.verdict import tally
-from dashboard.domain.verdict.evidence import Evidence
-from dashboard.domain.verdict.requirements import Health, Requirement
 from dashboard.models import Discrepancy, LaunchRequirements
 from dashboard.observing.evidence import timing_in_force, whole_tally
 from dashboard.observing.recording import Silence, record_events, record_silences
@@ -29,6 +26,9 @@ from dashboard.observing.touched import Epoch, touched
 from dashboard.reviewing.closing import MAX_POINTS, close_blocks, with_point
 from dashboard.reviewing.verdicts import names_of, requirements_of, weigh, weigh_evidence
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.verdict import tally
+from dashboard.verdict.evidence import Evidence
+from dashboard.verdict.requirements import Health, Requirement
 from kitchen_worker.contract.messages import TIMED_OUT, Event, EventKind, Failure
 from restaurant.environment import Environment
 from restaurant.models import Launch, Letter

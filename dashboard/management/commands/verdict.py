@@ -23,9 +23,9 @@ from dashboard.board.depths import ask_for_depths
 from dashboard.board.frame import build_frame, find_launch, newest_launch
 from dashboard.board.lenses import Lens
 from dashboard.board.standing import Run
-from dashboard.domain.verdict.phrases import counted
-from dashboard.domain.verdict.requirements import Requirement
-from dashboard.domain.verdict.words import Word
+from dashboard.verdict.phrases import counted
+from dashboard.verdict.requirements import Requirement
+from dashboard.verdict.words import Word
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.models import Launch
