@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse
 
 from dashboard.domain.foreign_text import visible, visible_together
 from dashboard.reviewing.discrepancies import Row
@@ -49,14 +49,12 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~&$-])")
 _BACKTICKS = re.compile("`+")
 
 
-def export(
-    rows: Iterable[Row], form: Format, *, name: str = "discrepancies"
-) -> StreamingHttpResponse:
-    """A file with the rows, sent as it is written."""
+def export(rows: Iterable[Row], form: Format, *, name: str = "discrepancies") -> HttpResponse:
+    """A file with the rows."""
     values = (_values(row) for row in islice(rows, MAX_ROWS))
     lines = {Format.CSV: _csv, Format.JSONL: _jsonl, Format.MARKDOWN: _markdown}[form](values)
-    return StreamingHttpResponse(
-        (line.encode("utf-8", "replace") for line in lines),
+    return HttpResponse(
+        "".join(lines).encode("utf-8", "replace"),
         headers={
             "Content-Type": f"{_TYPES[form]}; charset=utf-8",
             "Content-Disposition": f'attachment; filename="{name}.{form}"',
