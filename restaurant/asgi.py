@@ -18,13 +18,11 @@ from dashboard.board.consumers import BoardConsumer  # noqa: E402
 from dashboard.board.live import Hub  # noqa: E402
 from restaurant.api import MAX_BODY  # noqa: E402
 from restaurant.one_thread import OneThreadHandler  # noqa: E402
-from restaurant.prompt_sockets import write_to_sockets_at_once  # noqa: E402
 from restaurant.request_limits import limit_requests  # noqa: E402
 from restaurant.sessions import with_user  # noqa: E402
 from restaurant.visitors import ClientAddress, LimitedSockets  # noqa: E402
 
 limit_requests(body_bytes=MAX_BODY, seconds=settings.ENVIRONMENT.request_s)
-write_to_sockets_at_once()
 
 board = BoardConsumer.as_asgi(hub=Hub(settings.ENVIRONMENT.amqp_url))
 # A path is typed for views; Channels gives it an application.
