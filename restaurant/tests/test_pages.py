@@ -268,3 +268,13 @@ def test_no_page_has_anything_inline_that_the_policy_would_block(client: Client,
 
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", text)
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", text))
+
+
+@pytest.mark.parametrize(("url", "status"), [("/", 200), ("/nowhere/", 404), ("/dashboard", 301)])
+def test_every_answer_has_the_policy_that_of_a_middleware_too(
+    client: Client, url: str, status: int
+) -> None:
+    answer = client.get(url)
+
+    assert answer.status_code == status
+    assert "default-src 'self'" in answer["Content-Security-Policy"]

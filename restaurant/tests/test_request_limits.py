@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from local.ports import LOOPBACK, answers, free_ports
 from local.settings import ROOT
 from restaurant.api import MAX_BODY
+from restaurant.thread_pools import THREADS, Pool
 
 _PATIENCE_S = 60.0
 _REQUEST_S = 2.0
@@ -145,6 +146,20 @@ def test_who_sends_a_byte_now_and_then_is_cut_off(server: _Server, begun: bytes)
         took_s = time.monotonic() - began_at
     assert is_closed
     assert _REQUEST_S * 0.9 < took_s < _REQUEST_S + 5
+
+
+def test_slow_senders_hold_no_threads(server: _Server) -> None:
+    with ExitStack() as opened:
+        slow = [
+            opened.enter_context(closing(server.connect())) for _ in range(2 * THREADS[Pool.ORDERS])
+        ]
+        for client in slow:
+            client.sendall(_HEAD + b"Content-Length: 9999\r\n\r\n{")
+        connection = HTTPConnection(LOOPBACK, server.port, timeout=_PATIENCE_S)
+        connection.request("POST", "/orders", b"soup")
+        assert connection.getresponse().status == 400
+        connection.close()
+        assert select.select(slow, [], [], 0)[0] == []
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,7 @@ def test_wrong_passwords_are_logged_and_lock_the_name_for_the_address_that_guess
     assert statuses == [200, 200, 200, 200, 429]
     locked = client.post("/login/", right)
     assert locked.status_code == 429
+    assert "default-src 'self'" in locked.headers["Content-Security-Policy"]
     assert 0 <= settings.ENVIRONMENT.login_lock_s - int(locked.headers["Retry-After"]) < 30
     assert "login failure by" in caplog.text
     assert "127.0.0.1" in caplog.text

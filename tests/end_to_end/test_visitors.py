@@ -8,8 +8,8 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from http.client import HTTPConnection
+from contextlib import asynccontextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from tests.stack import Stack, a_stack, until
 
 _PASSWORDS = 24
 _SOCKETS = 60
+_CLIENTS = 12
 _PATIENCE_S = 120.0
 #: The site needs no broker to serve pages and take orders.
 _NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
@@ -123,3 +124,23 @@ def test_a_visitor_has_so_many_sockets(tmp_path: Path) -> None:
                 return refused.close_code
 
         assert asyncio.run(third()) == 4429
+
+
+def test_a_site_that_is_stopped_while_it_serves_ends(tmp_path: Path) -> None:
+    with a_stack(tmp_path, _NO_BROKER) as stack, ThreadPoolExecutor(_CLIENTS) as clients:
+        stack.start("site")
+
+        def order() -> int:
+            taken = 0
+            with suppress(OSError, HTTPException):
+                while True:
+                    stack.post_order(["burger"])
+                    taken += 1
+            return taken
+
+        ordering = [clients.submit(order) for _ in range(_CLIENTS)]
+        until(lambda: stack.number("select count(*) from restaurant_order") > 50, "many order")
+        assert stack.stop("site") == [0]
+        taken = sum(one.result() for one in ordering)
+        assert stack.number("select count(*) from restaurant_order") >= taken > 50
+        assert "Traceback" not in stack.log("site")
