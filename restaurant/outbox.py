@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 from django.db import connection, transaction
 
 from kitchen_worker.amqp.broker import Broker, BrokerLost, Outgoing, PublishFailed
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.messages import ORDER_PLACED, utc_now
+from kitchen_worker.contract.messages import ORDER_PLACED, rfc3339, utc_now
 from restaurant import sent_counts
 from restaurant.models import Letter
 from restaurant.patience import in_database
@@ -54,9 +54,12 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
     sample: tuple[str, ...]
     body: bytes
 
-    def message(self) -> Outgoing:
-        """The order as it goes over the wire; its sample becomes headers."""
+    def message(self, *, sent_at: str, relay: str, seq: int) -> Outgoing:
+        """The order as it is published; its sample becomes headers."""
         headers: dict[str, Any] = {topology.dark_header(name): "1" for name in self.sample}
+        headers[topology.SENT_AT_HEADER] = sent_at
+        headers[topology.RELAY_HEADER] = relay
+        headers[topology.SEQ_HEADER] = str(seq)
         if self.launch is not None:
             headers[topology.LAUNCH_HEADER] = self.launch
         return Outgoing(
@@ -70,11 +73,35 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass
+class Numbers:
+    """Numbers what one relay process publishes on ``orders``: 1, 2, 3 and so on.
+
+    The number of a message that was not confirmed goes to the next message. So a number that a
+    reader still lacks, below others of the same relay, is of a message that the broker confirmed.
+    """
+
+    relay: str = field(default_factory=lambda: uuid4().hex)
+    _next: int = 1
+    _free: list[int] = field(default_factory=list)
+
+    def take(self, count: int) -> list[int]:
+        """So many numbers, the lowest that are free."""
+        taken, self._free = self._free[:count], self._free[count:]
+        first, self._next = self._next, self._next + count - len(taken)
+        return [*taken, *range(first, self._next)]
+
+    def give_back(self, numbers: Iterable[int]) -> None:
+        """Have these go to the next messages."""
+        self._free = sorted([*self._free, *numbers])
+
+
+@dataclass
 class Outbox:
     """Posts letters over one session with the broker: call ``step`` for ever."""
 
     queues: Queues
     on_attempt: Callable[[], None] = lambda: None
+    numbers: Numbers = field(default_factory=Numbers)
     #: Letters up to here were tried and not taken; the ones behind do not wait for them.
     _after: int = 0
     _retry_at: float = 0.0
@@ -95,7 +122,7 @@ class Outbox:
             {letter.control for letter in letters},
             {name for letter in letters for name in letter.sample},
         )
-        outcomes = await broker.publish([letter.message() for letter in letters])
+        outcomes = await self._publish(broker, letters)
         taken = [one.id for one, failure in zip(letters, outcomes, strict=True) if not failure]
         if taken:
             await self._database(partial(mark_sent, taken))
@@ -108,6 +135,24 @@ class Outbox:
             return IDLE_S
         self._refused_in_a_row = 0
         return 0.0 if len(letters) == BATCH else BUSY_S
+
+    async def _publish(
+        self, broker: Broker, letters: Sequence[Unsent]
+    ) -> list[PublishFailed | None]:
+        """Publish a batch under numbers of its own; gives a failure or None a message."""
+        unconfirmed = numbers = self.numbers.take(len(letters))
+        sent_at = rfc3339(utc_now())
+        try:
+            outcomes = await broker.publish(
+                [
+                    letter.message(sent_at=sent_at, relay=self.numbers.relay, seq=seq)
+                    for letter, seq in zip(letters, numbers, strict=True)
+                ]
+            )
+            unconfirmed = [seq for seq, failure in zip(numbers, outcomes, strict=True) if failure]
+        finally:
+            self.numbers.give_back(unconfirmed)
+        return outcomes
 
     def _put_off(self, letters: Sequence[Unsent], outcomes: Sequence[PublishFailed | None]) -> None:
         """Leave what was not taken for later, and declare anew before the next batch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
@@ -22,7 +22,7 @@ from kitchen_worker.contract.topology import (
     QueueTypes,
 )
 from restaurant import answers, launches
-from restaurant.outbox import Outbox
+from restaurant.outbox import Numbers, Outbox
 from restaurant.patience import in_database
 from restaurant.queues import Queues
 from restaurant.resend import Resending
@@ -84,6 +84,7 @@ class Relay:
     resend_after: timedelta
     shutdown: Shutdown
     health: Health
+    numbers: Numbers = field(default_factory=Numbers)
 
     async def session(self, broker: Broker) -> None:
         """Do all of it side by side, until shutdown; what fails in one part ends them all."""
@@ -91,8 +92,9 @@ class Relay:
         queues = Queues(self.types, on_attempt=beat)
         await queues.check(broker)
         resending = Resending(queues, self.resend_after, on_attempt=beat)
+        outbox = Outbox(queues, on_attempt=beat, numbers=self.numbers)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._post(broker, Outbox(queues, on_attempt=beat)))
+            tasks.create_task(self._post(broker, outbox))
             tasks.create_task(
                 self._take(broker, ANSWERS_QUEUE, partial(answers.step, broker, on_attempt=beat))
             )

@@ -33,7 +33,7 @@ from kitchen_worker.amqp.broker import (
 )
 from kitchen_worker.amqp.dead_letters import MAX_REASON
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.messages import ID_PATTERN, ORDER_PLACED, utc_now
+from kitchen_worker.contract.messages import ID_PATTERN, ORDER_PLACED, rfc3339, utc_now
 from kitchen_worker.contract.topology import ANSWERS_QUEUE, kitchen_queue
 from restaurant import launches
 from restaurant.models import Again, Letter, Order, OrderState
@@ -64,15 +64,17 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
     def message(self) -> Outgoing:
-        """The order for the control alone."""
-        launch = {} if self.launch is None else {topology.LAUNCH_HEADER: str(self.launch)}
+        """The order for the control alone: nothing of it goes over ``orders``, so no number."""
+        headers = {topology.SENT_AT_HEADER: rfc3339(utc_now())}
+        if self.launch is not None:
+            headers[topology.LAUNCH_HEADER] = str(self.launch)
         return Outgoing(
             exchange=topology.ORDERS_LIVE,
             routing_key=self.control,
             body=self.body,
             type=ORDER_PLACED,
             message_id=str(self.order),
-            headers=launch,
+            headers=headers,
         )
 
 

@@ -28,6 +28,7 @@ from kitchen_worker.contract.tests.test_messages import (
 )
 from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
 from kitchen_worker.kitchens import vlatest
+from restaurant.outbox import Numbers, Unsent
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[1] / "docs" / "asyncapi.yaml").read_text()
@@ -185,7 +186,33 @@ def test_the_documents_examples_can_be_read() -> None:
         assert (event.kind, event.order_id) == (kind, order.id)
     headers = MESSAGES["orderPlaced"]["examples"][0]["headers"]
     assert _validator("OrderHeaders").is_valid(headers)
-    assert set(headers) == {topology.LAUNCH_HEADER, topology.dark_header("vnext")}
+    assert set(headers) == {
+        topology.LAUNCH_HEADER,
+        topology.dark_header("vnext"),
+        topology.SENT_AT_HEADER,
+        topology.RELAY_HEADER,
+        topology.SEQ_HEADER,
+    }
+
+
+def test_what_the_relay_publishes_has_the_headers_of_the_document() -> None:
+    numbers = Numbers()
+    order = Unsent(
+        id=1,
+        order=ORDER["id"],
+        launch=ORDER["id"],
+        control="vlatest",
+        sample=("vnext",),
+        body=b"",
+    )
+    [seq] = numbers.take(1)
+    at = messages.rfc3339(messages.utc_now())
+    headers = dict(order.message(sent_at=at, relay=numbers.relay, seq=seq).headers)
+    assert set(headers) == set(MESSAGES["orderPlaced"]["examples"][0]["headers"])
+    valid = _validator("OrderHeaders").is_valid
+    assert valid(headers)
+    for name, wrong in (("seq", "0"), ("seq", 7), ("relay", "first"), ("sent_at", "now")):
+        assert not valid({**headers, name: wrong})
 
 
 def test_an_order_that_is_sent_again_has_the_headers_of_the_document() -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 
 from kitchen_worker.amqp.tests.making import (
@@ -60,7 +61,14 @@ async def test_a_shell_script_handles_orders_as_a_fourth_version(amqp_url: str) 
         menu = [an_item(item.name, 2) for item in MENU]
         order = an_order(*menu, an_item("crêpe «été»"), note="no 'onions' \\ $HOME")
         unreadable = posted_bytes(b"no order", {dark_header("vshell"): "1"})
-        assert not any(await broker.publish([unreadable, posted(order, "vshell")]))
+        sent = posted(order, "vshell")
+        said_by_the_relay = {
+            "sent_at": "2026-11-23T10:00:00.125100Z",
+            "relay": "0" * 32,
+            "seq": "1",
+        }
+        sent = msgspec.structs.replace(sent, headers={**sent.headers, **said_by_the_relay})
+        assert not any(await broker.publish([unreadable, sent]))
         with _shell_kitchen(amqp_url):
             [told] = await taken(broker, OBSERVER_QUEUE, 1)
             [letter] = await taken(broker, dead_queue(kitchen_queue("vshell")), 1)

@@ -330,6 +330,11 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def rfc3339(at: datetime) -> str:
+    """A time as messages have it."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def _check_instant(at: datetime) -> None:
     if not EARLIEST <= at <= LATEST:
         raise ValueError(f"a time from {EARLIEST.year} to {LATEST.year} is wanted, not {at}")

@@ -45,6 +45,9 @@ _ANY_KEY = {ORDERS: "", KITCHEN_EVENTS: "#", ORDERS_DEAD: "#"}
 LAUNCH_HEADER = "launch"
 #: Header of an order that is sent again to one dark version: the id of the live order.
 REPLAY_HEADER = "replay"
+#: Headers of an order on ``orders``: when it was published, by which relay process, and its number
+#: among all that this process published there.
+SENT_AT_HEADER, RELAY_HEADER, SEQ_HEADER = "sent_at", "relay", "seq"
 #: Header of a dead letter: why nobody could read or handle it.
 REASON_HEADER = "x-reason"
 #: Headers of a dead letter: the version and the order that it concerns, where they can be read.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,12 +16,12 @@ from kitchen_worker.amqp.broker import Broker, BrokerLost, Outgoing, PublishFail
 from kitchen_worker.amqp.tests.making import topology_of
 from kitchen_worker.amqp.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.messages import ORDER_PLACED
+from kitchen_worker.contract.messages import ORDER_PLACED, utc_now
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from kitchen_worker.testing import MemoryBroker
 from restaurant import outbox
 from restaurant.models import Letter, Order
-from restaurant.outbox import BATCH, BUSY_S, IDLE_S, Outbox
+from restaurant.outbox import BATCH, BUSY_S, IDLE_S, Numbers, Outbox
 from restaurant.queues import Queues
 from restaurant.tests.making import a_launch, end_launch, run, some_orders, start_launch
 
@@ -80,7 +84,8 @@ def test_every_letter_reaches_the_control_and_the_sampled_ones_the_dark_versions
                 got = await taken(broker, kitchen_queue(version), 5)
                 assert [one.message_id for one in got] == [str(order.uuid) for order in orders]
                 headers = {"launch": str(launch.pk), "dark.vnext": "1"}
-                assert all(one.headers == headers for one in got)
+                assert all(one.headers.items() > headers.items() for one in got)
+                assert [one.headers["seq"] for one in got] == ["1", "2", "3", "4", "5"]
             assert await broker.depth(kitchen_queue("vlatest-b")) == 0
             assert await box.step(broker) == IDLE_S
 
@@ -101,13 +106,80 @@ def test_a_message_is_what_the_contract_says() -> None:
     assert message.body == bytes(Letter.objects.get().body)
 
 
-def test_an_order_without_a_launch_goes_to_the_control_with_no_headers() -> None:
+def test_an_order_without_a_launch_goes_to_the_control_with_no_header_of_a_launch() -> None:
     some_orders()
     broker = MemoryBroker()
     run(lambda: Outbox(Queues(TYPES)).step(broker))
     [message] = broker.published
-    assert message.headers == {}
+    assert set(message.headers) == {"sent_at", "relay", "seq"}
     assert len(broker.bodies(kitchen_queue("vlatest"))) == 1
+
+
+def test_an_order_says_when_it_was_published_in_utc() -> None:
+    some_orders()
+    broker = MemoryBroker()
+    before = utc_now()
+    run(lambda: Outbox(Queues(TYPES)).step(broker))
+    [message] = broker.published
+    written = message.headers["sent_at"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", written)
+    assert before <= datetime.fromisoformat(written) <= utc_now()
+
+
+def test_the_numbers_of_a_relay_go_on_in_its_next_session_and_start_at_1_in_another_relay() -> None:
+    numbers, other = Numbers(), Numbers()
+    broker = MemoryBroker()
+    for session in (numbers, numbers, other):
+        some_orders(2)
+        box = Outbox(Queues(TYPES), numbers=session)
+        run(partial(box.step, broker))
+    assert _numbered(broker) == [
+        *[(numbers.relay, seq) for seq in (1, 2, 3, 4)],
+        *[(other.relay, seq) for seq in (1, 2)],
+    ]
+    assert numbers.relay != other.relay
+
+
+def test_the_number_of_a_message_that_was_not_confirmed_goes_to_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(outbox, "monotonic", lambda: now)
+    orders = some_orders(3)
+    broker = Picky(orders[1:2])
+    box = Outbox(Queues(TYPES))
+    run(lambda: box.step(broker))
+    [behind] = some_orders()
+    broker.refused.add(str(behind.uuid))
+    run(lambda: box.step(broker))
+    now += outbox.RETRY_S
+    broker.refused.clear()
+    run(lambda: box.step(broker))
+    published = [(one.message_id, one.headers["seq"]) for one in broker.published]
+    assert published == [
+        (str(orders[0].uuid), "1"),
+        (str(orders[2].uuid), "3"),
+        (str(orders[1].uuid), "2"),
+        (str(behind.uuid), "4"),
+    ]
+
+
+def test_the_numbers_of_a_batch_that_was_cut_off_go_to_the_next_one() -> None:
+    class Cut(MemoryBroker):
+        async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
+            raise CancelledError
+
+    some_orders(2)
+    broker, numbers = MemoryBroker(), Numbers()
+    with pytest.raises(CancelledError):
+        run(lambda: Outbox(Queues(TYPES), numbers=numbers).step(Cut()))
+    run(lambda: Outbox(Queues(TYPES), numbers=numbers).step(broker))
+    assert [seq for _, seq in _numbered(broker)] == [1, 2]
+
+
+def _numbered(broker: MemoryBroker) -> list[tuple[str, int]]:
+    """The relay and the number of each message on ``orders``."""
+    return [(one.headers["relay"], int(one.headers["seq"])) for one in broker.published]
 
 
 def test_a_backlog_is_posted_oldest_first_in_bounded_batches() -> None:

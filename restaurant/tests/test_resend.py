@@ -65,7 +65,9 @@ def test_an_order_whose_answer_was_lost_is_sent_again_to_the_control_alone() -> 
     [again] = broker.queues[VLATEST].waiting
     assert again.message_id == str(order.uuid)
     assert again.body == bytes(Letter.objects.get().body)
-    assert again.headers == {topology.LAUNCH_HEADER: str(order.launch_id)}
+    sent_at = again.headers[topology.SENT_AT_HEADER]
+    assert again.headers == {"launch": str(order.launch_id), "sent_at": sent_at}, "and no number"
+    assert sent_at > broker.published[0].headers[topology.SENT_AT_HEADER]
     assert len(broker.bodies(VNEXT)) == 1
     letter = Letter.objects.get()
     assert (letter.times_again, letter.again_reason) == (1, Again.UNANSWERED)
