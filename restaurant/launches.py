@@ -123,6 +123,17 @@ def open_launch() -> Launch | None:
     return Launch.objects.filter(ended_at__isnull=True).first()
 
 
+def newest_launch() -> Launch | None:
+    """The open launch, or else the one that was started last; with its dark versions."""
+    launches = Launch.objects.prefetch_related("dark_versions")
+    return launches.filter(ended_at=None).first() or launches.order_by("-started_at").first()
+
+
+def find_launch(launch: UUID) -> Launch | None:
+    """The launch with this id, with its dark versions."""
+    return Launch.objects.prefetch_related("dark_versions").filter(id=launch).first()
+
+
 def current_control() -> str:
     """The version that answers customers: the open launch's control, else the last one's."""
     newest = Launch.objects.order_by("-started_at").values_list("ended_at", "control")

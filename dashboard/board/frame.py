@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from django.utils import timezone
 
@@ -48,17 +47,6 @@ class Counted(NamedTuple):
     def joined(self, worked_out: Json) -> Json:
         """The whole frame, with what was worked out now or a moment ago."""
         return {**self.part, **worked_out, "feed": self.part["feed"] | worked_out["feed"]}
-
-
-def newest_launch() -> Launch | None:
-    """The open launch, or else the one that was started last."""
-    launches = Launch.objects.prefetch_related("dark_versions")
-    return launches.filter(ended_at=None).first() or launches.order_by("-started_at").first()
-
-
-def find_launch(launch: UUID) -> Launch | None:
-    """The launch with this id."""
-    return Launch.objects.prefetch_related("dark_versions").filter(id=launch).first()
 
 
 def build_frame(

@@ -26,13 +26,13 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 
 from dashboard.board.depths import Backlogs, read_depths
-from dashboard.board.frame import find_launch, newest_launch
 from dashboard.board.seats import Seat
 from dashboard.board.views import DEFAULT, NOWHERE, Frame, View, build, look_anew
 from kitchen_worker.amqp.broker import Broker, Deliveries
 from kitchen_worker.amqp.connection import keep_connected
 from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract import topology
+from restaurant.launches import find_launch, newest_launch
 from restaurant.models import Launch
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from dashboard.board.frame import Counted, count, find_launch, newest_launch, work_out
+from dashboard.board.frame import Counted, count, work_out
 from dashboard.board.frames import Json
 from dashboard.board.lenses import Lens
+from restaurant.launches import find_launch, newest_launch
 from restaurant.models import Launch
 
 #: The launch, its differences, the verdict and the charts are looked at anew so often.

@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 from dashboard.models import Observation, Sweep
 from dashboard.observing.recording import Silence, record_silences
 from dashboard.observing.rosters import Roster, read_roster
+from restaurant.launches import find_launch
 from restaurant.models import Launch, Letter
 
 #: Letters that one step looks through at most (more only where they were sent at one instant).
@@ -63,7 +64,7 @@ class Sweeping:
         if not self._left:
             return 0
         launch_id, since = next(iter(self._left.items()))
-        launch = Launch.objects.prefetch_related("dark_versions").filter(id=launch_id).first()
+        launch = find_launch(launch_id)
         if launch is None:
             del self._left[launch_id]
             return 0

@@ -16,7 +16,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.access import RULE, may, may_review
-from dashboard.board.frame import find_launch, newest_launch
 from dashboard.domain.comparing.judgement import GroupKind
 from dashboard.domain.decision import Decision
 from dashboard.models import Discrepancy, Review
@@ -27,6 +26,7 @@ from dashboard.reviewing.discrepancies import Row, is_carried, listed, orders_of
 from dashboard.reviewing.exports import MAX_ROWS, Format
 from dashboard.reviewing.proposals import UNRULED, draft_for
 from kitchen_worker.contract.messages import Role
+from restaurant.launches import find_launch, newest_launch
 from restaurant.models import Launch
 
 #: What the list can be had as.

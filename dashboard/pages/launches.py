@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from dashboard.access import board_access
-from dashboard.board.frame import find_launch, newest_launch
+from restaurant.launches import find_launch, newest_launch
 from restaurant.models import Launch, LaunchChange
 
 #: Changes on one page.

@@ -11,7 +11,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from dashboard.access import REQUIRE, access_by, board_access, may
-from dashboard.board.frame import find_launch
 from dashboard.pages.requirement_forms import WORDS, RequirementsForm, shown
 from dashboard.reviewing.requirements import (
     RequirementsChanged,
@@ -20,6 +19,7 @@ from dashboard.reviewing.requirements import (
     set_requirements,
 )
 from dashboard.reviewing.verdicts import requirements_of
+from restaurant.launches import find_launch
 from restaurant.models import Launch
 
 #: Settings that are listed.

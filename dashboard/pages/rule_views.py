@@ -16,7 +16,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.access import RULE, access_by, board_access, may
 from dashboard.board import wording
-from dashboard.board.frame import find_launch, newest_launch
 from dashboard.domain.comparing.rules import RuleError, Treatment
 from dashboard.models import Rejudging, Rule
 from dashboard.observing.rulebook import end_rule, make_rule, stored_rules
@@ -27,6 +26,7 @@ from dashboard.pages.rule_words import as_question
 from dashboard.reviewing import rejudging
 from dashboard.reviewing.preview import MAX_LOOKED_AT, Progress, Sample, look
 from dashboard.reviewing.proposals import PRESETS, proposals
+from restaurant.launches import find_launch, newest_launch
 from restaurant.models import Launch
 
 #: Rules that are over, on the list.

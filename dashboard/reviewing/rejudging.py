@@ -22,6 +22,7 @@ from dashboard.observing.rosters import Roster, read_roster
 from dashboard.observing.rulebook import compiled, rules_by_id, stored_rules
 from dashboard.observing.signatures import Members, Signatures
 from dashboard.observing.stored_pairs import StoredPair, judged_anew
+from restaurant.launches import find_launch
 from restaurant.models import Launch
 
 #: Comparisons of one step, at most.
@@ -122,7 +123,7 @@ def _judge(
     """Judge those of the launch, and correct all counts that they were part of."""
     launch = rejudging.launch
     comparisons = [one for one in chunk if one.launch == launch]
-    known = Launch.objects.prefetch_related("dark_versions").filter(pk=launch).first()
+    known = find_launch(launch)
     if known is None or not comparisons:
         return
     roster = read_roster(known)

@@ -13,12 +13,12 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from dashboard.board import wording
-from dashboard.board.frame import newest_launch
 from dashboard.domain.comparing.paths import NOTHING
 from dashboard.domain.foreign_text import cut_together, pieces, visible, visible_together
 from dashboard.models import Rule
 from dashboard.pages.rule_words import in_words
 from dashboard.reviewing.discrepancies import open_count
+from restaurant.launches import newest_launch
 
 register = template.Library()
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dashboard.board.frame import build_frame, newest_launch
+from dashboard.board.frame import build_frame
 from dashboard.board.frames import Json
 from dashboard.board.lenses import ROWS, Lens
 from dashboard.board.rows import find_rows, read_rows
@@ -27,6 +27,7 @@ from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.amqp.broker import Delivery
 from kitchen_worker.contract.messages import EventKind
 from kitchen_worker.contract.topology import OBSERVER_QUEUE
+from restaurant.launches import newest_launch
 from restaurant.models import Again, BrokerProblem, Launch, Letter, Order
 
 pytestmark = pytest.mark.django_db

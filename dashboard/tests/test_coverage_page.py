@@ -11,11 +11,11 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from dashboard.board.frame import find_launch
 from dashboard.models import Discrepancy
 from dashboard.tests.factories import a_launch
 from dashboard.tests.test_discrepancy_pages import shown
 from dashboard.tests.test_noise import orders, record
+from restaurant.launches import find_launch
 from restaurant.models import Launch
 
 pytestmark = pytest.mark.django_db

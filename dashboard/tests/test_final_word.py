@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.test import Client, override_settings
 
 from dashboard.board.final_word import keep_final_words
-from dashboard.board.frame import build_frame, find_launch
+from dashboard.board.frame import build_frame
 from dashboard.board.frames import Json
 from dashboard.board.lenses import Lens
 from dashboard.management.commands import verdict as verdict_command
@@ -25,6 +25,7 @@ from dashboard.tests.test_verdict_command import faster, twice_as_slow, weigh
 from dashboard.verdict.paired_order import Result
 from kitchen_worker.contract.messages import Role
 from restaurant import launches
+from restaurant.launches import find_launch
 from restaurant.models import Launch, LaunchChange
 from restaurant.tests.making import end_launch
 

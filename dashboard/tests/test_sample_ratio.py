@@ -9,13 +9,14 @@ import pytest
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from dashboard.board.frame import build_frame, find_launch
+from dashboard.board.frame import build_frame
 from dashboard.board.frames import Json
 from dashboard.board.lenses import Lens
 from dashboard.models import Tally
 from dashboard.tests.test_verdict_command import faster, weigh
 from kitchen_worker.contract.messages import Role
 from restaurant import launches
+from restaurant.launches import find_launch
 from restaurant.models import Launch, Letter
 from restaurant.outbox import mark_sent
 from restaurant.tests.making import some_orders

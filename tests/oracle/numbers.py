@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.db.models import Count
 
 from dashboard import models
-from dashboard.board.frame import build_frame, find_launch
+from dashboard.board.frame import build_frame
 from dashboard.board.lenses import Lens
 from dashboard.board.verdict_part import verdict_part
 from dashboard.domain.comparing.rules import Rule, Treatment
@@ -36,6 +36,7 @@ from dashboard.reviewing.replays import summary
 from dashboard.reviewing.verdicts import requirements_of, weigh
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import kitchen_queue
+from restaurant.launches import find_launch
 from restaurant.models import Launch, LaunchChange, Letter, Order
 from restaurant.resend import sent_again
 from restaurant.sent_counts import samples

@@ -20,7 +20,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from dashboard.board.depths import ask_for_depths
-from dashboard.board.frame import build_frame, find_launch, newest_launch
+from dashboard.board.frame import build_frame
 from dashboard.board.lenses import Lens
 from dashboard.board.standing import Run
 from dashboard.verdict.phrases import counted
@@ -28,6 +28,7 @@ from dashboard.verdict.requirements import Requirement
 from dashboard.verdict.words import Word
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import kitchen_queue
+from restaurant.launches import find_launch, newest_launch
 from restaurant.models import Launch
 
 EXIT_CODES = {Word.READY: 0, Word.NOT_YET: 10, Word.WORSE: 20, Word.WITHHELD: 30}
