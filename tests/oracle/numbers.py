@@ -500,7 +500,7 @@ def _exports(launch: UUID, version: str) -> dict[str, Any]:
 
 
 def _file(response: Any) -> str:
-    return b"".join(response.streaming_content).decode()
+    return str(response.content.decode())
 
 
 def _preview(launch: UUID, version: str, names: _Names) -> dict[str, Any]:
