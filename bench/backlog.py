@@ -10,7 +10,7 @@ from uuid import UUID
 
 from kitchen_worker.amqp.broker import Delivery, Outgoing
 from kitchen_worker.config import WorkerConfig
-from kitchen_worker.contract.messages import Role, join_events
+from kitchen_worker.contract.messages import Role, join_events, utc_now
 from kitchen_worker.contract.topology import KITCHEN_EVENTS, LAUNCH_HEADER, events_key
 from kitchen_worker.cooking import Cooked, kitchen_of
 from kitchen_worker.telling import OrderTold
@@ -64,7 +64,7 @@ async def _events(version: str, orders: Sequence[Delivery]) -> list[bytes]:
     config = WorkerConfig(version=version, role=ROLES[version], build="bench", minute_ms=0, seed=7)
     kitchen, rng = kitchen_of(config), random.Random(version)
     several = [OrderTold.read(one, config=config, worker="bench:1") for one in orders]
-    received = [one.received().encoded for one in several]
+    received = [one.received(utc_now()).encoded for one in several]
     ended = [one.ended(_slowed(await kitchen.cook(one.order), rng)).encoded for one in several]
     return list(_in_turn(received, ended))
 

@@ -56,6 +56,10 @@ class Reporter:
         if len(self._waiting) >= GATHER_MOST:
             self._enough.set()
 
+    async def publish(self, report: Report) -> None:
+        """Publish an event by itself, and wait for the confirm; raises BrokerError."""
+        await self._tell([report])
+
     async def run(self) -> None:
         """Tell what is added, until cancelled; raises BrokerError when it is not taken."""
         while True:

@@ -25,7 +25,6 @@ from kitchen_worker.contract.messages import (
     UnreadableMessage,
     decode_order,
     encode_event,
-    utc_now,
 )
 from kitchen_worker.contract.topology import LAUNCH_HEADER
 from kitchen_worker.cooking import Cooked, failure_of
@@ -63,9 +62,14 @@ class OrderTold(msgspec.Struct, frozen=True):
             raise UnreadableMessage("not an order: the launch header is no id", delivery.body)
         return cls(decode_order(delivery.body), delivery, launch, config, worker)
 
-    def received(self) -> Report:
-        """That work starts; may be lost."""
-        event = self._event(EventKind.RECEIVED, received_at=utc_now())
+    @property
+    def is_redelivered(self) -> bool:
+        """Whether the order was delivered before."""
+        return _delivery_number(self.delivery) > 1
+
+    def received(self, at: datetime) -> Report:
+        """That work on the order started; may be lost."""
+        event = self._event(EventKind.RECEIVED, received_at=at)
         return Report(EventKind.RECEIVED, encode_event(event), None)
 
     def ended(self, cooked: Cooked) -> Report:

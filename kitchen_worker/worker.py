@@ -33,6 +33,8 @@ DRAIN_S = 9.0
 _BEAT_S = 5.0
 #: Longest wait for work that was cancelled; what ignores it is left behind.
 _CANCEL_S = 1.0
+#: An order that ends sooner is not said to be received: its end says so.
+RECEIVED_AFTER_S = 0.25
 #: How long a control waits for its queue: the relay may be starting, too.
 CONTROL_PATIENCE_S = 10.0
 #: How long relay and observer may take to start before it is worth a word.
@@ -151,15 +153,25 @@ class Worker:
             )
             await dead_letter(broker, shift.deliveries, delivery, unreadable.reason)
             return
-        shift.reporter.add(told.received())
+        if told.is_redelivered:
+            # It may have ended the last process, and may end this one before any timer does.
+            await shift.reporter.publish(told.received(utc_now()))
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        timer = asyncio.get_running_loop().call_later(
-            self._config.order_timeout_seconds, self._time_out, shift, task, told, utc_now()
-        )
+        loop, received_at = asyncio.get_running_loop(), utc_now()
+        timers = [
+            loop.call_later(
+                self._config.order_timeout_seconds, self._time_out, shift, task, told, received_at
+            )
+        ]
+        if not told.is_redelivered:
+            timers.append(
+                loop.call_later(RECEIVED_AFTER_S, _say_received, shift, task, told, received_at)
+            )
         try:
             cooked = await self._kitchen.cook(told.order)
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
         if task in shift.running:
             shift.reporter.add(told.ended(cooked))
 
@@ -284,6 +296,14 @@ class _Shift:
             self._changed.clear()
             await self._changed.wait()
         await self.reporter.wait_until_told()
+
+
+def _say_received(
+    shift: _Shift, task: asyncio.Task[None], told: OrderTold, received_at: datetime
+) -> None:
+    """Report that an order is in work, unless it was given up."""
+    if task in shift.running:
+        shift.reporter.add(told.received(received_at))
 
 
 async def _missing_queue(broker: Broker, config: WorkerConfig) -> str:

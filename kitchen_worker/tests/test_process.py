@@ -253,6 +253,24 @@ async def test_a_kitchen_that_blocks_the_event_loop_is_not_live_and_then_ends(
         assert await broker.depth(QUEUE) == 1
 
 
+@pytest.mark.parametrize(
+    ("kitchen", "note"), [("cook", "end the process"), ("cook_async", "block the loop")]
+)
+async def test_an_order_that_ends_each_process_is_said_to_be_received_when_it_comes_again(
+    amqp_url: str, kitchen: str, note: str
+) -> None:
+    async with fresh_rabbit(amqp_url, WHOLE) as broker:
+        await broker.declare(WHOLE)
+        order = an_order(note=note)
+        await broker.publish([posted(order, "vnext")])
+        for _ in range(2):
+            with running(amqp_url, "--kitchen", f"{OWN}:{kitchen}", *LIMIT) as process:
+                assert await asyncio.to_thread(process.wait, DEADLINE_S) != 0
+        [received] = await observed(broker, 1, EventKind.RECEIVED)
+        assert await broker.depth(OBSERVER_QUEUE) == 0
+    assert (received.order_id, received.redelivered) == (order.id, True)
+
+
 @pytest.mark.parametrize("kitchen", ["cook", "cook_async"])
 async def test_a_kitchen_whose_slots_hang_ends_with_1_once_its_orders_are_reported(
     amqp_url: str, tmp_path: Path, kitchen: str

@@ -141,16 +141,17 @@ async def ended(broker: MemoryBroker, count: int) -> list[Event]:
     return told(broker, *ENDS)
 
 
-async def test_an_order_is_received_then_handled_and_gone() -> None:
+async def test_an_order_in_work_for_a_while_is_received_then_handled_and_gone() -> None:
     broker = await opened()
-    order = an_order(placed_at=utc_now() - timedelta(seconds=2))
+    order = an_order(an_item("burger", 20), placed_at=utc_now() - timedelta(seconds=2))
     await broker.publish([posted(order, "vnext")])
-    async with working(broker):
+    async with working(broker, replace(CONFIG, minute_ms=8)):
         [handled] = await ended(broker, 1)
         [received] = told(broker, EventKind.RECEIVED)
     assert (handled.kind, handled.order_id) == (EventKind.HANDLED, order.id)
     assert received.order_id == order.id
     assert received.event_id != handled.event_id
+    assert (handled.received_at - received.received_at) < timedelta(seconds=0.2), "when it began"
     for event in (received, handled):
         assert (event.version, event.role, event.build) == (
             "vnext",
@@ -160,7 +161,7 @@ async def test_an_order_is_received_then_handled_and_gone() -> None:
         assert (event.launch, event.delivery, event.redelivered) == (LAUNCH, 1, False)
         assert event.placed_at == order.placed_at
     assert handled.result is not None
-    assert handled.result["total_price"] == "3.50"
+    assert handled.result["total_price"] == "70.00"
     assert handled.queue_ms is not None
     assert 2000 <= handled.queue_ms < 30_000
     assert handled.handling_ms is not None
@@ -387,6 +388,59 @@ async def test_large_events_never_make_a_message_too_large() -> None:
     async with working(broker, SYNC):
         handled = await ended(broker, 12)
     assert {event.kind for event in handled} == {EventKind.HANDLED}
+
+
+async def test_an_order_that_ends_sooner_is_not_said_to_be_received() -> None:
+    hold = asyncio.Event()
+
+    async def work(order: Order) -> Any:
+        if order.note == "slow":
+            await hold.wait()
+        return {}
+
+    Kitchens.work = work
+    broker = await opened()
+    slow = an_order(note="slow")
+    await broker.publish([posted(order, "vnext") for order in (an_order(), an_order(), slow)])
+    async with working(broker, ASYNC):
+        await until(lambda: told(broker, EventKind.RECEIVED) != [], "the slow one is received")
+        hold.set()
+        await ended(broker, 3)
+    assert [event.order_id for event in told(broker, EventKind.RECEIVED)] == [slow.id]
+
+
+@pytest.mark.parametrize("again", [{"redelivered": True}, {"headers": {"x-delivery-count": 1}}])
+async def test_work_on_a_redelivered_order_starts_once_it_is_said_to_be_received(
+    again: dict[str, Any],
+) -> None:
+    said_before: list[list[EventKind]] = []
+
+    async def work(order: Order) -> Any:
+        said_before.append([event.kind for event in told(broker)])
+        return {}
+
+    Kitchens.work = work
+    broker = await opened()
+    await broker.publish([posted(an_order(), "vnext")])
+    [first] = broker.queues[QUEUE].waiting
+    broker.queues[QUEUE].waiting[0] = msgspec.structs.replace(first, **again)
+    async with working(broker, ASYNC):
+        await ended(broker, 1)
+    assert said_before == [[EventKind.RECEIVED]]
+    assert [event.kind for event in told(broker)] == [EventKind.RECEIVED, EventKind.HANDLED]
+
+
+async def test_an_order_that_was_given_up_is_not_said_to_be_received_afterwards() -> None:
+    Kitchens.over = False
+    Kitchens.work = _ignoring
+    broker = await opened()
+    await broker.publish([posted(an_order(note="hang"), "vnext")])
+    async with working(broker, hasty(ASYNC)):
+        await ended(broker, 1)
+        later = asyncio.get_running_loop().time() + worker.RECEIVED_AFTER_S
+        await until(lambda: asyncio.get_running_loop().time() > later, "it would be late")
+        Kitchens.over = True
+    assert [event.kind for event in told(broker)] == [EventKind.FAILED]
 
 
 async def test_an_order_is_said_to_be_received_while_it_cooks() -> None:

@@ -73,6 +73,15 @@ def test_an_order_goes_to_the_kitchen_and_is_ready() -> None:
     assert order.answered_at is not None
 
 
+def test_an_order_that_ends_before_it_is_said_to_be_received_goes_from_placed_to_ready() -> None:
+    [order] = some_orders()
+    assert _state(order) == OrderState.PLACED
+    _hear(said(an_event(order.uuid)))
+    assert _state(order) == OrderState.READY
+    _hear(said(an_event(order.uuid, EventKind.RECEIVED)))
+    assert _state(order) == OrderState.READY
+
+
 def test_an_order_that_the_control_cannot_cook_has_failed() -> None:
     [order] = some_orders()
     _hear(said(an_event(order.uuid, EventKind.FAILED)))

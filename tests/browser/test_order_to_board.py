@@ -30,6 +30,16 @@ def test_the_ticket_turns_ready_with_the_live_kitchens_answer(page: Page) -> Non
     expect(page.locator("main")).to_contain_text("5.00")
 
 
+def test_the_ticket_of_an_order_that_takes_longer_than_250_ms_is_placed_then_in_the_kitchen(
+    page: Page,
+) -> None:
+    place_order(page, burger=40)
+    status = page.locator("#ticket-status")
+    expect(status).to_contain_text("Placed.")
+    expect(status).to_contain_text("In the kitchen.")
+    expect(status).to_contain_text("Ready. Enjoy!")
+
+
 def test_both_lanes_show_an_order_within_a_second(page: Page, stack: Stack) -> None:
     page.goto("/dashboard/")
     expect(page.locator("[data-light='socket']")).to_contain_text("open")
