@@ -38,7 +38,7 @@ _NO_SKIPS = ("NO_SKIPS", "CI")
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A test database of this process alone, where it is a file: two runs may be under way."""
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite"):
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         path = tmp_path_factory.mktemp("database") / "test.sqlite3"
         settings.DATABASES["default"]["TEST"]["NAME"] = str(path)
 

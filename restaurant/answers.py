@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
-from django.db import Error, InterfaceError, OperationalError, connection, transaction
+from django.db import Error, InterfaceError, OperationalError, connection
 
 from kitchen_worker.amqp.broker import Broker, Deliveries
 from kitchen_worker.amqp.dead_letters import Refused, put_aside
@@ -18,6 +18,7 @@ from kitchen_worker.contract.messages import Event, EventKind, Role, utc_now
 from restaurant.models import Order, OrderState
 from restaurant.patience import in_database
 from restaurant.rows import run_for_each
+from restaurant.write_lock import write_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def record(events: Iterable[Event]) -> int:
             received.add(told)
         else:
             ends.setdefault(told, event)
-    with transaction.atomic():
+    with write_transaction():
         return _end(ends) + _begin(sorted(received - ends.keys()))
 
 

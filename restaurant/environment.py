@@ -52,8 +52,6 @@ def database_of(url: str) -> dict[str, Any]:
     if not config["NAME"]:
         raise ValueError("it names no database")
     if scheme == "sqlite":
-        if config["NAME"] != ":memory:":
-            config["ENGINE"] = "restaurant.sqlite"
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from kitchen_worker.contract import messages
 from restaurant.models import Order
 from restaurant.order_rows import message_of, write
 from restaurant.pricing import SHOWN, Line, OrderRefused, OrderRequest, Problem, Refusal, quote
+from restaurant.write_lock import write_transaction
 
 #: Characters of a note.
 MAX_NOTE = 500
@@ -41,7 +42,7 @@ def place_order(
     if stored is not None:
         return stored
     try:
-        with transaction.atomic():
+        with write_transaction():
             return write([request], idempotency_key=idempotency_key, digest=digest)[0]
     except IntegrityError:
         # Another process placed the order under this key since we looked.
@@ -55,7 +56,7 @@ def place_orders(requests: Sequence[OrderRequest]) -> list[Order]:
     """Place several orders in one transaction: all of them or none."""
     for request in requests:
         check(request)
-    with transaction.atomic():
+    with write_transaction():
         return write(requests)
 
 

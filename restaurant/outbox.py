@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from django.db import connection, transaction
+from django.db import connection
 
 from kitchen_worker.amqp.broker import Broker, BrokerLost, Outgoing, PublishFailed
 from kitchen_worker.contract import topology
@@ -20,6 +20,7 @@ from restaurant import sent_counts
 from restaurant.models import Letter
 from restaurant.patience import in_database
 from restaurant.queues import Queues
+from restaurant.write_lock import write_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +194,7 @@ def unsent(*, after: int = 0, at_most: int = BATCH) -> list[Unsent]:
 
 def mark_sent(letters: Sequence[int]) -> None:
     """Mark outbox messages as sent and count them: each once, also if several relays sent it."""
-    with transaction.atomic():
+    with write_transaction():
         unsent = Letter.objects.select_for_update().filter(id__in=letters, sent_at=None)
         rows = list(unsent.order_by("id").values_list("id", *sent_counts.COUNTED))
         Letter.objects.filter(id__in=[row[0] for row in rows]).update(sent_at=utc_now())

@@ -39,6 +39,7 @@ from restaurant import launches
 from restaurant.models import Again, Letter, Order, OrderState
 from restaurant.patience import in_database
 from restaurant.queues import Queues
+from restaurant.write_lock import write_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ def claim_overdue(control: str, at: datetime, after: timedelta, *, waiting: int)
     """
     sent = Letter.objects.filter(order__in=launches.unanswered(control), sent_at__lte=at)
     not_in_queue = sent.order_by("-order_id").values("pk")[waiting:]
-    with transaction.atomic():
+    with write_transaction():
         orders = _lost(Letter.objects.filter(_is_due(at, after), pk__in=not_in_queue))
         _mark(orders, Again.UNANSWERED)
     return orders
@@ -185,7 +186,7 @@ def hand_over(control: str, to: str, sent_before: datetime) -> list[Lost]:
     What the former one still says of them no longer counts.
     """
     waiting = launches.unanswered(control)
-    with transaction.atomic():
+    with write_transaction():
         orders = _lost(Letter.objects.filter(order__in=waiting, sent_at__lt=sent_before))
         waiting.filter(uuid__in=[one.order for one in orders]).update(control=to)
         _mark(orders, Again.HANDED_OVER)

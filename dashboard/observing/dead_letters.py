@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F, QuerySet
 
 from dashboard.models import DeadLetter, DeadLetterBatch, DeadLetterTally
 from kitchen_worker.amqp.broker import Delivery
 from kitchen_worker.amqp.dead_letters import concerns
 from kitchen_worker.contract.topology import HANDOVER_QUEUES, REASON_HEADER
+from restaurant.write_lock import write_transaction
 
 #: Dead letters kept to be looked at; the count goes on.
 KEPT = 1000
@@ -45,7 +45,7 @@ def record_dead_letters(deliveries: Sequence[Delivery], batch: UUID, now: dateti
     Nothing counts twice: neither a batch that is tried again, nor what was recorded with the last
     batch and is delivered again.
     """
-    with transaction.atomic():
+    with write_transaction():
         last = DeadLetterBatch.objects.select_for_update().filter(pk=1).first()
         if last is None:
             last = DeadLetterBatch(pk=1)

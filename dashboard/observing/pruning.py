@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
 from dashboard.models import (
     Comparison,
     Example,
@@ -26,6 +24,7 @@ from dashboard.models import (
 from dashboard.observing.halving import first_id_from
 from dashboard.observing.sweep import unfinished
 from restaurant.models import Launch, Letter
+from restaurant.write_lock import write_transaction
 
 #: Orders, or points of the charts, of one transaction: a batch of events waits for one at most.
 CHUNK = 200
@@ -60,7 +59,7 @@ def prune_orders(until: int, after: int = 0, at_most: int = CHUNK) -> Pruned:
     rows_found = letters.order_by("order").values_list("order", "order__uuid", "launch")[:at_most]
     found = {number: uuid for number, uuid, _ in rows_found}
     launches = {launch for _, _, launch in rows_found}
-    with transaction.atomic():
+    with write_transaction():
         list(Tally.objects.select_for_update().filter(launch__in=launches).order_by("id"))
         kept = _kept(found.values())
         going = {number: uuid for number, uuid in found.items() if uuid not in kept}

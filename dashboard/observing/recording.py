@@ -13,7 +13,6 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
 
 from dashboard.domain.builds import heard_of
 from dashboard.domain.ledger import Counts, Key, Ledger, Standing
@@ -28,6 +27,7 @@ from dashboard.observing.rosters import Roster
 from dashboard.observing.texts import storable
 from dashboard.observing.weighing import weigh_pairs
 from kitchen_worker.contract.messages import Event, EventKind
+from restaurant.write_lock import write_transaction
 
 _RECEIVED = EventKind.RECEIVED
 #: Length of a TimeSlice, in seconds.
@@ -47,7 +47,7 @@ class Silence:
 
 def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> None:
     """Take in events of one launch, in one transaction. Raises django.db.Error."""
-    with transaction.atomic():
+    with write_transaction():
         tallies = _locked_tallies(roster)
         _note_builds(tallies, events, now)
         answers = Answers.stored({event.order for event in events})
@@ -86,7 +86,7 @@ def _news(events: Sequence[Event]) -> Iterator[Event]:
 
 def record_silences(roster: Roster, silences: Sequence[Silence], now: datetime) -> int:
     """Mark as missing what nobody answered in time, in one transaction; says how many it marked."""
-    with transaction.atomic():
+    with write_transaction():
         tallies = _locked_tallies(roster)
         answers = Answers.stored({silence.order for silence in silences})
         ledger = Ledger(answers.standings)

@@ -19,6 +19,7 @@ from dashboard.observing.recording import Silence, record_silences
 from dashboard.observing.rosters import Roster, read_roster
 from restaurant.launches import find_launch
 from restaurant.models import Launch, Letter
+from restaurant.write_lock import write_transaction
 
 #: Letters that one step looks through at most (more only where they were sent at one instant).
 STEP = 500
@@ -72,7 +73,8 @@ class Sweeping:
         end, letters = _next(launch, since, self.until)
         silences = list(_silences(roster, letters))
         marked = record_silences(roster, silences, now) if silences else 0
-        self._save(launch, end)
+        with write_transaction():
+            self._save(launch, end)
         if end < self.until:
             self._left[launch_id] = end
         else:

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from dashboard import models
 from dashboard.models import Sweep, Tally
 from dashboard.observing.evidence import CLOSED, close_until, timing_of
@@ -18,6 +16,7 @@ from dashboard.verdict.latch import latched, passes
 from dashboard.verdict.requirements import Health, Requirement
 from kitchen_worker.contract.messages import EARLIEST
 from restaurant.models import Letter
+from restaurant.write_lock import write_transaction
 
 #: Points of the history at most; then every second one goes, and half as many come.
 MAX_POINTS = 240
@@ -32,7 +31,7 @@ def close_blocks(now: datetime, *, on_step: Callable[[], None] = lambda: None) -
     changed = set()
     for launch, pk in waiting.values_list("launch", "pk"):
         on_step()
-        with transaction.atomic():
+        with write_transaction():
             list(Tally.objects.select_for_update().filter(launch=launch).order_by("id"))
             if _close(models.Evidence.objects.get(pk=pk), now):
                 changed.add(launch)

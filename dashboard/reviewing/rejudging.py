@@ -24,6 +24,7 @@ from dashboard.observing.signatures import Members, Signatures
 from dashboard.observing.stored_pairs import StoredPair, judged_anew
 from restaurant.launches import find_launch
 from restaurant.models import Launch
+from restaurant.write_lock import write_transaction
 
 #: Comparisons of one step, at most.
 CHUNK = 200
@@ -74,7 +75,7 @@ def step(now: datetime, *, at_most: int | None = None) -> UUID | None:
     oldest = _unfinished().order_by("id").first()
     if oldest is None:
         return None
-    with transaction.atomic():
+    with write_transaction():
         tallies = _locked_tallies(oldest.launch)
         rejudging = _unfinished().select_for_update().filter(pk=oldest.pk).first()
         if rejudging is None:

@@ -8,7 +8,6 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
 
 from dashboard.domain.comparing.judgement import Ending, Group, GroupKind, judge
 from dashboard.domain.comparing.rules import Rules
@@ -22,6 +21,7 @@ from dashboard.observing.texts import storable
 from dashboard.reviewing.replays import conclude
 from kitchen_worker.contract.messages import Event, EventKind
 from restaurant.models import Launch
+from restaurant.write_lock import write_transaction
 
 #: Not yet answered, or given up too soon.
 _UNANSWERED = (ReplayState.WAITING, ReplayState.SENT, ReplayState.MISSING)
@@ -39,7 +39,7 @@ def record_answers(events: Sequence[Event], now: datetime) -> None:
     ends = {UUID(e.order_id): e for e in reversed(events) if e.kind is not EventKind.RECEIVED}
     if not ends:
         return
-    with transaction.atomic():
+    with write_transaction():
         touched = ReplayedOrder.objects.filter(uuid__in=ends).values("replay")
         locked = Replay.objects.select_for_update().filter(pk__in=touched).order_by("id")
         replays = {replay.pk: replay for replay in locked}

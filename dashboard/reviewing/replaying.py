@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
 
 from dashboard.models import Replay, ReplayedOrder, ReplayState
 from dashboard.observing.texts import storable
@@ -23,6 +22,7 @@ from kitchen_worker.contract.messages import (
     encode_order,
 )
 from restaurant.models import Launch, Letter
+from restaurant.write_lock import write_transaction
 
 #: Orders that one version was sent again and has not answered yet, at most: live orders do not
 #: stand behind a whole replay, and the deadline of one does not run while it waits for another.
@@ -92,7 +92,7 @@ def give_up_overdue(now: datetime, deadline: timedelta) -> set[UUID]:
     if not Replay.objects.filter(finished_at=None).exists():
         return set()
     changed = set()
-    with transaction.atomic():
+    with write_transaction():
         for replay in Replay.objects.select_for_update().filter(finished_at=None).order_by("id"):
             rows = replay.replayed_orders
             silent = rows.filter(state=ReplayState.SENT, sent_at__lte=now - deadline)
@@ -130,7 +130,7 @@ def _message(replay: Replay, row: ReplayedOrder, body: bytes | None) -> Outgoing
 
 
 def _give_up(replay: Replay, orders: Sequence[int], reason: str, now: datetime) -> None:
-    with transaction.atomic():
+    with write_transaction():
         locked = Replay.objects.select_for_update().get(pk=replay.pk)
         ReplayedOrder.objects.filter(id__in=orders, state=ReplayState.WAITING).update(
             state=ReplayState.MISSING, ended_at=now, error_message=storable(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,8 +15,11 @@ from dashboard.domain.outcome import Outcome, State
 from dashboard.models import Comparison, Evidence, EvidenceBlock, Observation, Tally, TimeSlice
 from dashboard.observing.recording import Silence, record_events, record_silences
 from dashboard.observing.rosters import Roster, read_roster
-from dashboard.tests.factories import START, a_launch, an_event
+from dashboard.observing.sweep import sweep
+from dashboard.tests.factories import START, a_launch, an_event, an_order
 from kitchen_worker.contract.messages import EventKind
+from restaurant.models import Launch
+from restaurant.tests.making import impatient, some_orders
 
 pytestmark = pytest.mark.django_db
 
@@ -218,3 +222,30 @@ def test_two_observers_at_once_lose_nothing_and_count_nothing_twice() -> None:
     assert Comparison.objects.count() == 60
     assert counts(roster, "vlatest") == {"orders": 60, "handled": 60}
     assert counts(roster, "vnext") == {"orders": 60, "handled": 60, "pairs": 60}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_observer_and_the_site_never_find_the_database_locked(roster: Roster) -> None:
+    orders = [an_order(Launch.objects.get(), sample=()) for _ in range(10)]
+    is_over = threading.Event()
+
+    def place() -> None:
+        with impatient():
+            while not is_over.is_set():
+                some_orders()
+
+    def observe() -> None:
+        with impatient():
+            for order in orders:
+                say(roster, order.uuid, "vlatest", EventKind.HANDLED)
+                sweep(START + timedelta(minutes=5), timedelta(seconds=30))
+
+    with ThreadPoolExecutor(5) as threads:
+        placing = [threads.submit(place) for _ in range(4)]
+        try:
+            threads.submit(observe).result(30)
+        finally:
+            is_over.set()
+        for one in placing:
+            one.result(30)
+    assert counts(roster, "vlatest")["handled"] == 10

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from asgiref.sync import async_to_sync
+from django.db import connection
 
 from kitchen_worker.amqp.broker import Outgoing
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, encode_event, utc_now
@@ -50,6 +52,16 @@ def end_launch(launch: Launch, *, at: datetime | None = None) -> None:
 def some_orders(count: int = 1, *, note: str = "") -> list[Order]:
     """So many orders of a burger, placed together."""
     return place_orders([OrderRequest(lines_from_menu({"burger": 1}), note)] * count)
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """This thread's connection, closed in the end; SQLite refuses at once what is locked."""
+    with closing(connection):
+        if connection.vendor == "sqlite":
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA busy_timeout = 0")
+        yield
 
 
 def an_event(order: UUID, kind: EventKind = EventKind.HANDLED, **changes: Any) -> Event:
