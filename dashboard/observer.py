@@ -18,15 +18,15 @@ import msgspec
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
-from dashboard.board.final_word import keep_final_words
 from dashboard.chores import Chores
 from dashboard.observing.dead_letters import record_dead_letters
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import Rosters
 from dashboard.observing.sweep import Sweeping
-from dashboard.reviewing.closing import close_blocks
 from dashboard.reviewing.replay_answers import record_answers
 from dashboard.reviewing.replaying import give_up_overdue
+from dashboard.verdict.closing import close_blocks
+from dashboard.verdict.final import keep_final_verdicts
 from kitchen_worker.amqp.broker import Broker, Deliveries, Outgoing, declare_or_keep
 from kitchen_worker.amqp.dead_letters import Refused, put_aside
 from kitchen_worker.amqp.decoding import Heard, hear
@@ -164,7 +164,7 @@ class Observer:
 
     def _close_blocks(self) -> set[UUID]:
         now = utc_now()
-        return close_blocks(now, on_step=self.health.beat) | keep_final_words(now)
+        return close_blocks(now, on_step=self.health.beat) | keep_final_verdicts(now)
 
     async def _collect_dead_letters(self, deliveries: Deliveries) -> None:
         while not self.shutdown.requested:

@@ -15,6 +15,11 @@ _BROKER = ("aio_pika", "aiormq", "pamqp")
 _CLIENT = ("kitchen_worker.contract", "kitchen_worker.amqp")
 _PURE = ("dashboard.domain", "dashboard.verdict")
 _RECORDED = (*_PURE, "dashboard.models", *_CLIENT, "restaurant")
+#: What in the verdict's package reads stored rows, above the observer's part; the rest is pure.
+_STORED = tuple(
+    f"dashboard.verdict.{name}"
+    for name in ("assessment", "closing", "evaluation", "final", "traffic")
+)
 #: What each layer may import of ours, itself aside; the most special prefix of a module decides.
 ALLOWED = {
     "kitchen_worker.contract": (),
@@ -28,6 +33,7 @@ ALLOWED = {
     "dashboard.verdict": ("dashboard.domain",),
     "dashboard.models": (*_PURE, *_CLIENT),
     "dashboard.observing": _RECORDED,
+    **dict.fromkeys(_STORED, (*_RECORDED, "dashboard.observing")),
     "dashboard.reviewing": (*_RECORDED, "dashboard.observing"),
     "dashboard.board": (
         *_RECORDED,
@@ -39,11 +45,14 @@ ALLOWED = {
     "restaurant.asgi": ("restaurant", "dashboard"),
     "restaurant.urls": ("restaurant", "dashboard"),
 }
+#: The layers under the stored half of the verdict's package.
+_BELOW_STORED = ("dashboard.domain", "dashboard.verdict", "dashboard.models", "dashboard.observing")
 #: What each layer must not know of the world.
 FOREIGN = {
     "kitchen_worker": _WEB,
     "dashboard.domain": _WEB + _BROKER,
     "dashboard.verdict": _WEB + _BROKER,
+    **dict.fromkeys(_STORED, _BROKER),
 }
 #: The only files that know the broker's library: the way to the broker with its halves and their
 #: line, the frames on it, what the library raises, and a cure of its codec.
@@ -144,6 +153,8 @@ def _broken_rules(one: Import) -> Iterator[str]:
         yield "an import of ours stands at the head of its file"
     if ours and not any(_inside(one.imported, home) for home in (layer, *ALLOWED[layer])):
         yield f"{layer} may import {', '.join(ALLOWED[layer]) or 'nothing of ours'}"
+    if layer in _BELOW_STORED and any(_inside(one.imported, name) for name in _STORED):
+        yield f"{layer} knows no assessment"
     foreign = FOREIGN.get(_layer(one.module, FOREIGN), ())
     if any(_inside(one.imported, library) for library in foreign):
         yield f"{_layer(one.module, FOREIGN)} knows nothing of {one.imported.split('.')[0]}"

@@ -38,8 +38,8 @@ from dashboard.observing.evidence import coverage_of, whole_tally
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import read_roster
 from dashboard.observing.sweep import sweep
-from dashboard.reviewing.closing import close_blocks
 from dashboard.tests.making import recount, stand
+from dashboard.verdict.closing import close_blocks
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, decode_order
 from restaurant.models import Launch, Letter, Order
 

@@ -49,6 +49,11 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("dashboard.domain.ledger", "from ..models import Observation"),
         ("dashboard.domain.ledger", "from kitchen_worker.contract.messages import Role"),
         ("dashboard.domain.ledger", "from django.utils import timezone"),
+        ("dashboard.verdict.latch", "from django.utils import timezone"),
+        ("dashboard.verdict.latch", "from dashboard.models import Tally"),
+        ("dashboard.verdict.latch", "from dashboard.verdict import assessment"),
+        ("dashboard.observing.recording", "from dashboard.verdict.assessment import assess"),
+        ("dashboard.verdict.assessment", "from dashboard.board.frames import Json"),
     ],
 )
 def test_a_planted_violation_is_found(module: str, source: str) -> None:
@@ -65,6 +70,9 @@ def test_a_planted_violation_is_found(module: str, source: str) -> None:
         ("dashboard.pages.board_views", "from restaurant.models import Order"),
         ("dashboard.pages.board_views", "from dashboard.domain.ledger import Ledger"),
         ("dashboard.domain.ledger", "from dashboard.domain.outcome import Outcome"),
+        ("dashboard.verdict.assessment", "from dashboard.models import Tally"),
+        ("dashboard.observing.recording", "from dashboard.verdict.timing import Timing"),
+        ("dashboard.board.frame", "from dashboard.verdict.assessment import assess"),
         ("restaurant.orders", "import restaurants_of_others"),
     ],
 )

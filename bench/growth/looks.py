@@ -86,7 +86,7 @@ def _frame_of(build: Any, launch: Any, lens: Any) -> Callable[[], object]:
 def _verdict_of(launch: Any) -> Callable[[], object]:
     """Read and judge all of the evidence: what a process does at the first look."""
     stored = importlib.import_module("dashboard.observing.evidence")
-    verdicts = importlib.import_module("dashboard.reviewing.verdicts")
+    verdicts = importlib.import_module("dashboard.verdict.evaluation")
     judged = importlib.import_module("dashboard.verdict.verdict")
     requirements = importlib.import_module("dashboard.verdict.requirements")
 

@@ -27,8 +27,8 @@ from dashboard.models import (
     Tally,
 )
 from dashboard.observing.evidence import coverage_of, timing_of
-from dashboard.reviewing.closing import close_blocks
 from dashboard.reviewing.reviews import Seen, review
+from dashboard.verdict.closing import close_blocks
 from dashboard.verdict.coverage import Coverage
 from restaurant.models import Order
 

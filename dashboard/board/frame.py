@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from django.utils import timezone
-
-from dashboard.board.final_word import final_word
 from dashboard.board.findings import findings
 from dashboard.board.frames import Json
 from dashboard.board.lenses import FAST, Lens, Seen, newest_orders, seen_through
 from dashboard.board.rows import read_rows
-from dashboard.board.series import build_series, read_rate
-from dashboard.board.standing import (
-    dead_letters,
-    feed_of,
-    production,
-    read_tallies,
-    run_of,
-    samples_of,
-    versions_of,
-)
-from dashboard.board.verdict_part import verdict_part, weigh_beside
+from dashboard.board.series import build_series
+from dashboard.board.standing import dead_letters, feed_of, production, versions_of
 from dashboard.board.verdict_series import verdict_series
-from dashboard.board.waits import waits_of
 from dashboard.models import Tally
-from dashboard.observing.rosters import read_roster
 from dashboard.reviewing.discrepancies import against
-from kitchen_worker.contract.topology import OBSERVER_QUEUE
+from dashboard.verdict.assessment import assess
+from dashboard.verdict.traffic import Traffic, read_traffic
 from restaurant.launches import newest_change
-from restaurant.models import Launch, Letter
-
-_UNSENT_SHOWN = 1000
+from restaurant.models import Launch
 
 
 class Counted(NamedTuple):
     """What of a frame is read for every frame, and what it was read from."""
 
     part: Json
-    tallies: Sequence[Tally]
+    traffic: Traffic
     beside: Tally | None
-    now: datetime
 
     def joined(self, worked_out: Json) -> Json:
         """The whole frame, with what was worked out now or a moment ago."""
@@ -74,35 +58,27 @@ def count(
     ``version``: the dark version beside the control, through whose pairs the lens looks; another
     name means the first candidate. ``backlogs``: messages waiting, by queue; None if nobody knows.
     """
-    backlogs = backlogs or {}
-    now = timezone.now()
-    roster = read_roster(launch)
-    tallies = read_tallies(roster)
-    versions = versions_of(launch, tallies, backlogs)
-    unsent = Letter.objects.filter(sent_at=None)[: _UNSENT_SHOWN + 1].count()
-    waits = waits_of(launch.id, tallies[0].ended_until, now)
-    waiting = max((versions[0]["waiting"] or 0) + unsent, waits["behind"])
-    feed = feed_of(versions, now, waiting=waiting, backlog=backlogs.get(OBSERVER_QUEUE))
-    rate = read_rate(launch, roster, now)
-    beside = _beside(tallies, version)
-    seen = _seen(launch, lens, (tallies[0], beside), is_fast=rate > FAST)
+    traffic = read_traffic(launch, backlogs)
+    control, beside = traffic.control, traffic.beside(version)
+    versions = versions_of(launch, traffic)
+    seen = _seen(launch, lens, (control, beside), is_fast=traffic.rate > FAST)
     part: Json = {
         "type": "board",
         "launch": str(launch.id),
         "lens": lens.value,
         "version": beside.version if beside is not None else "",
-        "at": now.timestamp(),
-        "feed": {**feed, "unsent": unsent, **waits},
-        "orders": versions[0]["orders"],
-        "rate": rate,
-        "waiting": waiting,
+        "at": traffic.at.timestamp(),
+        "feed": feed_of(traffic),
+        "orders": control.orders,
+        "rate": traffic.rate,
+        "waiting": traffic.waiting,
         "versions": versions,
-        "rows": read_rows(roster, seen.orders, _names(tallies[0], beside)),
+        "rows": read_rows(traffic.roster, seen.orders, _names(control, beside)),
         "looked_at": seen.looked_at,
         "matrix": dict(beside.matrix) if beside is not None else {},
         "against": against(launch.id, beside.version) if beside is not None else 0,
     }
-    return Counted(part, tallies, beside, now)
+    return Counted(part, traffic, beside)
 
 
 def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
@@ -110,33 +86,24 @@ def work_out(launch: Launch, counted: Counted, *, with_series: bool) -> Json:
 
     It may be a moment older than the rest of a frame.
     """
-    tallies, beside = counted.tallies, counted.beside
-    sampled, run = samples_of(launch), run_of(launch, beside)
-    parts = {**counted.part, "samples": sampled, "run": run}
-    final = final_word(launch, beside)
-    weighed = weigh_beside(launch.id, tallies, beside, parts, is_final=final is not None)
+    traffic, beside = counted.traffic, counted.beside
+    assessment = assess(launch, counted.part["version"], traffic)
     worked_out: Json = {
-        "samples": sampled,
-        "run": {**run, "final_at": final.at.timestamp() if final else None},
+        "samples": [one._asdict() for one in assessment.samples],
+        "run": assessment.run,
         **findings(launch.id, beside),
         "feed": {**dead_letters(), **production(launch.id)},
-        "verdict": final.verdict if final else verdict_part(weighed),
+        "verdict": assessment.verdict,
         "change": newest_change(launch.id),
     }
     if with_series:
-        verdict = verdict_series(weighed, tallies[0], beside)
-        worked_out["series"] = build_series(launch, counted.now) | {"verdict": verdict}
+        verdict = verdict_series(assessment.evaluation, traffic.control, beside)
+        worked_out["series"] = build_series(launch, traffic.at) | {"verdict": verdict}
     return worked_out
 
 
 def _names(control: Tally, beside: Tally | None) -> list[str]:
     return [one.version for one in (control, beside) if one is not None]
-
-
-def _beside(tallies: Sequence[Tally], asked: str) -> Tally | None:
-    """The tally of the dark version that stands beside the control, if there is any."""
-    dark = tallies[1:]
-    return next((one for one in dark if one.version == asked), next(iter(dark), None))
 
 
 def _seen(launch: Launch, lens: Lens, both: tuple[Tally, Tally | None], *, is_fast: bool) -> Seen:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from dashboard.board import wording
 from dashboard.board.frames import Json
 from dashboard.board.paint_requirements import UNKNOWN, Dated, Line, lines
-from dashboard.board.standing import Run
+from dashboard.verdict.assessment import Run
 from dashboard.verdict.phrases import counted
 from dashboard.verdict.requirements import Requirement, Standing
 from dashboard.verdict.words import Word

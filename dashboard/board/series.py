@@ -1,4 +1,4 @@
-"""The points of the charts, and the rate of orders, from the time slices: so many, never more."""
+"""The points of the charts, from the time slices: so many, never more."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from datetime import datetime
 from dashboard.board.frames import Json, tenths
 from dashboard.models import TimeSlice
 from dashboard.observing.recording import SLICE_S
-from dashboard.observing.rosters import Roster
 from restaurant.models import Launch
 
 #: Points in a chart: so many slices, up to now.
 POINTS = 150
-_RATE_SLICES = 5
 
 
 def build_series(launch: Launch, now: datetime) -> Json:
@@ -36,13 +34,3 @@ def build_series(launch: Launch, now: datetime) -> Json:
         for name, value in (("p50", p50), ("p95", p95), ("p99", p99)):
             series[name][index] = tenths(value)
     return {"step_s": SLICE_S, "t": times, "versions": dict(versions)}
-
-
-def read_rate(launch: Launch, roster: Roster, now: datetime) -> float:
-    """Orders per second that the control ended, over the last whole slices."""
-    end = int(now.timestamp()) // SLICE_S * SLICE_S
-    start = end - _RATE_SLICES * SLICE_S
-    ended = TimeSlice.objects.filter(
-        launch=launch.id, version=roster.control, start__gte=start, start__lt=end
-    ).values_list("handled", "failed")
-    return round(sum(map(sum, ended)) / (_RATE_SLICES * SLICE_S), 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from dashboard.board.frames import Json
-from dashboard.board.standing import ROLE_ORDER
 from dashboard.models import DeadLetter, Observation
+from dashboard.verdict.traffic import ROLE_ORDER
 from kitchen_worker.contract.messages import Role
 from restaurant.models import Letter, Order
 

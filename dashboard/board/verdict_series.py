@@ -7,7 +7,7 @@ import math
 from dashboard.board.frames import Json
 from dashboard.domain.sketch import GAMMA, LogHistogram
 from dashboard.models import Tally
-from dashboard.reviewing.verdicts import Weighed
+from dashboard.verdict.evaluation import Evaluation
 from dashboard.verdict.quantiles import quantile_ranks
 from dashboard.verdict.requirements import Requirement
 
@@ -20,18 +20,20 @@ _KINDS = ("size", "hour", "item")
 _COLUMNS = ("t", "orders", "estimate", "lo", "hi")
 
 
-def verdict_series(weighed: Weighed | None, control: Tally, beside: Tally | None) -> Json | None:
+def verdict_series(
+    evaluation: Evaluation | None, control: Tally, beside: Tally | None
+) -> Json | None:
     """The points for the candidate beside the control."""
-    if weighed is None or beside is None:
+    if evaluation is None or beside is None:
         return None
-    points = weighed.row.history.get("points", [])
+    points = evaluation.row.history.get("points", [])
     ours, theirs = (LogHistogram.from_json(one.sketch) for one in (control, beside))
     return {
         "history": {name: [one[n] for one in points] for n, name in enumerate(_COLUMNS)},
-        "line": weighed.verdict.of(Requirement.SPEED).line,
+        "line": evaluation.verdict.of(Requirement.SPEED).line,
         "ladder": _ladder(ours, theirs),
         "distribution": _distribution(ours, theirs),
-        "segments": _segments(weighed),
+        "segments": _segments(evaluation),
     }
 
 
@@ -82,9 +84,9 @@ def _distribution(control: LogHistogram, version: LogHistogram) -> Json:
     }
 
 
-def _segments(weighed: Weighed) -> list[Json]:
+def _segments(evaluation: Evaluation) -> list[Json]:
     """The segments with the most orders, each with its effect: sizes, hours, items."""
-    effects = weighed.effects(_ALPHA)
+    effects = evaluation.effects(_ALPHA)
     shown = sorted(effects, key=lambda one: (_KINDS.index(one.kind), -one.orders))[:_SEGMENTS]
     return [
         {

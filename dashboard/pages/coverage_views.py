@@ -14,8 +14,9 @@ from django.views.decorators.http import require_safe
 from dashboard.access import board_access
 from dashboard.board import wording
 from dashboard.pages.launches import asked_launch
-from dashboard.reviewing.verdicts import Weighed, weigh
 from dashboard.verdict.coverage import Agreement, shapes_of_menu
+from dashboard.verdict.evaluation import Evaluation, evaluate
+from dashboard.verdict.requirements import Health
 from kitchen_worker.contract.messages import Role
 from restaurant.menu import BY_NAME
 from restaurant.models import Launch
@@ -83,7 +84,7 @@ def coverage(request: HttpRequest) -> HttpResponse:
     dark = _dark_versions(launch) if launch else {}
     wanted = request.GET.get("version", "")
     version = wanted if wanted in dark else next(iter(dark), "")
-    weighed = weigh(launch.id, version, behind_s=None) if launch and version else None
+    evaluation = evaluate(launch.id, version, Health()) if launch and version else None
     asked = Asked.of(request.GET)
     return render(
         request,
@@ -97,7 +98,7 @@ def coverage(request: HttpRequest) -> HttpResponse:
             "asked": asked,
             "shows": _SHOW.items(),
             "kinds": _LABELS.items(),
-            **(_shapes(weighed, asked) if weighed else {}),
+            **(_shapes(evaluation, asked) if evaluation else {}),
         },
     )
 
@@ -108,8 +109,8 @@ def _dark_versions(launch: Launch) -> dict[str, str]:
     return {one.version: one.role for one in dark}
 
 
-def _shapes(weighed: Weighed, asked: Asked) -> Mapping[str, object]:
-    found = weighed.coverage
+def _shapes(evaluation: Evaluation, asked: Asked) -> Mapping[str, object]:
+    found = evaluation.coverage
     untested = found.unseen(shapes_of_menu(list(BY_NAME)))
     untested = sorted(untested, key=lambda shape: (_ORDER.index(_kind(shape)), shape))
     if asked.show in ("", "untested"):
@@ -118,7 +119,7 @@ def _shapes(weighed: Weighed, asked: Asked) -> Mapping[str, object]:
         listed = []
     seen = [] if asked.show == "untested" else [one for one in found.seen if asked.includes(one)]
     tested = found.agreements(
-        *(weighed.accepted, weighed.noise),
+        *(evaluation.accepted, evaluation.noise),
         shapes=seen,
         differing={"differ": True, "agree": False}.get(asked.show),
         most=_LISTED,

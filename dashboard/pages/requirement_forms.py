@@ -6,9 +6,8 @@ from typing import Any
 
 from django import forms
 
-from dashboard.reviewing.requirements import LINES
 from dashboard.verdict.phrases import percent
-from dashboard.verdict.requirements import Requirements
+from dashboard.verdict.requirements import THRESHOLDS, Requirements
 
 _NUMBER = "Give a number, as in 0.5."
 _MOST_BEHIND_S = 86_400
@@ -83,14 +82,14 @@ class RequirementsForm(forms.Form):
     @classmethod
     def of(cls, required: Requirements, *, seen: int) -> RequirementsForm:
         """The form as it is first shown: with the lines that hold."""
-        lines = {name: getattr(required, name) for name in LINES}
+        lines = {name: getattr(required, name) for name in THRESHOLDS}
         lines["most_behind_s"] = f"{required.most_behind_s:g}"
         return cls(initial={**lines, "seen": seen})
 
     @property
     def required(self) -> Requirements:
         """The lines of a valid form."""
-        return Requirements(**{name: self.cleaned_data[name] for name in LINES})
+        return Requirements(**{name: self.cleaned_data[name] for name in THRESHOLDS})
 
     @property
     def lines(self) -> list[tuple[forms.BoundField, str, str]]:

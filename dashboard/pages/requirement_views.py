@@ -18,7 +18,7 @@ from dashboard.reviewing.requirements import (
     newest,
     set_requirements,
 )
-from dashboard.reviewing.verdicts import requirements_of
+from dashboard.verdict.evaluation import requirements_of
 from restaurant.launches import find_launch
 from restaurant.models import Launch
 

@@ -1,22 +1,19 @@
-"""The lines that a launch's candidates must pass: set by people, with a reason, never overwritten.
+"""A launch's thresholds: set by people, with a reason, never overwritten.
 
-What holds is read by ``verdicts.requirements_of``; a change counts for all that was seen, at once.
+A change counts at once, for all orders seen so far.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from dashboard.models import LaunchRequirements
-from dashboard.verdict.requirements import Requirements
-
-#: The lines that people set; how sure a verdict is, is no matter of one launch.
-LINES = tuple(one.name for one in fields(Requirements) if one.name != "alpha")
+from dashboard.verdict.requirements import THRESHOLDS, Requirements
 
 
 class RequirementsChanged(Exception):
@@ -47,7 +44,7 @@ def set_requirements(
 
     Raises RequirementsChanged.
     """
-    lines = {name: value for name, value in asdict(required).items() if name in LINES}
+    lines = {name: value for name, value in asdict(required).items() if name in THRESHOLDS}
     if newest(launch) != seen:
         raise RequirementsChanged
     try:
@@ -64,6 +61,6 @@ def changes(launch: UUID, most: int) -> Iterator[Change]:
     rows = list(LaunchRequirements.objects.filter(launch=launch)[: most + 1])
     before: Iterable[LaunchRequirements | Requirements] = (*rows[1:], Requirements())
     for row, old in zip(rows[:most], before, strict=False):
-        values = ((name, getattr(old, name), getattr(row, name)) for name in LINES)
+        values = ((name, getattr(old, name), getattr(row, name)) for name in THRESHOLDS)
         lines = tuple(one for one in values if one[1] != one[2])
         yield Change(row.author, row.set_at, row.reason, lines)

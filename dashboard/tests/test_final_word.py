@@ -13,15 +13,15 @@ import pytest
 from django.core.management import call_command
 from django.test import Client, override_settings
 
-from dashboard.board.final_word import keep_final_words
 from dashboard.board.frame import build_frame
 from dashboard.board.frames import Json
 from dashboard.board.lenses import Lens
 from dashboard.management.commands import verdict as verdict_command
 from dashboard.models import Evidence, FinalVerdict, LaunchRequirements, Sweep, Tally
-from dashboard.reviewing.closing import close_blocks
 from dashboard.tests.factories import START, an_order
 from dashboard.tests.test_verdict_command import faster, twice_as_slow, weigh
+from dashboard.verdict.closing import close_blocks
+from dashboard.verdict.final import keep_final_verdicts
 from dashboard.verdict.paired_order import Result
 from kitchen_worker.contract.messages import Role
 from restaurant import launches
@@ -52,9 +52,9 @@ def _frame(launch: Launch) -> Json:
     return build_frame(found, Lens.ALL, with_series=False)
 
 
-def _finish(launch: Launch, at: datetime = OVER) -> None:
+def finish(launch: Launch, at: datetime = OVER) -> None:
     close_blocks(at)
-    keep_final_words(at)
+    keep_final_verdicts(at)
 
 
 def _ended(launch: Launch, candidate: Callable[..., Result]) -> Launch:
@@ -74,15 +74,15 @@ def _verdict(*arguments: str) -> tuple[int, str]:
 
 def test_a_running_launch_has_no_final_word(launch: Launch) -> None:
     weigh(launch, faster)
-    _finish(launch)
+    finish(launch)
     assert not FinalVerdict.objects.exists()
     assert _frame(launch)["run"] == {"state": "running", "at": None, "final_at": None}
 
 
 def test_the_word_is_kept_once_with_its_time_and_its_orders(launch: Launch) -> None:
     _ended(launch, faster)
-    _finish(launch)
-    _finish(launch, OVER + timedelta(hours=1))
+    finish(launch)
+    finish(launch, OVER + timedelta(hours=1))
     [kept] = FinalVerdict.objects.all()
     assert (kept.version, kept.word, kept.at, kept.orders) == ("vnext", "ready", OVER, 3400)
     run = _frame(launch)["run"]
@@ -91,7 +91,7 @@ def test_the_word_is_kept_once_with_its_time_and_its_orders(launch: Launch) -> N
 
 def test_what_comes_after_does_not_change_it(launch: Launch) -> None:
     _ended(launch, faster)
-    _finish(launch)
+    finish(launch)
     before = _frame(launch)["verdict"]
     strict = {"failures_margin": 1e-9, "slow_margin": 1e-9, "differences_margin": 1e-9}
     LaunchRequirements.objects.create(
@@ -108,22 +108,22 @@ def test_what_comes_after_does_not_change_it(launch: Launch) -> None:
 )
 def test_it_waits_for_the_block_of_the_end(launch: Launch, minutes: float, is_kept: bool) -> None:
     _ended(launch, faster)
-    _finish(launch, END + timedelta(minutes=minutes))
+    finish(launch, END + timedelta(minutes=minutes))
     assert FinalVerdict.objects.exists() is is_kept
 
 
 def test_it_waits_for_orders_that_were_not_sent_or_not_looked_at(launch: Launch) -> None:
     unsent = an_order(launch, sent_at=None, placed_at=END)
     _ended(launch, faster)
-    _finish(launch)
+    finish(launch)
     assert not FinalVerdict.objects.exists()
     assert _frame(launch)["run"]["state"] == "ended"
     unsent.letter.sent_at = END
     unsent.letter.save()
-    _finish(launch)
+    finish(launch)
     assert not FinalVerdict.objects.exists()
     Sweep.objects.create(launch=launch.pk, swept_until=END)
-    _finish(launch)
+    finish(launch)
     assert FinalVerdict.objects.exists()
 
 
@@ -134,7 +134,7 @@ def test_a_candidate_that_left_its_last_orders_unanswered_did_not_keep_up(launch
     )
     Sweep.objects.create(launch=launch.pk, swept_until=END)
     _ended(launch, faster)
-    _finish(launch)
+    finish(launch)
     kept = FinalVerdict.objects.get()
     behind = next(one for one in kept.verdict["requirements"] if one["key"] == "keeping up")
     assert (kept.word, behind["standing"], behind["estimate"]) == ("not yet", "failed", 90)
@@ -142,7 +142,7 @@ def test_a_candidate_that_left_its_last_orders_unanswered_did_not_keep_up(launch
 
 def test_a_launch_without_evidence_has_no_word(launch: Launch) -> None:
     end_launch(launch, at=END)
-    _finish(launch)
+    finish(launch)
     assert not FinalVerdict.objects.exists()
     assert _frame(launch)["verdict"] is None
 
@@ -167,7 +167,7 @@ def test_stopped_or_ended_nothing_is_asked_for(
     _check(client, admin_client)
     end_launch(launch, at=END)
     _check(client, admin_client)
-    _finish(launch)
+    finish(launch)
     _check(client, admin_client)
 
 
@@ -184,7 +184,7 @@ def _check(client: Client, admin_client: Client) -> None:
 
 def test_the_gate_says_that_the_word_is_final_and_needs_no_broker(launch: Launch) -> None:
     _ended(launch, faster)
-    _finish(launch)
+    finish(launch)
     code, said = _verdict()
     assert code == 0
     assert said.startswith("vnext is READY: ")
@@ -198,7 +198,7 @@ def test_the_gate_says_that_the_word_is_final_and_needs_no_broker(launch: Launch
 
 def test_final_words_are_listed_in_the_admin(launch: Launch, admin_client: Client) -> None:
     _ended(launch, faster)
-    _finish(launch)
+    finish(launch)
     page = admin_client.get("/admin/dashboard/finalverdict/").content.decode()
     assert "vnext" in page
     assert "ready" in page

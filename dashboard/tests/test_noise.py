@@ -22,10 +22,10 @@ from dashboard.observing.evidence import whole_tally
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import read_roster
 from dashboard.observing.sweep import sweep
-from dashboard.reviewing.closing import close_blocks
-from dashboard.reviewing.verdicts import names_of, weigh
 from dashboard.tests.factories import START, a_launch, an_event, an_order
-from dashboard.verdict.requirements import Requirement
+from dashboard.verdict.closing import close_blocks
+from dashboard.verdict.evaluation import evaluate, names_of
+from dashboard.verdict.requirements import Health, Requirement
 from dashboard.verdict.verdict import Verdict
 from kitchen_worker.contract.messages import Event
 from restaurant.models import Launch
@@ -85,7 +85,7 @@ def record(launch: Launch, events: Iterator[list[Event]], *, batch: int = 20) ->
     record_events(roster, waiting, LONG_AFTER)
     sweep(LONG_AFTER, DEADLINE)
     close_blocks(LONG_AFTER)
-    weighed = weigh(launch.id, "vnext", behind_s=0.0)
+    weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
     assert weighed is not None
     return weighed.verdict
 
@@ -161,7 +161,7 @@ def test_a_fold_that_is_accepted_leaves_what_was_shown_before_it_in_balance(
     other, when the fold is noise to a person."""
     before = record(launch, orders(launch, 900, 0.3, fresh_key))
     Discrepancy.objects.filter(version="vnext", path="lines.*").update(state=Decision.NOISE)
-    weighed = weigh(launch.id, "vnext", behind_s=0.0)
+    weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
     assert weighed is not None
     found = weighed.verdict
     assert (before.word, found.word, found.flagged) == ("ready", "ready", ())

@@ -30,9 +30,9 @@ from dashboard.observer import Observer
 from dashboard.observing import recording
 from dashboard.observing import sweep as sweeps
 from dashboard.observing.sweep import Sweeping
-from dashboard.reviewing.verdicts import weigh
 from dashboard.tests.factories import START, a_launch, an_event, an_order
-from dashboard.verdict import tally
+from dashboard.verdict import requirements, tally
+from dashboard.verdict.evaluation import evaluate
 from dashboard.verdict.requirements import Requirement
 from dashboard.verdict.verdict import Verdict
 from kitchen_worker.amqp.broker import Outgoing
@@ -474,7 +474,7 @@ async def verdict_after(
             await until_stored(Observation.objects.all()[end - 1 : end].exists)
     async with observed(broker, deadline=timedelta(0)):  # closes blocks at once
         await until_stored(lambda: Evidence.objects.filter(settled_until__gt=AFTER).exists())
-    weighed = await sync_to_async(weigh)(launch.id, "vnext", behind_s=0.0)
+    weighed = await sync_to_async(evaluate)(launch.id, "vnext", requirements.Health(behind_s=0.0))
     assert weighed is not None
     return weighed.verdict
 

@@ -13,11 +13,11 @@ from pytest_django import Settings
 
 from dashboard.models import LaunchRequirements
 from dashboard.reviewing import requirements
-from dashboard.reviewing.requirements import LINES, newest, set_requirements
-from dashboard.reviewing.verdicts import requirements_of
+from dashboard.reviewing.requirements import newest, set_requirements
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.test_discrepancy_pages import shown, text
-from dashboard.verdict.requirements import Requirements
+from dashboard.verdict.evaluation import requirements_of
+from dashboard.verdict.requirements import THRESHOLDS, Requirements
 from restaurant.models import Launch
 
 pytestmark = pytest.mark.django_db
@@ -71,8 +71,8 @@ def set_by(author: str, launch: UUID, **lines: float) -> LaunchRequirements:
 
 def test_every_line_but_how_sure_a_verdict_is_can_be_set() -> None:
     columns = {field.name for field in LaunchRequirements._meta.get_fields()}
-    assert set(LINES) <= columns
-    assert set(AS_TYPED) == {*LINES, "reason", "seen"}
+    assert set(THRESHOLDS) <= columns
+    assert set(AS_TYPED) == {*THRESHOLDS, "reason", "seen"}
 
 
 def test_the_defaults_hold_until_somebody_sets_them(client: Client, launch: Launch) -> None:

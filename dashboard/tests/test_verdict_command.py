@@ -22,8 +22,8 @@ from dashboard.management.commands.verdict import NOTHING_TO_SAY
 from dashboard.models import Tally
 from dashboard.observing.adding import Weighed, add_to_evidence
 from dashboard.observing.touched import Epoch
-from dashboard.reviewing.closing import close_blocks
 from dashboard.tests.factories import START, a_launch
+from dashboard.verdict.closing import close_blocks
 from dashboard.verdict.paired_order import PairedOrder, Result, Status
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.models import DarkVersion, Launch

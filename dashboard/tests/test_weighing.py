@@ -23,10 +23,10 @@ from dashboard.observing.recording import Silence, record_events, record_silence
 from dashboard.observing.rosters import Roster, read_roster
 from dashboard.observing.sweep import sweep
 from dashboard.observing.touched import Epoch, touched
-from dashboard.reviewing.closing import MAX_POINTS, close_blocks, with_point
-from dashboard.reviewing.verdicts import names_of, requirements_of, weigh, weigh_evidence
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from dashboard.verdict import tally
+from dashboard.verdict.closing import MAX_POINTS, close_blocks, with_point
+from dashboard.verdict.evaluation import evaluate, evaluate_row, names_of, requirements_of
 from dashboard.verdict.evidence import Evidence
 from dashboard.verdict.requirements import Health, Requirement
 from kitchen_worker.contract.messages import TIMED_OUT, Event, EventKind, Failure
@@ -201,7 +201,7 @@ def test_an_order_that_comes_after_its_block_has_settled_is_counted_as_lost(
     settle(launch)
     order = placed(launch, 1.5)
     record_events(roster, [said(launch, order, "vlatest"), said(launch, order, "vnext")], START)
-    weighed = weigh(launch.id, "vnext", behind_s=0.0)
+    weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
     assert weighed is not None
     assert weighed.verdict.sentence("vnext") == (
         "WITHHELD: 1 of 41 orders came too late to be counted."
@@ -295,7 +295,7 @@ def test_a_new_build_starts_anew_and_is_the_one_that_is_judged(
         events = [said(launch, order, "vlatest"), said(launch, order, "vnext", build=build)]
         record_events(roster, events, START + timedelta(seconds=seconds))
     assert [row.version_build for row in rows()] == ["one", "two"]
-    weighed = weigh(launch.id, "vnext", behind_s=0.0)
+    weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
     assert weighed is not None
     assert weighed.row.version_build == "two"
 
@@ -304,7 +304,7 @@ def test_a_late_answer_of_a_build_that_was_rolled_back_does_not_bring_its_verdic
     launch: Launch, roster: Roster
 ) -> None:
     def judged() -> str:
-        weighed = weigh(launch.id, "vnext", behind_s=0.0)
+        weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
         assert weighed is not None
         return weighed.row.version_build
 
@@ -451,7 +451,7 @@ def judged(launch: Launch) -> Launch:
 
 
 def test_a_faster_version_is_found_to_be_faster(judged: Launch) -> None:
-    weighed = weigh(judged.id, "vnext", behind_s=0.0)
+    weighed = evaluate(judged.id, "vnext", Health(behind_s=0.0))
     assert weighed is not None
     speed = weighed.verdict.of(Requirement.SPEED)
     assert speed.word == "faster"
@@ -462,7 +462,7 @@ def test_a_faster_version_is_found_to_be_faster(judged: Launch) -> None:
 
 def test_a_review_counts_at_once_and_can_be_taken_back(judged: Launch) -> None:
     def differences() -> float:
-        weighed = weigh(judged.id, "vnext", behind_s=0.0)
+        weighed = evaluate(judged.id, "vnext", Health(behind_s=0.0))
         assert weighed is not None
         return weighed.verdict.of(Requirement.DIFFERENCES).estimate or 0.0
 
@@ -507,7 +507,7 @@ def test_requirements_that_were_set_last_hold(judged: Launch) -> None:
 
 def test_a_verdict_is_withheld_for_the_reason_that_is_given(judged: Launch) -> None:
     (row,) = rows()
-    verdict = weigh_evidence(row, Health(held=("the feed is stale",))).verdict
+    verdict = evaluate_row(row, Health(held=("the feed is stale",))).verdict
     assert verdict.sentence("vnext") == "WITHHELD: the feed is stale."
 
 
@@ -524,7 +524,7 @@ def test_the_history_stays_bounded_and_spans_the_whole_launch() -> None:
 
 
 def test_nothing_is_said_of_a_version_that_nobody_heard_of(launch: Launch) -> None:
-    assert weigh(launch.id, "vnext", behind_s=None) is None
+    assert evaluate(launch.id, "vnext", Health()) is None
 
 
 def test_the_board_tells_the_verdict_of_the_candidate_beside_the_control(judged: Launch) -> None:

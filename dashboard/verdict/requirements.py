@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from dashboard.verdict.sequences import Interval
@@ -75,6 +75,10 @@ class Requirements:
             Requirement.SLOW_ORDERS: self.slow_margin,
             Requirement.DIFFERENCES: self.differences_margin,
         }
+
+
+#: The thresholds that people set; the promise's error is the same for all launches.
+THRESHOLDS = tuple(one.name for one in fields(Requirements) if one.name != "alpha")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ from dashboard.reviewing import rejudging
 from dashboard.reviewing.replays import request_replay
 from dashboard.reviewing.requirements import newest, set_requirements
 from dashboard.reviewing.reviews import Seen, review
-from dashboard.reviewing.verdicts import requirements_of
+from dashboard.verdict.evaluation import requirements_of
 from kitchen_worker.amqp.broker import BrokerLost, Delivery, Outgoing
 from kitchen_worker.amqp.health import Health
 from kitchen_worker.amqp.shutdown import Shutdown

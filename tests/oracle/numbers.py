@@ -23,7 +23,6 @@ from django.db.models import Count
 from dashboard import models
 from dashboard.board.frame import build_frame
 from dashboard.board.lenses import Lens
-from dashboard.board.verdict_part import verdict_part
 from dashboard.domain.comparing.rules import Rule, Treatment
 from dashboard.domain.sketch import LogHistogram
 from dashboard.management.commands import verdict as verdict_command
@@ -33,7 +32,9 @@ from dashboard.reviewing.discrepancies import listed
 from dashboard.reviewing.exports import Format, export
 from dashboard.reviewing.preview import preview
 from dashboard.reviewing.replays import summary
-from dashboard.reviewing.verdicts import requirements_of, weigh
+from dashboard.verdict.assessment import as_json
+from dashboard.verdict.evaluation import evaluate, requirements_of
+from dashboard.verdict.requirements import Health
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.launches import find_launch
@@ -363,8 +364,8 @@ def _block(sums: dict[str, Any], names: _Names) -> dict[str, Any]:
 
 
 def _verdict(launch: UUID, version: str, names: _Names) -> Any:
-    weighed = weigh(launch, version, behind_s=0.0)
-    return None if weighed is None else _told(verdict_part(weighed), names)
+    found = evaluate(launch, version, Health(behind_s=0.0))
+    return None if found is None else _told(as_json(found), names)
 
 
 _BRIEF = ("standing", "word", "text", "needs", "estimate", "lo", "hi", "more_orders")

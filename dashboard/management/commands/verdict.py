@@ -20,11 +20,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from dashboard.board.depths import ask_for_depths
-from dashboard.board.frame import build_frame
-from dashboard.board.lenses import Lens
-from dashboard.board.standing import Run
+from dashboard.verdict.assessment import Run, assess
 from dashboard.verdict.phrases import counted
 from dashboard.verdict.requirements import Requirement
+from dashboard.verdict.traffic import read_traffic
 from dashboard.verdict.words import Word
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import kitchen_queue
@@ -56,7 +55,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="for programs")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Build the board once, and say what it says."""
+        """Print the assessment, and exit with its word's code."""
         try:
             code = self._answer(**options)
         except Error as cause:
@@ -69,28 +68,23 @@ class Command(BaseCommand):
         name = _version(about, version)
         dark = [one.version for one in about.dark_versions.all()]
         depths = ask_for_depths(settings.ENVIRONMENT.amqp_url, [about.control, *dark])
-        frame = build_frame(about, Lens.ALL, version=name, with_series=False, backlogs=depths)
-        found = frame["verdict"]
+        traffic = read_traffic(about, depths)
+        assessment = assess(about, name, traffic)
+        found, run = assessment.verdict, assessment.run
         if found is None:
             self.stdout.write("null" if json else f"Nothing is known of {name} yet.")
             return NOTHING_TO_SAY
-        run = frame["run"]
-        if run["state"] != Run.ENDED:
+        if assessment.state is not Run.ENDED:
             _say_what_is_unknown(found, depths)
         asked = {"database": _database(), "broker": _broker()}
         if json:
-            self.stdout.write(
-                dumps(
-                    {
-                        "launch": str(about.id),
-                        "at": frame["at"],
-                        "asked": asked,
-                        "run": run,
-                        **found,
-                    },
-                    indent=2,
-                )
-            )
+            about_it = {
+                "launch": str(about.id),
+                "at": traffic.at.timestamp(),
+                "asked": asked,
+                "run": run,
+            }
+            self.stdout.write(dumps({**about_it, **found}, indent=2))
         else:
             self.stdout.write("\n".join(_lines(found, run)))
             self.stdout.write(f"asked: {asked['database']}, broker {asked['broker']}")

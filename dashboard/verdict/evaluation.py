@@ -1,4 +1,4 @@
-"""The verdict on a version: its evidence, what is required, and what reviews have accepted."""
+"""The verdict on a version, from its stored evidence, the thresholds and the reviews."""
 
 from __future__ import annotations
 
@@ -19,17 +19,12 @@ from dashboard.observing.same import same_as
 from dashboard.verdict.coverage import Coverage
 from dashboard.verdict.evidence import Evidence
 from dashboard.verdict.latch import Decided, Passed
-from dashboard.verdict.requirements import Health, Requirement, Requirements
+from dashboard.verdict.requirements import THRESHOLDS, Health, Requirement, Requirements
 from dashboard.verdict.segments import Contrast, SegmentEffect
 from dashboard.verdict.timing import Timing
 from dashboard.verdict.verdict import Verdict, verdict
 from kitchen_worker.contract.messages import Role
 from restaurant.models import DarkVersion
-
-_LINES = (
-    "speed_margin", "failures_margin", "slow_margin", "differences_margin", "most_missing",
-    "most_behind_s",
-)  # fmt: skip
 
 #: Builds that were heard of within so long of each other answer side by side.
 _SIDE_BY_SIDE = timedelta(seconds=60)
@@ -50,8 +45,8 @@ class _State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """A verdict and what it was made of."""
+class Evaluation:
+    """A verdict, and what it was computed from."""
 
     verdict: Verdict
     state: _State
@@ -84,30 +79,18 @@ class Weighed:
 
 
 def requirements_of(launch: UUID) -> Requirements:
-    """The lines that hold for a launch: those that were set last, else the defaults."""
-    row = LaunchRequirements.objects.filter(launch=launch).values(*_LINES).first()
+    """The thresholds in force for a launch: those that were set last, else the defaults."""
+    row = LaunchRequirements.objects.filter(launch=launch).values(*THRESHOLDS).first()
     return Requirements(**row) if row else Requirements()
 
 
-def weigh(
-    launch: UUID,
-    version: str,
-    *,
-    behind_s: float | None,
-    held: tuple[str, ...] = (),
-    over: bool = False,
-) -> Weighed | None:
-    """The verdict on a version of a launch; None while nothing is known of it.
-
-    ``behind_s``: age of the oldest order that waits for it; ``held``: why no verdict may be given
-    just now; ``over``: whether it gets no more orders.
-    """
+def evaluate(launch: UUID, version: str, health: Health) -> Evaluation | None:
+    """The verdict on a version of a launch; None while nothing is known of it."""
     row = current_evidence(launch, version)
-    health = Health(behind_s=behind_s, held=held, over=over)
-    return None if row is None else weigh_evidence(row, health)
+    return None if row is None else evaluate_row(row, health)
 
 
-def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
+def evaluate_row(row: models.Evidence, health: Health) -> Evaluation:
     """The verdict on the version whose evidence this is."""
     baselines = DarkVersion.objects.filter(launch=row.launch, role=Role.BASELINE)
     names = [name for name in baselines.values_list("version", flat=True) if name != row.version]
@@ -121,7 +104,7 @@ def weigh_evidence(row: models.Evidence, health: Health) -> Weighed:
         *(state, bench, required, health, timing, named),
         tuple(read_passed(row).items()),
     )
-    return Weighed(
+    return Evaluation(
         verdict=found,
         state=state,
         evidence=_evidence(state),

@@ -11,7 +11,7 @@ from uuid import UUID
 from dashboard import models
 from dashboard.models import Sweep, Tally
 from dashboard.observing.evidence import CLOSED, close_until, timing_of
-from dashboard.reviewing.verdicts import Weighed, read_decided, read_passed, weigh_evidence
+from dashboard.verdict.evaluation import Evaluation, evaluate_row, read_decided, read_passed
 from dashboard.verdict.latch import latched, passes
 from dashboard.verdict.requirements import Health, Requirement
 from kitchen_worker.contract.messages import EARLIEST
@@ -46,10 +46,10 @@ def _close(row: models.Evidence, now: datetime) -> bool:
     if close_until(row, now) is None:
         return False
     row.save(update_fields=CLOSED)
-    weighed = weigh_evidence(row, Health())
-    row.decided = _decided(row, weighed, now)
-    row.passed = _passed(row, weighed, now)
-    row.history = with_point(row.history, _point(weighed, now))
+    evaluation = evaluate_row(row, Health())
+    row.decided = _decided(row, evaluation, now)
+    row.passed = _passed(row, evaluation, now)
+    row.history = with_point(row.history, _point(evaluation, now))
     row.save(update_fields=["decided", "passed", "history"])
     return True
 
@@ -66,23 +66,23 @@ def unresolved(launch: UUID) -> datetime | None:
     return min((at for at in placed if at is not None), default=None)
 
 
-def _decided(row: models.Evidence, weighed: Weighed, now: datetime) -> dict[str, Any]:
-    found = latched(read_decided(row), weighed.verdict.requirements, now.timestamp())
+def _decided(row: models.Evidence, evaluation: Evaluation, now: datetime) -> dict[str, Any]:
+    found = latched(read_decided(row), evaluation.verdict.requirements, now.timestamp())
     return {requirement.value: asdict(decided) for requirement, decided in found.items()}
 
 
-def _passed(row: models.Evidence, weighed: Weighed, now: datetime) -> dict[str, Any]:
-    before, judged = read_passed(row), weighed.verdict.requirements
-    accepted = weighed.evidence.shown_of(weighed.accepted)
+def _passed(row: models.Evidence, evaluation: Evaluation, now: datetime) -> dict[str, Any]:
+    before, judged = read_passed(row), evaluation.verdict.requirements
+    accepted = evaluation.evidence.shown_of(evaluation.accepted)
     found = passes(before, judged, accepted, now.timestamp())
     return {requirement.value: asdict(passed) for requirement, passed in found.items()}
 
 
-def _point(weighed: Weighed, now: datetime) -> list[float | None]:
+def _point(evaluation: Evaluation, now: datetime) -> list[float | None]:
     """Time, orders, and of the speed the estimate and both ends of its interval."""
-    speed = weighed.verdict.of(Requirement.SPEED)
+    speed = evaluation.verdict.of(Requirement.SPEED)
     ends = (speed.interval.lo, speed.interval.hi) if speed.interval else (None, None)
-    return [round(now.timestamp(), 3), weighed.evidence.orders, speed.estimate, *ends]
+    return [round(now.timestamp(), 3), evaluation.evidence.orders, speed.estimate, *ends]
 
 
 def with_point(history: dict[str, Any], point: list[float | None]) -> dict[str, Any]:
