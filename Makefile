@@ -2,7 +2,7 @@
 # All it makes is in .venv and .run; `make clean` takes both away.
 
 .DEFAULT_GOAL := help
-.PHONY: help run rush kitchen mend manage verdict rabbitmqctl test test-brokers kills lint types format bench bench-quick soak grow simulate lock clean
+.PHONY: help run rush kitchen mend manage verdict rabbitmqctl test test-brokers kills lint types format bench bench-quick soak simulate lock clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -37,10 +37,6 @@ verdict: .venv/runtime ## say whether vnext, or the --version of ARGS, may be pr
 
 rabbitmqctl: .venv/runtime ## run the rabbitmqctl command of ARGS on the private broker of `make run`
 	@exec $(BIN)/python -m local.broker_node rabbitmqctl $(ARGS)
-
-grow: ARGS ?= --orders 1000000
-grow: .venv/runtime ## fill a new database in .run, or as ARGS says, with observed orders for `make bench`
-	@exec $(BIN)/python -m bench.growth $(ARGS)
 
 simulate: .venv/development ## run the verdict's simulations, in less than five minutes; prints Markdown
 	@exec $(BIN)/python -m bench.simulate $(ARGS)

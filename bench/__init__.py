@@ -1,1 +1,1 @@
-"""What is measured, and how: simulations and speed, run by `make`, never by the product."""
+"""Measurements: speed and memory beside floors, a long soak, and simulations of the verdict."""

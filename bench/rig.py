@@ -1,97 +1,380 @@
-"""What a goal is given to measure with: time, servers, and the product's processes."""
+"""What a goal measures with: its time, private servers, and the product as processes."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import json
+import os
 import shutil
+import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from math import ceil
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
-from bench.servers import Engine, Servers
-from local.stack import Stack
-from restaurant.environment import MOST_BLOCKS_A_DEADLINE
+import aio_pika
+import psycopg
 
+from bench.figures import BEFORE, PRODUCT
+from bench.processes import used_s
+from kitchen_worker.contract.topology import OBSERVER_QUEUE, kitchen_queue
+from local.broker_node import BrokerNode
+from local.ports import LOOPBACK
+from local.postgres import private_postgres
+from local.settings import ROOT
+from local.stack import Stack, StackFailed, until
+
+T = TypeVar("T")
+Engine = Literal["sqlite", "postgresql"]
 CONTROL = "vlatest"
-#: Rounds of floor and product in turn, at most.
+
 _ROUNDS, _QUICK_ROUNDS = 5, 2
+#: Virtual hosts that are made by one call of rabbitmqctl, which takes a second.
+_HOSTS_AT_ONCE = 10
+#: The longest pause after which a relay looks for new orders by itself, and a little more.
+_RELAY_PAUSE_S = 1.1
+#: How often the database is asked whether something has ended.
+_LOOK_S = 0.02
+#: Parts that are no processes of a stack, and how their programs are called.
+_BESIDE = {"broker": "beam", "database": "postgres", "browser": "chrom"}
+
+_NEWEST = "select coalesce(max(id), 0) from restaurant_order"
+_ENDED = "select coalesce(sum(handled + failed), 0) from dashboard_tally"
+_SLOWEST = "select coalesce(min(handled + failed), 0) from dashboard_tally"
+_UNANSWERED = (
+    "select count(*) from restaurant_order where id between ? and ? and answered_at is null"
+)
+_UNSENT = "select count(*) from restaurant_letter where sent_at is null"
 
 
-class Rig:
-    """One goal's share of a run of the bench; closed, it leaves nothing behind."""
+class Servers:
+    """The broker and the database server of a run: started when needed, gone at its end."""
 
-    def __init__(self, folder: Path, quick: bool, seconds: float, *, servers: Servers) -> None:
-        self.folder = folder
-        self.quick = quick
-        self.rounds = _QUICK_ROUNDS if quick else _ROUNDS
-        self.servers = servers
-        self._ends_at = time.monotonic() + seconds
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open = ExitStack()
+        self._numbers = itertools.count(1)
         self._hosts: list[str] = []
-        self._databases: list[str] = []
-        folder.mkdir(parents=True)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for url in self._databases:
-            self.servers.drop_database(url)
-        self.servers.drop_virtual_hosts(self._hosts)
+        self._open.close()
+
+    @cached_property
+    def broker(self) -> BrokerNode:
+        """The private node."""
+        node = BrokerNode(self._folder / "broker")
+        self._open.callback(node.stop, gently=False)
+        node.start()
+        return node
+
+    @cached_property
+    def postgres(self) -> str:
+        """The URL of a private server, which writes as one in production does."""
+        return self._open.enter_context(private_postgres(forgetful=False))
+
+    def amqp_url(self) -> str:
+        """The URL of a virtual host with nothing in it."""
+        if not self._hosts:
+            self._hosts = [f"bench-{next(self._numbers)}" for _ in range(_HOSTS_AT_ONCE)]
+            everything = dict.fromkeys(("configure", "write", "read"), ".*")
+            made = {
+                "vhosts": [{"name": name} for name in self._hosts],
+                "permissions": [
+                    {"user": "guest", "vhost": name, **everything} for name in self._hosts
+                ],
+            }
+            self.broker.import_definitions(json.dumps(made))
+        return f"amqp://guest:guest@{LOOPBACK}:{self.broker.ports.amqp}/{self._hosts.pop()}"
+
+    @contextmanager
+    def database(self, engine: Engine, folder: Path) -> Iterator[str]:
+        """The URL of an empty database, for the time of the block."""
+        name = f"bench_{next(self._numbers)}"
+        if engine == "sqlite":
+            yield f"sqlite:///{folder / name}.sqlite3"
+            return
+        with psycopg.connect(self.postgres, autocommit=True) as server:
+            server.execute(f"create database {name}")
+            try:
+                yield urlunsplit(urlsplit(self.postgres)._replace(path=f"/{name}"))
+            finally:
+                server.execute(f"drop database {name} with (force)")
+
+
+class Product(Stack):
+    """The product of one checkout, with an open launch; ``who`` names it in figures."""
+
+    who: str = PRODUCT
+    database_url: str = ""
+
+    def open(self, *kitchens: str, site: bool = True) -> None:
+        """Start the relay, the observer, the site and these kitchens, and wait until all work.
+
+        Without kitchens, the relay ends once it has declared what the observer needs: what is
+        reported of orders then comes from the bench.
+        """
+        self.start("relay", "observer")
+        self.wait_for_reader(OBSERVER_QUEUE)
+        if site:
+            self.start("site")
+        self.start(*kitchens)
+        for version in kitchens:
+            self.wait_for_reader(kitchen_queue(version))
+        if not kitchens:
+            self.stop("relay")
+
+    def wait_for_reader(self, queue: str, *, gone: bool = False) -> None:
+        """Wait until a process reads a queue, or until none does any more."""
+        until(
+            lambda: bool(in_a_loop(_readers(self.amqp_url, queue))) is not gone,
+            f"{'no' if gone else 'a'} process reads {queue}",
+        )
+
+    def newest(self) -> int:
+        """The number of the order that was placed last."""
+        return self.number(_NEWEST)
+
+    def ends(self) -> int:
+        """Orders that have ended, counted for each version."""
+        return self.number(_ENDED)
+
+    def ended_by_all(self) -> int:
+        """Orders that every version has ended."""
+        return self.number(_SLOWEST)
+
+    def place(self, orders: int) -> range:
+        """Place orders in bulk; gives their numbers."""
+        before = self.newest()
+        words = ("--orders", str(orders), "--rate", "1000000", "--wait", "0")
+        self.manage("rush", *words, "--seed", str(before))
+        return range(before + 1, self.newest() + 1)
+
+    @contextmanager
+    def relay_halted(self) -> Iterator[None]:
+        """For the time of the block, the relay stands still; then it looks at the outbox at once:
+        its longest pause has passed."""
+        until(lambda: not self.number(_UNSENT), "the outbox is empty")
+        pid, began = self.pids()["relay"], time.monotonic()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+            time.sleep(max(0.0, began + _RELAY_PAUSE_S - time.monotonic()))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def backlog(self, orders: int) -> range:
+        """Place orders that go out all at once, from now on."""
+        with self.relay_halted():
+            return self.place(orders)
+
+    def drain(self, orders: int, *, versions: int = 2) -> Drained:
+        """Place a backlog, and wait until the ends of so many versions are recorded and every
+        customer has an answer."""
+        ends = self.ends() + versions * orders
+        placed = self.backlog(orders)
+        began, busy = time.monotonic(), Busy(self)
+        self.wait_for_ends(ends)
+        wait(lambda: not self.number(_UNANSWERED, placed[0], placed[-1]), "all are answered")
+        return Drained(orders, time.monotonic() - began, busy.seconds())
+
+    def wait_for_ends(self, ends: int) -> None:
+        """Wait until so many ends are recorded in all."""
+        wait(lambda: self.ends() >= ends, f"{ends} ends are recorded")
+
+    def rush(self, rate: float, seconds: float, *, seed: int = 5) -> None:
+        """Start to place orders at a rate, for so many seconds or until it is stopped."""
+        placed, orders = self.newest(), max(1, round(rate * seconds))
+        words = ("--orders", str(orders), "--rate", f"{rate:.2f}", "--wait", "0")
+        self.start("rush", options=(*words, "--seed", str(seed)))
+        until(lambda: self.newest() > placed, "the rush is on its way")
+
+    def stop_rush(self) -> None:
+        """End it at once: told to stop, it would first count what became of its orders."""
+        self.stop("rush", with_signal=signal.SIGKILL)
+
+    def sustained(self, *, seconds: float, orders: int) -> float:
+        """Orders a second that it keeps up with while they are placed beside it; it has caught up
+        afterwards. A backlog says more than that: nobody places orders meanwhile."""
+        rate = self.drain(orders).rate
+        self.rush(rate, seconds + 10)
+        time.sleep(2)
+        before, began = self.ended_by_all(), time.monotonic()
+        time.sleep(seconds)
+        sustained = (self.ended_by_all() - before) / (time.monotonic() - began)
+        self.stop_rush()
+        until(lambda: self.ended_by_all() >= self.newest(), "it has caught up", within_s=120)
+        return sustained
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What a backlog took: seconds on the clock, and on a processor by process."""
+
+    orders: int
+    seconds: float
+    used_s: Mapping[str, float]
+
+    @property
+    def rate(self) -> float:
+        """Orders a second."""
+        return self.orders / self.seconds
+
+
+class Busy:
+    """The processor time that the parts of a product use from now on."""
+
+    def __init__(self, product: Product) -> None:
+        self._product = product
+        self._before = self._now()
+
+    def seconds(self) -> dict[str, float]:
+        """Of each part."""
+        now = self._now()
+        return {name: now[name] - self._before.get(name, 0.0) for name in now}
+
+    def _now(self) -> dict[str, float]:
+        own = {name: used_s(pid) for name, pid in self._product.pids().items()}
+        return own | {part: used_s(os.getpid(), program=name) for part, name in _BESIDE.items()}
+
+
+def us_per_order(rounds: Sequence[Drained]) -> dict[str, float]:
+    """Microseconds of processor time per order over all rounds, by process."""
+    orders = sum(one.orders for one in rounds)
+    return {
+        name: 1e6 * sum(one.used_s.get(name, 0.0) for one in rounds) / orders
+        for name in rounds[0].used_s
+    }
+
+
+@dataclass
+class Rig:
+    """One goal's share of a run. ``against``: another checkout, measured in turn with this one."""
+
+    folder: Path
+    servers: Servers
+    seconds: float
+    quick: bool = False
+    against: Path | None = None
+    #: Orders of the larger database of P6.
+    large_orders: int = 100_000
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True)
+        self._ends_at = time.monotonic() + self.seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def left(self) -> float:
-        """Seconds of the goal's share that are left; below nought when it is over its time."""
+        """Seconds of its share that are left; below nought when it is over its time."""
         return self._ends_at - time.monotonic()
 
-    def amqp_url(self) -> str:
-        """A virtual host of the private broker with nothing in it."""
-        host = self.servers.virtual_host()
-        self._hosts.append(host)
-        return self.servers.amqp_url(host)
+    def rounds(self, *, until_left: float = 0.0) -> Iterator[int]:
+        """The numbers of rounds: at least one, or two of a pair, which take turns in going first;
+        then as many as end with this time left."""
+        took_s, least = 0.0, 2 if self.against else 1
+        for number in range(_QUICK_ROUNDS if self.quick else _ROUNDS):
+            if number >= least and self.left() - took_s < until_left:
+                break
+            began = self.left()
+            yield number
+            took_s = began - self.left()
 
-    def database(self, engine: Engine) -> str:
-        """The URL of a database with nothing in it."""
-        url = self.servers.database(engine, self.folder)
-        self._databases.append(url)
-        return url
+    @property
+    def checkouts(self) -> Mapping[str, Path]:
+        """The directories that are measured, by who they are."""
+        return {BEFORE: self.against, PRODUCT: ROOT} if self.against else {PRODUCT: ROOT}
 
     @contextmanager
-    def stack(
-        self,
-        *,
-        database: Engine = "sqlite",
-        candidates: Mapping[str, int] | None = None,
-        baselines: Mapping[str, int] | None = None,
-        **environment: str,
-    ) -> Iterator[Stack]:
-        """The product with an open launch, its processes not started yet; stopped at the end.
+    def products(self, **how: object) -> Iterator[list[Product]]:
+        """The product of each checkout, as `product` gives it."""
+        with ExitStack() as stack:
+            yield [
+                stack.enter_context(self.product(who, **how))  # type: ignore[arg-type]
+                for who in self.checkouts
+            ]
 
-        ``candidates`` and ``baselines``: percent of the orders by version; vnext gets all of them
-        if nobody is named. ``environment`` is every process's, over the product's own defaults.
+    @contextmanager
+    def product(
+        self,
+        who: str = PRODUCT,
+        *,
+        engine: Engine = "sqlite",
+        candidates: Mapping[str, int] | None = None,
+        **environment: str,
+    ) -> Iterator[Product]:
+        """A product whose processes are not started yet, with an open launch; stopped at the end.
+
+        ``candidates``: percent by version; without any, vnext has all orders.
         """
-        if candidates is None and baselines is None:
+        if candidates is None:
             candidates = {"vnext": 100}
-        dark = {"candidate": candidates or {}, "baseline": baselines or {}}
-        roles = {version: role for role, several in dark.items() for version in several}
-        url = self.database(database)
-        home = self.folder / f"stack-{len(self._databases)}"
+        home = self.folder / f"{who}-{next(self._numbers)}"
         home.mkdir()
-        settings = {"DATABASE_URL": url, "DEADLINE_SECONDS": "30", **environment}
-        deadline_s = float(settings["DEADLINE_SECONDS"])
-        if deadline_s > MOST_BLOCKS_A_DEADLINE:
-            settings.setdefault("BLOCK_SECONDS", f"{ceil(deadline_s / MOST_BLOCKS_A_DEADLINE)}")
-        stack = Stack(home, self.amqp_url(), settings, kitchens={CONTROL: "control", **roles})
-        stack.manage("migrate", "--verbosity", "0")
-        words = [
-            word
-            for role, several in dark.items()
-            for version, percent in several.items()
-            for word in (f"--{role}", f"{version}={percent}")
-        ]
-        stack.manage("start_launch", "--name", "Bench", "--control", CONTROL, *words)
-        try:
-            yield stack
-        finally:
-            stack.stop()
+        with self.servers.database(engine, home) as url:
+            # Nothing is missing or sent again because a backlog waits for its turn.
+            settings = {
+                "DATABASE_URL": url,
+                "DEADLINE_SECONDS": "600",
+                "BLOCK_SECONDS": "3",
+                "RESEND_SECONDS": "600",
+                "PYTHONPATH": str(ROOT / "bench" / "programs"),
+                **environment,
+            }
+            kitchens = {CONTROL: "control", **dict.fromkeys(candidates, "candidate")}
+            product = Product(
+                home,
+                self.servers.amqp_url(),
+                settings,
+                kitchens=kitchens,
+                root=self.checkouts.get(who, ROOT),
+            )
+            product.who, product.database_url = who, url
+            product.manage("migrate", "--verbosity", "0")
+            words = [
+                word
+                for version, percent in candidates.items()
+                for word in ("--candidate", f"{version}={percent}")
+            ]
+            product.manage("start_launch", "--name", "Bench", "--control", CONTROL, *words)
+            try:
+                yield product
+            finally:
+                product.stop()
+
+
+def wait(condition: Callable[[], object], what: str, *, within_s: float = 60.0) -> None:
+    """Wait for a condition that ends a measurement: it is looked at often."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StackFailed(f"waited {within_s:g} s in vain: {what}")
+        time.sleep(_LOOK_S)
+
+
+def in_a_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in another thread: playwright has a loop in this one."""
+    with ThreadPoolExecutor(1) as beside:
+        return beside.submit(asyncio.run, work).result()
+
+
+async def _readers(url: str, queue: str) -> int:
+    try:
+        async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+            declared = await channel.declare_queue(queue, passive=True)
+            return declared.declaration_result.consumer_count or 0
+    except aio_pika.exceptions.ChannelNotFoundEntity:
+        return 0

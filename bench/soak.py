@@ -1,6 +1,6 @@
 """``python -m bench.soak``: the whole product under load for long, with a browser on the board.
 
-It measures what the product can do at most, then places orders at a share of that, and looks every
+It measures what the product keeps up with, then places orders at a share of that, and looks every
 few seconds whether backlog, memory and latency stay flat. What it saw is kept as JSON and drawn.
 """
 
@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -19,25 +18,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from bench.browser import chromium, open_board
-from bench.letters import Letters
-from bench.machine import machine
-from bench.page_load import PageLoad
-from bench.report import Report
-from bench.rig import CONTROL, Rig
+from bench.browser import PageLoad, chromium, open_board
+from bench.figures import Report
+from bench.processes import machine
+from bench.rig import CONTROL, Rig, Servers
 from bench.sampling import Sample, Sampler
-from bench.servers import Servers
-from bench.soaked import drawn, figures, trends
-from bench.sustained import sustained
+from bench.soaked import draw, figures, trends
 from local.settings import run_directory
 
 _EVERY_S = 5.0
 #: Collecting the page's garbage takes time of its own: so many samples share one look at its heap.
 _HEAP_EVERY = 6
-_WARM_UP, _DRAINED = 500, 4000
-_OVERLOADED_S = 20.0
-#: Orders of the drain wait long for their letters to go.
-_NO_DEADLINE = "3600"
+_DRAINED, _OVERLOADED_S = 4000, 20.0
 _CANDIDATE = "vnext"
 
 
@@ -49,24 +41,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="soak-", dir=kept))
     about, began = machine(), time.monotonic()
     try:
-        with Servers(folder) as servers:
-            rate, samples = _soak(servers, folder, minutes=options.minutes, share=options.share)
+        with Servers(folder) as servers, Rig(folder / "soak", servers, 0) as rig:
+            rate, samples = _soak(rig, seconds=options.minutes * 60, share=options.share)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     rows = list(figures(samples))
-    report = Report(machine=about, rows=rows, quick=False, seconds=time.monotonic() - began)
-    found = trends(samples, rate=rate)
-    print(report.markdown())
+    print(Report(machine=about, rows=rows, seconds=time.monotonic() - began).markdown())
     print(f"\n{rate:.0f} orders/s, {options.share:.0%} of what was kept up with before:")
+    found = trends(samples, rate=rate)
     for name, one in found.items():
         verdict = "flat" if one.is_flat else "NOT FLAT"
-        print(
-            f"- {name}: {verdict}; rose by {one.rise:.2f} of {one.level:.2f},"
-            f" and may by {one.allowed:.2f}"
-        )
-    (kept / "soak.svg").write_text(drawn(samples, rate=rate))
+        change = f"rose by {one.rise:.2f} of {one.level:.2f}, and may by {one.allowed:.2f}"
+        print(f"- {name}: {verdict}; {change}")
+    draw(samples, rate=rate, file=kept / "soak.svg")
     document = {
-        "machine": dict(about),
+        "machine": about,
         "rate": rate,
         "trends": {name: asdict(one) | {"flat": one.is_flat} for name, one in found.items()},
         "samples": [asdict(one) for one in samples],
@@ -75,36 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if all(one.is_flat for one in found.values()) else 1
 
 
-def _soak(
-    servers: Servers, folder: Path, *, minutes: float, share: float
-) -> tuple[float, list[Sample]]:
-    with Rig(folder / "soak", False, minutes * 60, servers=servers) as rig:
-        url = rig.database("sqlite")
-        with (
-            rig.stack(DATABASE_URL=url, MINUTE_MS="1", DEADLINE_SECONDS=_NO_DEADLINE) as stack,
-            chromium() as browser,
-        ):
-            stack.start("site", "observer", _CANDIDATE)
-            letters = Letters(stack)
-            waiting = letters.place(_WARM_UP + _DRAINED)
-            with open_board(browser, stack.url) as page, ThreadPoolExecutor(1) as beside:
-                stack.start("relay", CONTROL)
-                letters.let_go(waiting[:_WARM_UP])
-                drained = _DRAINED / letters.let_go(waiting[_WARM_UP:])
-                rate = share * sustained(stack, drained=drained, seconds=_OVERLOADED_S)
-                orders = str(round(rate * minutes * 60))
-                stack.start(
-                    "rush",
-                    options=("--orders", orders, "--rate", f"{rate:.2f}", "--wait", "0"),
-                )
-                sampler = Sampler(
-                    stack, (CONTROL, _CANDIDATE), database=Path(url.removeprefix("sqlite:///"))
-                )
-                load = PageLoad.of(browser, page)
-                samples = list(_samples(sampler, load, beside, seconds=minutes * 60))
-                # Told to stop it would first count what became of all that it has placed.
-                stack.stop("rush", with_signal=signal.SIGKILL)
-                return rate, samples
+def _soak(rig: Rig, *, seconds: float, share: float) -> tuple[float, list[Sample]]:
+    with rig.product(MINUTE_MS="1") as product, chromium() as browser:
+        product.open(CONTROL, _CANDIDATE)
+        with open_board(browser, product.url) as page, ThreadPoolExecutor(1) as beside:
+            rate = share * product.sustained(seconds=_OVERLOADED_S, orders=_DRAINED)
+            product.rush(rate, seconds)
+            sampler = Sampler(product, (CONTROL, _CANDIDATE))
+            load = PageLoad.of(browser, page)
+            samples = list(_samples(sampler, load, beside, seconds=seconds))
+            product.stop_rush()
+            return rate, samples
 
 
 def _samples(
@@ -120,12 +90,10 @@ def _samples(
         now, used_now = time.monotonic(), load.used_s()
         cores = (used_now - used) / (now - last)
         used, last = used_now, now
-        heap = load.heap_mb() if number % _HEAP_EVERY == 1 else None
-        load.long_tasks_ms()  # the collecting of garbage is ours
         yield replace(
             sample,
             cores=sample.cores | {"browser's page": cores},
-            heap_mb=heap,
+            heap_mb=load.heap_mb() if number % _HEAP_EVERY == 1 else None,
             long_tasks_ms=tasks,
         )
 

@@ -34,7 +34,7 @@ class Stack:
     """Processes by name; started, stopped, killed, and asked through their own interfaces.
 
     ``kitchens``: the role of each version that may be started. ``urls``: the AMQP_URL of each
-    broker user, where processes have users of their own.
+    broker user, where processes have users of their own. ``root``: the checkout that is started.
     """
 
     def __init__(
@@ -45,11 +45,13 @@ class Stack:
         *,
         kitchens: Mapping[str, str],
         urls: Mapping[str, str] | None = None,
+        root: Path = ROOT,
     ) -> None:
         (self.port,) = free_ports(1)
         self.url = f"http://{LOOPBACK}:{self.port}"
         self.amqp_url = amqp_url
         self._directory = directory
+        self._root = root
         self._kitchens = kitchens
         self._urls = urls or {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
@@ -76,7 +78,7 @@ class Stack:
             with log:
                 self._running[name] = subprocess.Popen(
                     ends_with_us([sys.executable, *self._command(name), *options]),
-                    cwd=ROOT,
+                    cwd=self._root,
                     env=self._environment_of(name),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -117,7 +119,7 @@ class Stack:
         """Run a command of manage.py, whatever comes of it: its exit code, output and errors."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
+            cwd=self._root,
             env=self._environment_of("site"),
             capture_output=True,
             text=True,

@@ -1,63 +1,75 @@
-"""P1: the whole product end to end at the most that it can do, beside the batched skeleton."""
+"""P1: the whole product end to end at the most that it can do, beside the batched skeleton.
+
+A backlog of orders, with the board open in a browser: at kitchens that cook as fast as they can
+(1 ms a minute) and at their default pace, at which they hold orders for long enough to matter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 from playwright.sync_api import Browser
 
 from bench.browser import chromium, open_board
-from bench.busy import Busy, said
-from bench.figures import AtLeast, Figure, Samples
-from bench.letters import Letters
-from bench.rig import CONTROL, Rig
-from bench.servers import Engine
-from bench.skeleton import orders_per_s
+from bench.figures import FLOOR, Figure, at_least
+from bench.floors import skeleton_rate
+from bench.rig import CONTROL, Drained, Engine, Product, Rig, us_per_order
 
-SECONDS = 150
+SECONDS = 240
 
-#: Seconds; the orders of the later rounds wait long for their letters to go.
-_NO_DEADLINE = "3600"
 _WARM_UP = 300
+_LIMITS: Mapping[Engine, float] = {"sqlite": 0.6, "postgresql": 0.5}
+#: Milliseconds a minute of cooking.
+_PACES = (1, 10)
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    """Let letters go that wait in the outbox; the board is open in a browser."""
-    half_s = rig.left() / 2
+    """Both databases at both paces."""
+    left = len(_LIMITS) * len(_PACES)
     with chromium() as browser:
-        yield _on("sqlite", rig, browser, until_left=half_s)
-        yield _on("postgresql", rig, browser, until_left=0.0)
+        for engine in _LIMITS:
+            with rig.products(engine=engine) as products:
+                for product in products:
+                    product.open()
+                    product.start("relay")
+                for pace in _PACES:
+                    until_left = rig.left() * (1 - 1 / left)
+                    yield _case(rig, browser, products, engine, pace, until_left=until_left)
+                    left -= 1
 
 
-def _on(engine: Engine, rig: Rig, browser: Browser, *, until_left: float) -> Figure:
+def _case(
+    rig: Rig,
+    browser: Browser,
+    products: list[Product],
+    engine: Engine,
+    pace: int,
+    *,
+    until_left: float,
+) -> Figure:
     orders, floor_orders = (600, 1500) if rig.quick else (3000, 5000)
-    floors, products, costs = list[float](), list[float](), list[dict[str, float]]()
-    with rig.stack(database=engine, MINUTE_MS="1", DEADLINE_SECONDS=_NO_DEADLINE) as stack:
-        stack.start("site", "observer", "vnext")
-        letters = Letters(stack)
-        waiting = letters.place(_WARM_UP + orders * rig.rounds)
-        with open_board(browser, stack.url):
-            stack.start("relay", CONTROL)
-            letters.let_go(waiting[:_WARM_UP])
-            round_s = 0.0
-            for first in range(_WARM_UP, len(waiting), orders):
-                if products and rig.left() - round_s < until_left:
-                    break
-                began = rig.left()
-                floors.append(orders_per_s(rig.amqp_url(), floor_orders))
-                busy = Busy(stack)
-                products.append(orders / letters.let_go(waiting[first : first + orders]))
-                costs.append(busy.us_each(orders))
-                round_s = began - rig.left()
-    missed = rig.rounds - len(products)
-    left_out = f" For want of time, {missed} rounds were left out." if missed else ""
+    seen: dict[str, list[float]] = defaultdict(list)
+    drained: dict[str, list[Drained]] = defaultdict(list)
+    url = rig.servers.amqp_url()
+    for product in products:
+        product.start(CONTROL, "vnext", options=("--minute-ms", str(pace)))
+        product.drain(_WARM_UP)
+    for number in rig.rounds(until_left=until_left):
+        seen[FLOOR].append(skeleton_rate(url, floor_orders))
+        for product in products if number % 2 else reversed(products):
+            with open_board(browser, product.url):
+                drained[product.who].append(product.drain(orders))
+            seen[product.who].append(drained[product.who][-1].rate)
+    for product in products:
+        product.stop(CONTROL, "vnext")
     return Figure(
         goal="P1",
-        what=f"whole product end to end on {engine}, board open in a browser",
+        what=f"whole product end to end on {engine}, {pace} ms a minute of cooking",
         unit="orders/s",
-        floor=Samples(tuple(floors)),
-        floor_is="the batched aio-pika skeleton (bench/floors/skeleton.py)",
-        product=Samples(tuple(products)),
-        bound=AtLeast(0.6),
-        note=f"{said(costs[-1])}.{left_out}",
+        seen=seen,
+        floor_is="the batched aio-pika skeleton (bench/programs/floors.py)",
+        bound=at_least(_LIMITS[engine]),
+        note=f"Backlogs of {orders} orders, a board open in a browser.",
+        costs={who: us_per_order(rounds) for who, rounds in drained.items()},
     )

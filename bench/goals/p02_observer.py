@@ -1,170 +1,115 @@
 """P2: the observer alone on a backlog of events, beside a consumer that only counts them.
 
 The observer runs and is idle; it is halted while the backlog is published, and the clock runs from
-when it goes on until the database holds the end of every order of both versions. So neither its
-start nor its first connection is counted, and it begins before a queue that is full.
+when it goes on until the database holds the end of every order of both versions. So its start is
+not measured, and it begins before a full queue.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
-from bench.asking import Ask, asking
-from bench.backlog import ROLES, placed_orders, told
-from bench.families import used_s
-from bench.figures import AtLeast, Bound, Figure, Samples
-from bench.rig import Rig
-from bench.rounds import left_out, rounds
-from bench.servers import Engine
-from kitchen_worker.amqp.broker import Outgoing, publish_all
-from kitchen_worker.amqp.connection import connect
-from kitchen_worker.contract.topology import (
-    KITCHEN_EVENTS,
-    OBSERVER_QUEUE,
-    Binding,
-    Queue,
-    QueueTypes,
-    Topology,
-    live,
-    observer,
-)
-from local.settings import ROOT
-from local.stack import Stack, StackFailed
+import aio_pika
+
+from bench.events import EVENTS_PER_ORDER, ROLES, publish, reported
+from bench.figures import BEFORE, FLOOR, PRODUCT, Bound, Figure, at_least
+from bench.floors import counted_s
+from bench.processes import used_s
+from bench.rig import Engine, Product, Rig, in_a_loop
+from kitchen_worker.contract.topology import KITCHEN_EVENTS
 
 SECONDS = 60
 
-#: Events of one order: each version begins it and ends it.
-_EVENTS = 2 * len(ROLES)
 _GATHERED = 100
-#: Orders of the backlog on which the observer warms up.
 _WARM_UP = 100
-_ENDED = "select coalesce(sum(handled + failed), 0) from dashboard_tally"
-_COUNTED = "bench.counted"
-_COUNTER = "bench.floors.count_messages"
-_TOPOLOGY = (
-    live("vlatest", QueueTypes())
-    + observer(QueueTypes())
-    + Topology(
-        queues=(Queue(name=_COUNTED),),
-        bindings=(Binding(source=KITCHEN_EVENTS, destination=_COUNTED, routing_key="#"),),
-    )
-)
-_POLL_S, _PATIENCE_S = 0.01, 60.0
+_COPIES = "bench.copies"
 
 
 @dataclass
 class _Shape:
-    """How many events go into a message, and what was measured: events a second."""
+    """How many events a message has, and what was measured: events/s and microseconds per event."""
 
     gathered: int
     orders: int
-    floor: list[float] = field(default_factory=list)
-    product: list[float] = field(default_factory=list)
-    #: Microseconds of their own processor time for an event, the floor's and the observer's.
-    costs_us: list[tuple[float, float]] = field(default_factory=list)
+    bound: Bound
+    seen: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    costs_us: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
     """Both shapes of messages on both databases; a quick run has time for one."""
-    later_s = 0.0 if rig.quick else rig.left() / 2
-    yield from _figures(rig, "SQLite", *_on(rig, "sqlite", until_left=later_s))
-    if not rig.quick:
-        yield from _figures(rig, "PostgreSQL", *_on(rig, "postgresql", until_left=0))
+    engines: tuple[Engine, ...] = ("sqlite",) if rig.quick else ("sqlite", "postgresql")
+    for number, engine in enumerate(engines, start=1):
+        yield from _on(rig, engine, until_left=rig.left() * (1 - number / len(engines)))
 
 
-def _on(rig: Rig, engine: Engine, *, until_left: float) -> tuple[_Shape, _Shape]:
-    """Round after round, until so many seconds of the goal's time are left."""
+def _on(rig: Rig, engine: Engine, *, until_left: float) -> Iterator[Figure]:
     many, more = (300, 800) if rig.quick else (1000, 2500)
-    shapes = _Shape(1, many), _Shape(_GATHERED, more)
-    url = rig.database(engine)
-    # Orders are weighed almost from the first on.
-    with (
-        rig.stack(
-            database=engine, DATABASE_URL=url, BLOCK_SECONDS="1", WARM_UP_SECONDS="1"
-        ) as stack,
-        asking(url) as ask,
-    ):
-        asyncio.run(_publish(stack.amqp_url, ()))
-        stack.start("observer")
-        _measure(stack, ask, _Shape(1, _WARM_UP))
-        for _ in rounds(rig, until_left=until_left):
+    shapes = (
+        _Shape(1, many, at_least(0.7)),
+        _Shape(_GATHERED, more, at_least(25_000, of="product")),
+    )
+    # Orders count for the verdict almost from the first on.
+    settings = {"DEADLINE_SECONDS": "30", "BLOCK_SECONDS": "1", "WARM_UP_SECONDS": "1"}
+    with rig.products(engine=engine, **settings) as products:
+        for product in products:
+            product.open(site=False)
+            in_a_loop(_bind_copies(product.amqp_url))
+            _measure(product, _Shape(1, _WARM_UP, shapes[0].bound))
+        for _ in rig.rounds(until_left=until_left):
             for shape in shapes:
-                _measure(stack, ask, shape)
-    return shapes
+                for product in products:
+                    _measure(product, shape)
+    for shape in shapes:
+        yield _figure(shape, engine)
 
 
-def _measure(stack: Stack, ask: Ask, shape: _Shape) -> None:
+def _measure(product: Product, shape: _Shape) -> None:
     """One round: floor and product on the same messages."""
-    orders = placed_orders(stack, shape.orders, seed=len(shape.floor))
-    messages, events = told(orders, gathered=shape.gathered), _EVENTS * len(orders)
-    ended = ask(_ENDED) + len(ROLES) * len(orders)
-    pid = stack.pids()["observer"]
+    messages = reported(product, shape.orders, gathered=shape.gathered)
+    events, ends = EVENTS_PER_ORDER * shape.orders, product.ends() + len(ROLES) * shape.orders
+    pid = product.pids()["observer"]
     os.kill(pid, signal.SIGSTOP)
     try:
-        asyncio.run(_publish(stack.amqp_url, messages))
-        counted_s, counter_s = _counted_s(stack.amqp_url, len(messages))
+        publish(product, messages)
+        floor_s, floor_used_s = counted_s(product.amqp_url, _COPIES, len(messages))
         used, began = used_s(pid), time.perf_counter()
     finally:
         os.kill(pid, signal.SIGCONT)
-    while ask(_ENDED) < ended:
-        if time.perf_counter() - began > _PATIENCE_S:
-            raise StackFailed(f"the observer has not recorded {events:,} events in time")
-        time.sleep(_POLL_S)
-    shape.product.append(events / (time.perf_counter() - began))
-    shape.floor.append(events / counted_s)
-    shape.costs_us.append((counter_s / events * 1e6, (used_s(pid) - used) / events * 1e6))
-    asyncio.run(_check_empty(stack.amqp_url))
+    product.wait_for_ends(ends)
+    took_s = time.perf_counter() - began
+    shape.seen[product.who].append(events / took_s)
+    shape.costs_us[product.who].append((used_s(pid) - used) / events * 1e6)
+    if product.who == PRODUCT:
+        shape.seen[FLOOR].append(events / floor_s)
+        shape.costs_us[FLOOR].append(floor_used_s / events * 1e6)
 
 
-def _counted_s(url: str, messages: int) -> tuple[float, float]:
-    """Seconds in which the floor has counted so many messages, and those of its processor."""
-    command = [sys.executable, "-m", _COUNTER, url, _COUNTED, str(messages)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    clock_s, processor_s = map(float, done.stdout.split())
-    return clock_s, processor_s
+async def _bind_copies(url: str) -> None:
+    """A queue that gets a copy of every event, for the floor."""
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        queue = await channel.declare_queue(_COPIES, durable=True)
+        await queue.bind(KITCHEN_EVENTS, "#")
 
 
-async def _publish(url: str, messages: Sequence[Outgoing]) -> None:
-    """Publish to the queues of both, which stand from then on."""
-    async with connect(url, "bench") as broker:
-        await broker.declare(_TOPOLOGY)
-        await publish_all(broker, messages)
-
-
-async def _check_empty(url: str) -> None:
-    async with connect(url, "bench") as broker:
-        if left := await broker.depth(OBSERVER_QUEUE):
-            raise StackFailed(f"all is recorded, and {left} messages wait")
-
-
-def _figures(rig: Rig, database: str, single: _Shape, gathered: _Shape) -> Iterator[Figure]:
-    figure = partial(_figure, rig)
-    yield figure(single, f"one event a message, {database}", AtLeast(0.7))
-    most = f"{_GATHERED} events a message, {database}"
-    yield figure(gathered, most, AtLeast(25_000, of="product"))
-
-
-def _figure(rig: Rig, shape: _Shape, what: str, bound: Bound) -> Figure:
-    floor_us, product_us = (
-        statistics.median(several) for several in zip(*shape.costs_us, strict=True)
+def _figure(shape: _Shape, engine: str) -> Figure:
+    costs = ", ".join(
+        f"{who} {statistics.median(shape.costs_us[who]):.1f} µs"
+        for who in (FLOOR, BEFORE, PRODUCT)
+        if who in shape.costs_us
     )
     return Figure(
         goal="P2",
-        what=f"observer alone, {what}",
+        what=f"observer alone, events per message: {shape.gathered}, {engine}",
         unit="events/s",
-        floor=Samples(tuple(shape.floor)),
-        floor_is="aio-pika, one ack for 50 messages, counts them",
-        product=Samples(tuple(shape.product)),
-        bound=bound,
-        note=f"backlog of {shape.orders * _EVENTS:,}; processor time of an event: observer"
-        f" {product_us:.1f} us, floor {floor_us:.1f} us{left_out(rig, len(shape.product))}",
+        seen=shape.seen,
+        floor_is="aio-pika that counts, one acknowledgement for 50 messages",
+        bound=shape.bound,
+        note=f"Backlogs of {shape.orders * EVENTS_PER_ORDER:,}. Processor time per event: {costs}.",
     )

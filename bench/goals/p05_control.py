@@ -4,53 +4,55 @@ Here all share two or so processors; in earnest the dark side has its own. So th
 is a sleep, and candidate and observer run at the lowest priority: they get what the control leaves,
 and what is measured is what they do to it by way of broker and database. What limits the control is
 how many orders it cooks at once. A backlog shows its throughput; orders at less than half of that
-show how long a customer waits, from when the relay may post the order to when the ticket has its
-answer. The orders were all placed before, each with the sample of its launch, or outside of any.
+show how long a customer waits from placing an order to its answer. On PostgreSQL.
 """
 
 from __future__ import annotations
 
+import signal
 import statistics
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
 
-import psycopg
+import aio_pika
 
-from bench.figures import AtLeast, AtMost, Figure, Samples
-from bench.floors.copied_orders import copied_orders
-from bench.letters import Letters
-from bench.priority import lower
-from bench.rig import Rig
-from bench.rounds import left_out, rounds
-from bench.servers import Engine
-from bench.sleepers import AT_ONCE, CRASHING, Sleepers
-from local.stack import Stack
+from bench.figures import BEFORE, FLOOR, PRODUCT, Figure, at_least, at_most
+from bench.processes import lower
+from bench.rig import CONTROL, Product, Rig, in_a_loop, wait
+from kitchen_worker.contract.topology import ORDERS, kitchen_queue
+from local.processes import is_running
 
-SECONDS = 110
+SECONDS = 180
 
-_ENGINE: Engine = "postgresql"
-#: The candidates, and what is said of each.
+#: The candidates, as the kitchens of bench/programs/sleepers.py, and what to call them.
 _CANDIDATES = {
     "good": "a good candidate",
     "hung": "one that hangs",
-    CRASHING: "one that crashes",
+    "crashing": "one that crashes",
     "slow": "one ten times slower",
 }
 #: Those that a quick run has time for.
 _QUICK = ("good", "hung")
 _NONE = ""
-#: Rounds at most, the one that does not count aside.
-_ROUNDS = 3
-_RATE = 80
-_LEAST = 0.97
-_LOOK_S = 0.02
+#: Orders that a kitchen cooks at once.
+_AT_ONCE = 5
+_RATE = 80.0
+_COPIES = "bench.copies"
+#: How long a kitchen that crashed stays down each time, as under `make run`.
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+_LOOK_S = 0.05
 
-_GO = "update restaurant_letter set sent_at = null where order_id between %s and %s"
-_OPEN = "select count(*) from restaurant_order where id between %s and %s and answered_at is null"
-_ANSWERED = (
-    "select extract(epoch from answered_at)::float8 from restaurant_order"
-    " where id between %s and %s order by id"
+_OPEN = "select count(*) from restaurant_order where id between ? and ? and answered_at is null"
+_LAST = (
+    "select extract(epoch from max(answered_at))::float8 from restaurant_order"
+    " where id between ? and ?"
+)
+_WAITS = (
+    "select extract(epoch from answered_at - placed_at)::float8 * 1000 from restaurant_order"
+    " where id between ? and ?"
 )
 _END = "update restaurant_launch set ended_at = current_timestamp returning id"
 _REOPEN = "update restaurant_launch set ended_at = null returning id"
@@ -59,121 +61,137 @@ _PERCENT = (
     " returning id"
 )
 
-
-@dataclass
-class _Measured:
-    """The control's answers a second, and the 99th percentile of the wait, round by round."""
-
-    throughput: list[float] = field(default_factory=list)
-    p99_ms: list[float] = field(default_factory=list)
+#: The control's answers a second, and the 99th percentile of a customer's wait in ms.
+_Measured = tuple[float, float]
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
     """Round after round of no launch and of each candidate, then all figures."""
     names = _QUICK if rig.quick else tuple(_CANDIDATES)
-    measured = {name: _Measured() for name in (_NONE, *names)}
-    candidates, url = dict.fromkeys(names, 0), rig.database(_ENGINE)
-    with (
-        rig.stack(database=_ENGINE, candidates=candidates, DATABASE_URL=url) as stack,
-        psycopg.connect(url, autocommit=True) as server,
-    ):
-        bench = _Bench(stack, server, quick=rig.quick)
-        for name in measured:
-            bench.place(name, 1 + _ROUNDS)
-        stack.start("relay", "observer")
-        bench.kitchens.open_control()
-        bench.measure(names[0], _Measured())
-        lower(stack.pids()["observer"])
-        for _ in rounds(rig, at_most=_ROUNDS):
-            for name, several in measured.items():
-                bench.measure(name, several)
+    seen: dict[tuple[str, str], list[_Measured]] = defaultdict(list)
+    with rig.products(engine="postgresql", candidates=dict.fromkeys(names, 0)) as products:
+        for product in products:
+            product.start("observer", "relay")
+            _start(product, CONTROL, "good")
+            _round(product, names[0], quick=True)
+            lower(product.pids()["observer"])
+        for _ in rig.rounds():
+            for product in products:
+                for name in (_NONE, *names):
+                    seen[product.who, name].append(_round(product, name, quick=rig.quick))
     for name in names:
-        yield from _figures(rig, _CANDIDATES[name], measured[_NONE], measured[name])
+        for who in rig.checkouts:
+            yield from _figures(seen, who, name)
 
 
-class _Bench:
-    """One stack, with the control at work."""
-
-    def __init__(self, stack: Stack, server: psycopg.Connection, *, quick: bool) -> None:
-        self.kitchens = Sleepers(stack)
-        self._stack = stack
-        self._server = server
-        #: Orders of a backlog, and those that come one by one.
-        self._backlog, self._stream = (100, 80) if quick else (300, 240)
-        #: The orders that were placed for a candidate and are still to be let go.
-        self._placed: dict[str, range] = {}
-
-    def place(self, candidate: str, times: int) -> None:
-        """Place the orders of so many rounds of a candidate, or of no launch at all."""
-        self._stack.query(_PERCENT, candidate)
-        if not candidate:
-            self._stack.query(_END)
-        each = self._backlog + self._stream
-        self._placed[candidate] = Letters(self._stack).place(each * times)
-        self._stack.query(_REOPEN)
-
-    def measure(self, candidate: str, several: _Measured) -> None:
-        """One round."""
-        copies = copied_orders(self._stack.amqp_url)
-        with self.kitchens.dark(candidate) if candidate else copies:
-            backlog, stream = (
-                self._next(candidate, self._backlog),
-                self._next(candidate, self._stream),
-            )
-            began = time.time()
-            self._let_go(backlog[0], backlog[-1])
-            several.throughput.append(len(backlog) / (max(self._answered(backlog)) - began))
-            times = self._streamed(stream)
-            waits = [to - since for since, to in zip(times, self._answered(stream), strict=True)]
-            p99_s = statistics.quantiles(waits, n=100, method="inclusive")[98]
-            several.p99_ms.append(1000 * p99_s)
-
-    def _next(self, candidate: str, orders: int) -> range:
-        placed = self._placed[candidate]
-        self._placed[candidate] = placed[orders:]
-        return placed[:orders]
-
-    def _let_go(self, first: int, last: int) -> None:
-        self._server.execute(_GO, (first, last))
-
-    def _streamed(self, orders: range) -> list[float]:
-        """Let orders go at their rate; when each could go."""
-        began, times = time.time(), []
-        for position, number in enumerate(orders):
-            time.sleep(max(0.0, began + position / _RATE - time.time()))
-            times.append(time.time())
-            self._let_go(number, number)
-        return times
-
-    def _answered(self, orders: range) -> list[float]:
-        """Wait for all answers; when each came."""
-        ends = (orders[0], orders[-1])
-        while next(self._server.execute(_OPEN, ends))[0]:
-            time.sleep(_LOOK_S)
-        return [at for (at,) in self._server.execute(_ANSWERED, ends)]
+def _round(product: Product, candidate: str, *, quick: bool) -> _Measured:
+    """A backlog and then a stream, beside a candidate or outside of any launch."""
+    backlog, seconds = (100, 1.0) if quick else (300, 3.0)
+    product.query(_PERCENT, candidate)
+    product.query(_REOPEN if candidate else _END)
+    with _kitchen(product, candidate) if candidate else _copied_orders(product.amqp_url):
+        placed = product.backlog(backlog)
+        began = time.time()
+        _wait_for_answers(product, placed)
+        ((last,),) = product.query(_LAST, placed[0], placed[-1])
+        first = product.newest() + 1
+        product.rush(_RATE, seconds, seed=first)
+        product.ended("rush")
+        _wait_for_answers(product, range(first, product.newest() + 1))
+        waits = [ms for (ms,) in product.query(_WAITS, first, product.newest())]
+    return backlog / (last - began), statistics.quantiles(waits, n=100, method="inclusive")[98]
 
 
-def _figures(rig: Rig, called: str, floor: _Measured, product: _Measured) -> Iterator[Figure]:
-    beside = f"beside {called} at 100 %"
-    omitted = left_out(rig, len(product.p99_ms), at_most=_ROUNDS)
-    floor_is = "orders outside of any launch, each copied to a queue that nobody reads"
-    yield Figure(
-        goal="P5",
-        what=f"control's throughput {beside}",
-        unit="answers/s",
-        floor=Samples(tuple(floor.throughput)),
-        floor_is=floor_is,
-        product=Samples(tuple(product.throughput)),
-        bound=AtLeast(_LEAST),
-        note=f"a backlog, {AT_ONCE} orders cooked at once for 25 ms each; PostgreSQL{omitted}",
+def _wait_for_answers(product: Product, orders: range) -> None:
+    wait(lambda: not product.number(_OPEN, orders[0], orders[-1]), "all orders are answered")
+
+
+def _start(product: Product, version: str, cook: str) -> None:
+    words = ("--kitchen", f"sleepers:{cook}", "--concurrency", str(_AT_ONCE))
+    product.start(version, options=words)
+
+
+@contextmanager
+def _kitchen(product: Product, candidate: str) -> Iterator[None]:
+    """A candidate's kitchen for the time of the block; its queue is empty afterwards, with
+    all that the kitchen held."""
+    _start(product, candidate, candidate)
+    lower(product.pids()[candidate])
+    product.wait_for_reader(kitchen_queue(candidate))
+    restarts = _restarts(product, candidate) if candidate == "crashing" else nullcontext()
+    try:
+        with restarts:
+            yield
+    finally:
+        product.stop(candidate, with_signal=signal.SIGKILL)
+        product.wait_for_reader(kitchen_queue(candidate), gone=True)
+        in_a_loop(_purge(product.amqp_url, kitchen_queue(candidate)))
+
+
+@contextmanager
+def _restarts(product: Product, candidate: str) -> Iterator[None]:
+    """Start a kitchen again whenever it has crashed, as a supervisor would."""
+    over = threading.Event()
+
+    def keep() -> None:
+        for pause_s in _PAUSES_S:
+            while is_running(product.pids()[candidate], naming=candidate):
+                if over.wait(_LOOK_S):
+                    return
+            if over.wait(pause_s):
+                return
+            product.stop(candidate, with_signal=signal.SIGKILL)
+            _start(product, candidate, candidate)
+            lower(product.pids()[candidate])
+
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        keeper.join()
+
+
+async def _purge(url: str, queue: str) -> None:
+    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+        await (await channel.get_queue(queue)).purge()
+
+
+@contextmanager
+def _copied_orders(url: str) -> Iterator[None]:
+    """A queue with a copy of every order that nobody reads: what the broker does for one more."""
+
+    async def change(*, begin: bool) -> None:
+        async with await aio_pika.connect(url) as connection, connection.channel() as channel:
+            queue = await channel.declare_queue(_COPIES, durable=True)
+            await queue.bind(ORDERS)
+            if not begin:
+                await channel.queue_delete(_COPIES)
+
+    in_a_loop(change(begin=True))
+    try:
+        yield
+    finally:
+        in_a_loop(change(begin=False))
+
+
+def _figures(seen: dict[tuple[str, str], list[_Measured]], who: str, name: str) -> Iterator[Figure]:
+    """Of one checkout, beside the same without a launch; this one also beside the other's."""
+    cases = (
+        ("control's throughput", "answers/s", at_least(0.97)),
+        ("customer's wait, p99,", "ms", at_most(1.1)),
     )
-    yield Figure(
-        goal="P5",
-        what=f"customer's wait {beside}, p99",
-        unit="ms",
-        floor=Samples(tuple(floor.p99_ms)),
-        floor_is=floor_is,
-        product=Samples(tuple(product.p99_ms)),
-        bound=AtMost(round(1 / _LEAST, 3)),
-        note=f"{_RATE} orders a second; PostgreSQL{omitted}",
-    )
+    keys = {FLOOR: (who, _NONE), PRODUCT: (who, name)}
+    if who == PRODUCT and (BEFORE, name) in seen:
+        keys[BEFORE] = BEFORE, name
+    for number, (what, unit, bound) in enumerate(cases):
+        yield Figure(
+            goal="P5",
+            what=f"{what} beside {_CANDIDATES[name]} at 100 %{', before' if who == BEFORE else ''}",
+            unit=unit,
+            seen={one: [values[number] for values in seen[key]] for one, key in keys.items()},
+            floor_is="orders outside of any launch, each copied to a queue that nobody reads",
+            bound=bound,
+            note=f"{_AT_ONCE} orders cooked at once for 25 ms each; waits at {_RATE:.0f} orders/s.",
+        )

@@ -1,100 +1,95 @@
 """P6: what people look at, in a launch of very many orders beside one of 10,000.
 
-The floor is the small database, the product the large one: the one that `make grow` has made of
-this engine, else one that is grown here, as large as the time allows. Both launches last equally
-long, so that orders alone are more in one of them. Pages are looked at in turn.
+Both launches last equally long, so that orders alone are more in one of them. The large one has
+100,000 orders, or as many as ``--orders`` says. Pages are looked at in turn.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import astuple
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from subprocess import Popen
 
-from bench.figures import AtMost, Figure, Samples
-from bench.growth.looking import Looker, a_looker
-from bench.growth.names import Period
-from bench.growth.places import Grown, grown_before
-from bench.rig import Rig
-from bench.servers import Engine
-from local.settings import ROOT, run_directory
+from bench.events import ROLES, publish, reported
+from bench.figures import FLOOR, PRODUCT, Figure, at_most
+from bench.growth import grow
+from bench.processes import ask, line, running
+from bench.rig import Engine, Product, Rig
 
-SECONDS = 125
+SECONDS = 150
 
-_ENGINES: tuple[Engine, ...] = ("sqlite", "postgresql")
-_SMALL = 10_000
-#: Into how few and how short periods the small launch falls.
-_PERIODS, _PERIOD_S = 5, 5_000
-#: Orders that are grown here, where there is nothing larger, and what of it the product records.
-_PERIOD = Period(orders=2_000)
-_LARGE, _QUICK_LARGE = 100_000, 30_000
+_SMALL, _RATE = 10_000, 100.0
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    """Look at everything in both databases of each engine."""
-    for number, engine in enumerate(_ENGINES, start=1):
-        until_left = rig.left() * (1 - number / len(_ENGINES)) if number == 1 else 0.0
-        yield from _on(engine, rig, until_left)
+    """Look at everything in a small and in a large database of each engine."""
+    engines: tuple[Engine, ...] = ("sqlite", "postgresql")
+    for number, engine in enumerate(engines, start=1):
+        until_left = rig.left() * (1 - number / len(engines))
+        with ExitStack() as stack:
+            small, large = (stack.enter_context(rig.product(engine=engine)) for _ in range(2))
+            for product in (small, large):
+                _record(product)
+            orders = grow(large, rig.large_orders, engine=engine)
+            lookers = [stack.enter_context(looker(one.database_url)) for one in (small, large)]
+            found = _rounds(rig, lookers, until_left)
+        yield from _figures(found, f"{engine}, {orders:,} orders")
 
 
-def _on(engine: Engine, rig: Rig, until_left: float) -> Iterator[Figure]:
-    large = grown_before(run_directory(os.environ)).get(engine) or _grown_here(
-        engine, rig, _QUICK_LARGE if rig.quick else _LARGE, _PERIOD
-    )
-    small = _grown_here(engine, rig, _SMALL, _as_long(large))
-    with ExitStack() as stack:
-        lookers = [stack.enter_context(a_looker(one.url)) for one in (small, large)]
-        found = _rounds(lookers, rig, until_left)
-    for kind in dict.fromkeys(map(_kind, found)):
-        several = {look: shortest for look, shortest in found.items() if _kind(look) == kind}
-        worst = max(several, key=lambda look: several[look][1] / several[look][0])
-        floor, product = several[worst]
-        yield Figure(
-            goal="P6",
-            what=f"{kind}, {engine}, {large.orders:,} orders",
-            unit="ms",
-            floor=Samples((floor,)),
-            floor_is=f"the same at {small.orders:,} orders",
-            product=Samples((product,)),
-            bound=AtMost(1.2),
-            note=f"“{worst}”, which grows most of {len(several)}" if len(several) > 1 else "",
-        )
+def _record(product: Product) -> None:
+    """Let the observer record the small launch."""
+    product.open(site=False)
+    publish(product, reported(product, _SMALL, rate=_RATE))
+    product.wait_for_ends(len(ROLES) * _SMALL)
+    product.stop("observer")
 
 
-def _kind(look: str) -> str:
-    return look.partition(":")[0]
+@contextmanager
+def looker(url: str) -> Iterator[tuple[Popen[str], list[str]]]:
+    """A process that looks at the database of a URL, and the names of its looks."""
+    settings = {
+        "DJANGO_SETTINGS_MODULE": "restaurant.settings",
+        "SECRET_KEY": "of a bench and of nothing else, on no machine but this",
+        "DATABASE_URL": url,
+        "BOARD_PUBLIC": "1",
+    }
+    words = (sys.executable, "-W", "ignore", "-m", "bench.programs.looks")
+    with running(*words, environ={**os.environ, **settings}) as process:
+        yield process, json.loads(line(process))
 
 
-def _rounds(lookers: list[Looker], rig: Rig, until_left: float) -> dict[str, tuple[float, ...]]:
-    """Milliseconds by look, of each database: the shortest of all rounds but the first, which warms
+def _rounds(
+    rig: Rig, lookers: Sequence[tuple[Popen[str], list[str]]], until_left: float
+) -> dict[str, list[float]]:
+    """Milliseconds by look, in each database: the shortest of all rounds but the first, which warms
     up. What else the machine does makes looks longer, and of many the one that it makes longest is
     not the one that grows most."""
-    found: dict[str, tuple[float, ...]] = {}
-    for number in range(1 + rig.rounds):
-        for look in lookers[0].looks:
-            took = tuple(looker.ms(look) for looker in lookers)
-            if number:
-                found[look] = tuple(map(min, took, found.get(look, took)))
-        if number and rig.left() < until_left:
-            break
+    found: dict[str, list[float]] = {}
+    for number in (-1, *rig.rounds(until_left=until_left)):
+        for look in lookers[0][1]:
+            took = [float(ask(process, look)) for process, _ in lookers]
+            if number >= 0:
+                found[look] = list(map(min, took, found.get(look, took)))
     return found
 
 
-def _as_long(large: Grown) -> Period:
-    """Periods in which the small launch lasts as long as the large one."""
-    periods = max(_PERIODS, -(-large.seconds // _PERIOD_S))
-    return Period(orders=-(-_SMALL // periods), seconds=large.seconds // periods)
-
-
-def _grown_here(engine: Engine, rig: Rig, orders: int, period: Period) -> Grown:
-    url = rig.database(engine)
-    subprocess.run(
-        [sys.executable, "-m", "bench.growth.fill", *map(str, (orders, *astuple(period)))],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url},
-        check=True,
-    )
-    return Grown(url, orders, period.lasts(orders))
+def _figures(found: dict[str, list[float]], where: str) -> Iterator[Figure]:
+    """Of each kind of look, the one that grows most."""
+    kinds: dict[str, list[str]] = {}
+    for look in found:
+        kinds.setdefault(look.partition(":")[0], []).append(look)
+    for kind, several in kinds.items():
+        worst = max(several, key=lambda look: found[look][1] / found[look][0])
+        floor, product = found[worst]
+        yield Figure(
+            goal="P6",
+            what=f"{kind}, {where}",
+            unit="ms",
+            seen={FLOOR: [floor], PRODUCT: [product]},
+            floor_is=f"the same at {_SMALL:,} orders",
+            bound=at_most(1.2),
+            note=f"“{worst}”, which grows most of {len(several)}." if len(several) > 1 else "",
+        )

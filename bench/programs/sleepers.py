@@ -1,4 +1,4 @@
-"""Kitchens as the bench wants them: their cooking is a sleep, so that it takes no processor."""
+"""Kitchens whose cooking is a sleep, so that it takes no processor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COOKING_S = 0.025
 
 
 async def good(order: Order) -> dict[str, Any]:
-    """Takes its time, and makes what the live kitchen makes."""
+    """Takes its time, and gives what the live kitchen gives."""
     await asyncio.sleep(COOKING_S)
     return vlatest.cook(order, random.Random(order.number))
 

@@ -1,1 +1,0 @@
-"""Grows a database to any number of observed orders: a period by the product, then copies."""

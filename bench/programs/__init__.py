@@ -1,0 +1,1 @@
+"""Programs that are started beside the product: floors, load, and kitchens that sleep."""
