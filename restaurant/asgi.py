@@ -39,8 +39,7 @@ def _stop() -> Deferred[None]:
 reactor.addSystemEventTrigger("before", "shutdown", _stop)  # type: ignore[arg-type]
 
 board = BoardConsumer.as_asgi(hub=Hub(settings.ENVIRONMENT.amqp_url))
-# A path is typed for views; Channels gives it an application.
-routes = URLRouter([path("dashboard/live/", board)])  # type: ignore[list-item,arg-type]
+routes = URLRouter([path("dashboard/live/", board)])
 
 sockets = LimitedSockets(with_user(routes), per_client=settings.ENVIRONMENT.sockets_per_client)
 router = ProtocolTypeRouter({"http": pooled, "websocket": AllowedHostsOriginValidator(sockets)})

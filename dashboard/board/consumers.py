@@ -10,8 +10,6 @@ from typing import Any
 from urllib.parse import parse_qs
 from uuid import UUID
 
-from asgiref.typing import ASGISendCallable
-from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
@@ -31,81 +29,86 @@ _MAX_TEXT = 1000
 _MAX_VERSION = 40
 
 
-class BoardConsumer(AsyncWebsocketConsumer):
-    """One browser that watches."""
+class BoardConsumer:
+    """One browser that watches.
 
-    hub: Hub
+    It takes ASGI's messages as they are. Channels' consumers go to a thread with each message, to
+    look after the database's connections, and a board acknowledges ten times a second.
+    """
+
     view: View
 
-    def __init__(self, *, hub: Hub) -> None:
-        super().__init__()
-        self.hub = hub
+    def __init__(self, hub: Hub, scope: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+        self._hub = hub
+        self._scope = scope
+        self._send = send
 
-    async def __call__(
-        self,
-        scope: Any,
-        receive: Callable[[], Awaitable[Any]],
-        send: ASGISendCallable,
-    ) -> None:
-        """Hear one browser from when it connects until it leaves.
+    @classmethod
+    def as_asgi(cls, *, hub: Hub) -> Any:
+        """The application of all boards of a hub."""
 
-        Channels' own loop goes to a thread with every message, to look after the database's
-        connections: none is used here, and a board acknowledges ten times a second.
-        """
-        self.scope, self.base_send = scope, send
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await cls(hub, scope, send).serve(receive)
+
+        return application
+
+    async def serve(self, receive: Callable[[], Awaitable[Any]]) -> None:
+        """Serve one browser from when it connects until it leaves."""
         try:
             while (message := await receive())["type"] != "websocket.disconnect":
                 if message["type"] == "websocket.connect":
-                    await self.connect()
+                    await self._connect()
                 else:
-                    await self.receive(message.get("text"), message.get("bytes"))
+                    await self._receive(message.get("text"))
         finally:
-            self.hub.leave(self)
+            self._hub.leave(self)
 
-    async def connect(self) -> None:
+    async def _connect(self) -> None:
         """Let in who may watch the board; tell the others why not."""
-        await self.accept()
-        if not may_watch(self.scope["user"] or AnonymousUser()):
+        await self._send({"type": "websocket.accept"})
+        if not may_watch(self._scope["user"] or AnonymousUser()):
             await self.send_text(json.dumps({"type": "denied"}))
-            await self.close(DENIED)
+            await self._close(DENIED)
             return
-        query = parse_qs(self.scope["query_string"].decode("latin-1"))
+        query = parse_qs(self._scope["query_string"].decode("latin-1"))
         self.view = _view({name: values[0] for name, values in query.items()}, DEFAULT)
-        if not self.hub.join(self):
-            await self.close(FULL)
+        if not self._hub.join(self):
+            await self._close(FULL)
 
-    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+    async def _receive(self, text: str | None) -> None:
         """Take ``{"ack": n}``, or what to look at; close on anything else.
 
         ``{"launch": ..., "lens": ..., "version": ...}`` changes what it names.
         """
-        wish = _wish(text_data)
+        wish = _wish(text)
         if wish is None:
-            await self.close(NOT_UNDERSTOOD)
+            await self._close(NOT_UNDERSTOOD)
         elif isinstance(wish.get("ack"), int):
-            await self.hub.acknowledged(self, wish["ack"])
+            await self._hub.acknowledged(self, wish["ack"])
         else:
-            self.hub.look(self, partial(_view, wish))
+            self._hub.look(self, partial(_view, wish))
 
     async def send_text(self, text: str) -> None:
-        """See Socket.send_text; straight to the server, past Channels' own layers."""
-        message: Any = {"type": "websocket.send", "text": text}
-        await self.base_send(message)
+        """See Socket.send_text."""
+        await self._send({"type": "websocket.send", "text": text})
 
     async def close_slow(self) -> None:
         """See Socket.close_slow."""
-        await self.close(TOO_SLOW)
+        await self._close(TOO_SLOW)
 
     def may_watch(self) -> bool:
         """See Socket.may_watch; the session in the scope is as it was when the socket opened."""
         store = import_module(settings.SESSION_ENGINE).SessionStore
         request = HttpRequest()
-        request.session = store(self.scope["session"].session_key)
+        request.session = store(self._scope["session"].session_key)
         return may_watch(get_user(request))
 
     async def close_denied(self) -> None:
         """See Socket.close_denied."""
-        await self.close(DENIED)
+        await self._close(DENIED)
+
+    async def _close(self, code: int) -> None:
+        await self._send({"type": "websocket.close", "code": code})
 
 
 def _wish(text: str | None) -> dict[str, Any] | None:
