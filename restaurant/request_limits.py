@@ -1,9 +1,10 @@
 """A compatibility shim: Daphne takes a request of any length, for as long as it takes to come.
 
 Daphne reads a whole request before any application may refuse it, and has no option for its length
-or its time (django/daphne issue 277 leaves both to a proxy in front). Twisted below it counts each
-byte as progress, and parses forms whose result is never used. Read against Daphne 4.2 and Twisted
-26: `restaurant/tests/test_request_limits.py` fails when Daphne learns to do it.
+or its time (django/daphne issues 226 and 277 leave both to a proxy in front; 483 is open). Twisted
+below it counts each byte as progress, and parses forms whose result is never used. Checked with
+Daphne 4.2 and Twisted 26: `restaurant/tests/test_request_limits.py` fails for another version, and
+when Daphne learns to do it. Nothing else here needs private parts of either.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from http.client import HTTPConnection
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,12 @@ def test_a_body_of_any_type_is_judged_by_the_api(
     assert response.headers["Content-Type"] == "application/json"
     assert b'{"errors": [{"code": "' + code in response.read()
     connection.close()
+
+
+def test_the_shim_was_checked_with_the_versions_that_are_installed() -> None:
+    """When this fails, read `restaurant/request_limits.py` beside the new version, and name it."""
+    assert version("daphne").startswith("4.2.")
+    assert version("twisted").startswith("26.")
 
 
 def test_daphne_has_no_limits_of_its_own_yet() -> None:
