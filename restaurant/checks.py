@@ -8,36 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from kitchen_worker.amqp.settings import Problem
+from kitchen_worker.amqp.settings import Problem, settings_of
+from restaurant.environment import Environment
 
-#: One id a setting, in the order of the README's table; ids are never used again for another.
-IDS = {
-    "SECRET_KEY": "restaurant.E001",
-    "DEBUG": "restaurant.E002",
-    "ALLOWED_HOSTS": "restaurant.E003",
-    "CSRF_TRUSTED_ORIGINS": "restaurant.E004",
-    "DATABASE_URL": "restaurant.E005",
-    "AMQP_URL": "restaurant.E006",
-    "BOARD_PUBLIC": "restaurant.E007",
-    "HTTPS": "restaurant.E021",
-    "DEADLINE_SECONDS": "restaurant.E009",
-    "QUEUE_TYPE": "restaurant.E010",
-    "DARK_QUEUE_TYPE": "restaurant.E022",
-    "RESEND_SECONDS": "restaurant.E023",
-    "HEALTH_PORT": "restaurant.E015",
-    "LOG_LEVEL": "restaurant.E016",
-    "STATIC_ROOT": "restaurant.E017",
-    "HEALTH_HOST": "restaurant.E018",
-    "BLOCK_SECONDS": "restaurant.E019",
-    "WARM_UP_SECONDS": "restaurant.E020",
-    "REQUEST_SECONDS": "restaurant.E029",
-    "TRUSTED_PROXIES": "restaurant.E030",
-    "ORDERS_PER_MINUTE": "restaurant.E024",
-    "LOGINS_PER_MINUTE": "restaurant.E025",
-    "LOGIN_FAILURES": "restaurant.E026",
-    "LOGIN_LOCK_SECONDS": "restaurant.E027",
-    "SOCKETS_PER_CLIENT": "restaurant.E028",
-}
+#: One id a setting; ids are never used again for another.
+IDS = {setting.variable: setting.check_id for setting in settings_of(Environment)}
 
 
 def cannot_start(problems: Iterable[Problem]) -> str:

@@ -103,48 +103,57 @@ _SecretKey = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Every setting of the site, the relay and the observer; each from the variable of its name."""
+    """Every setting of the site, the relay and the observer.
 
-    secret_key: _SecretKey = field(repr=False)
-    debug: Flag = False
-    allowed_hosts: _HostNames = ("localhost", "127.0.0.1", "[::1]")
-    csrf_trusted_origins: _Origins = ()
+    Each is read from the variable of its name; its id is the one of its system check.
+    """
+
+    secret_key: Annotated[_SecretKey, "restaurant.E001"] = field(repr=False)
+    debug: Annotated[Flag, "restaurant.E002"] = False
+    allowed_hosts: Annotated[_HostNames, "restaurant.E003"] = ("localhost", "127.0.0.1", "[::1]")
+    csrf_trusted_origins: Annotated[_Origins, "restaurant.E004"] = ()
     #: May hold a password.
-    database_url: _DatabaseUrl = field(
+    database_url: Annotated[_DatabaseUrl, "restaurant.E005"] = field(
         default=f"sqlite:///{BASE_DIR / '.run' / 'dark-kitchen.sqlite3'}", repr=False
     )
     #: May hold a password.
-    amqp_url: AmqpUrls = field(default="amqp://guest:guest@127.0.0.1:5672/", repr=False)
-    board_public: Flag = False
+    amqp_url: Annotated[AmqpUrls, "restaurant.E006"] = field(
+        default="amqp://guest:guest@127.0.0.1:5672/", repr=False
+    )
+    board_public: Annotated[Flag, "restaurant.E007"] = False
     #: Whether browsers come by HTTPS, through a proxy that says so in ``X-Forwarded-Proto``.
-    https: Flag = False
+    https: Annotated[Flag, "restaurant.E021"] = False
     #: Proxies in front of the site, each of which appends to ``X-Forwarded-For``.
-    trusted_proxies: Annotated[int, whole(0, 10)] = 0
+    trusted_proxies: Annotated[int, whole(0, 10), "restaurant.E030"] = 0
     #: How long a client may take to send a request, and to begin its next one.
-    request_s: _Seconds = 30.0
-    orders_per_minute: _Rate = 600
-    logins_per_minute: _Rate = 30
+    request_s: Annotated[_Seconds, "restaurant.E029"] = 30.0
+    orders_per_minute: Annotated[_Rate, "restaurant.E024"] = 600
+    logins_per_minute: Annotated[_Rate, "restaurant.E025"] = 30
     #: Wrong passwords for one name from one address, after which it is locked for a while.
-    login_failures: Annotated[int, whole(1, 1_000)] = 5
-    login_lock_s: _Seconds = 300.0
-    sockets_per_client: Annotated[int, whole(0, 100_000, ", 0 for no limit")] = 30
+    login_failures: Annotated[int, whole(1, 1_000), "restaurant.E026"] = 5
+    login_lock_s: Annotated[_Seconds, "restaurant.E027"] = 300.0
+    sockets_per_client: Annotated[int, whole(0, 100_000, ", 0 for no limit"), "restaurant.E028"] = (
+        30
+    )
     #: How long after an order was sent a version may be silent before it counts as missing.
-    deadline_s: _Seconds = 30.0
+    deadline_s: Annotated[_Seconds, "restaurant.E009"] = 30.0
     #: How long the blocks are that orders are gathered in; else it is chosen by their rate.
-    block_s: _Seconds | None = None
+    block_s: Annotated[_Seconds, "restaurant.E019"] | None = None
     #: How long after a version's first answer its orders are not weighed yet.
-    warm_up_s: _Seconds = 60.0
+    warm_up_s: Annotated[_Seconds, "restaurant.E020"] = 60.0
     #: Of the queues that customers wait for, and of all others.
-    queue_type: QueueType = QueueType.CLASSIC
-    dark_queue_type: QueueType = QueueType.CLASSIC
+    queue_type: Annotated[QueueType, "restaurant.E010"] = QueueType.CLASSIC
+    dark_queue_type: Annotated[QueueType, "restaurant.E022"] = QueueType.CLASSIC
     #: How long an order may stay unanswered before it is sent to the control again.
-    resend_s: _Seconds = 60.0
+    resend_s: Annotated[_Seconds, "restaurant.E023"] = 60.0
     #: Port of a process's health check; 0 for none.
-    health_port: Port = 0
+    health_port: Annotated[Port, "restaurant.E015"] = 0
     #: The interface on which it listens.
-    health_host: Address = "127.0.0.1"
-    log_level: LogLevel = "INFO"
-    static_root: Annotated[Path, Meta(description="a directory")] = BASE_DIR / ".run" / "static"
+    health_host: Annotated[Address, "restaurant.E018"] = "127.0.0.1"
+    log_level: Annotated[LogLevel, "restaurant.E016"] = "INFO"
+    static_root: Annotated[Path, Meta(description="a directory"), "restaurant.E017"] = (
+        BASE_DIR / ".run" / "static"
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Environment:

@@ -125,6 +125,12 @@ class Setting:
         """What the setting is for."""
         return next((meta.title for meta in self._metas if meta.title), "")
 
+    @property
+    def check_id(self) -> str:
+        """The id under which a problem with the setting is found; text beside its bounds."""
+        ids = [one for one in getattr(self.kind, "__metadata__", ()) if isinstance(one, str)]
+        return ids[-1] if ids else ""
+
     def read(self, text: str) -> Any:
         """The value that a text stands for; raises ValueError."""
         given: Any = next((word for word in self._words if word.lower() == text.lower()), text)
