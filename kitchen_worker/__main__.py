@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -11,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from kitchen_worker.amqp.connection import keep_connected
-from kitchen_worker.amqp.gc_tuning import keep_what_stands
 from kitchen_worker.amqp.health import Health, serve_health
+from kitchen_worker.amqp.process import run_process
 from kitchen_worker.amqp.shutdown import shutdown_on_signals
 from kitchen_worker.config import ConfigError, WorkerConfig
 from kitchen_worker.cooking import Kitchen, kitchen_of
@@ -31,8 +30,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         print(f"kitchen_worker: {wrong}", file=sys.stderr)
         return 2
     _log_in_lines(config.log_level)
-    keep_what_stands()
-    return asyncio.run(_run(config, kitchen))
+    return run_process(_run(config, kitchen))
 
 
 async def _run(config: WorkerConfig, kitchen: Kitchen) -> int:

@@ -54,15 +54,13 @@ FOREIGN = {
     "dashboard.verdict": _WEB + _BROKER,
     **dict.fromkeys(_STORED, _BROKER),
 }
-#: The only files that know the broker's library: the way to the broker with its halves and their
-#: line, the frames on it, what the library raises, and a cure of its codec.
+#: The only files that know the broker's libraries: the session, its two halves, the mapping of
+#: errors, and the shim.
 BROKER_FILES = (
     "kitchen_worker.amqp.connection",
     "kitchen_worker.amqp.consumer",
-    "kitchen_worker.amqp.frames",
-    "kitchen_worker.amqp.line",
-    "kitchen_worker.amqp.losses",
     "kitchen_worker.amqp.publisher",
+    "kitchen_worker.amqp.errors",
     "kitchen_worker.amqp.compat",
 )
 

@@ -1,9 +1,14 @@
-"""Makes the AMQP codec survive properties and headers that no client should send, but any can.
+"""Shim: properties and headers that pamqp cannot decode do not end the connection.
 
-RabbitMQ passes on a message id, a routing key or a header's name that is not UTF-8, and times that
-no calendar has. pamqp raises on them, the client ends its connection, the broker delivers the
-message again: one such message would stop every reader of a queue for ever. Here what cannot be
-read becomes something readable of the same length or less, and the message goes its normal way.
+RabbitMQ passes on short strings (a message id, a routing key, a header's name) that are not UTF-8,
+timestamps that no calendar has, and tables nested too deep. pamqp raises on them, aiormq closes the
+connection, and the broker delivers the message again: one such message would stop every reader of
+its queue. There is no documented way round it. Here such a value is replaced by a readable one, and
+the message takes its normal way.
+
+Upstream: https://github.com/gmr/pamqp/pull/40 (decodes long strings that are not UTF-8, nothing
+else) and https://github.com/mosquito/aiormq/issues/186 (timestamps; open). Checked with pamqp 4.0:
+``tests/test_compat.py`` fails when pamqp is another one, or decodes these values itself.
 """
 
 from __future__ import annotations
@@ -14,8 +19,8 @@ from typing import Any
 from pamqp import decode
 
 
-def survive_wild_properties() -> None:
-    """Teach pamqp, for this process; to do it twice is to do it once."""
+def tolerate_undecodable_properties() -> None:
+    """Replace three decoders of pamqp in this process; calling it again changes nothing."""
     decode.METHODS["shortstr"] = _short_str
     decode.METHODS["timestamp"] = decode.TABLE_MAPPING[b"T"] = _timestamp
     decode.METHODS["table"] = _field_table
@@ -26,6 +31,7 @@ def _short_str(value: bytes) -> tuple[int, str]:
         return decode.short_str(value)
     except UnicodeDecodeError:
         end = value[0] + 1
+        # A question mark takes one byte, so that the string can be written again.
         return end, value[1:end].decode("utf-8", "replace").replace("\ufffd", "?")
 
 
@@ -39,5 +45,5 @@ def _timestamp(value: bytes) -> tuple[int, datetime]:
 def _field_table(value: bytes) -> tuple[int, dict[str, Any]]:
     try:
         return decode.field_table(value)
-    except (ValueError, OverflowError, OSError, RecursionError, KeyError):
+    except (ValueError, RecursionError):
         return 4 + int.from_bytes(value[:4], "big"), {}

@@ -1,8 +1,8 @@
-"""The way to RabbitMQ; how it publishes and consumes is in the two files of these names.
+"""Sessions with RabbitMQ.
 
-One session is two connections (only publishing ones are ever blocked by the broker), plain ones:
-whatever ends a connection, a channel or a consumer ends the session with BrokerLost, and
-``keep_connected`` starts the next, which declares all it needs anew.
+One session is two connections, since the broker blocks only those that publish. When a connection,
+a channel or a consumer ends, the whole session ends with BrokerLost, and ``keep_connected`` starts
+the next, which declares all that it needs.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import aio_pika
-from aio_pika.abc import AbstractChannel
-from aiormq import spec
-from aiormq.abc import AbstractChannel as Channel
+import aiormq.abc
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aiormq import Channel, spec
 from aiormq.exceptions import (
     ChannelAccessRefused,
-    ChannelInvalidStateError,
     ChannelLockedResource,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
 )
-from yarl import URL
 
 from kitchen_worker.amqp.broker import (
     Broker,
@@ -38,9 +36,9 @@ from kitchen_worker.amqp.broker import (
     Outgoing,
     PublishFailed,
 )
+from kitchen_worker.amqp.compat import tolerate_undecodable_properties
 from kitchen_worker.amqp.consumer import RabbitDeliveries
-from kitchen_worker.amqp.line import Line, LineOpener
-from kitchen_worker.amqp.losses import LOST, loss_as_broker_lost
+from kitchen_worker.amqp.errors import LOST, as_broker_lost
 from kitchen_worker.amqp.publisher import Publisher
 from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract.topology import Binding, Topology
@@ -63,10 +61,11 @@ STEADY_S = 5.0
 class RabbitBroker:
     """One session with RabbitMQ; ends as a whole, with BrokerLost."""
 
-    def __init__(self, publishing: _Connection, consuming: _Connection) -> None:
+    def __init__(self, publishing: AbstractConnection, consuming: AbstractConnection) -> None:
         self._publishing = publishing
         self._consuming = consuming
         self._publisher: Publisher | None = None
+        self._opening = asyncio.Lock()
         #: Kept: a channel that nobody refers to is closed.
         self._channels: list[AbstractChannel] = []
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -147,26 +146,20 @@ class RabbitBroker:
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         """See Broker.publish."""
-        if self._publisher is None:
-            with loss_as_broker_lost():
-                channel = await self._publishing.channel()
-                channel.close_callbacks.add(self._on_closed)
-                underlay = await channel.get_underlay_channel()
-                self._publisher = Publisher(underlay, self._publishing.line, self.lost)
-                self._channels.append(channel)
+        async with self._opening:
+            if self._publisher is None:
+                channel = self._publishing.channel(on_return_raises=True)
+                self._publisher = Publisher(await self._opened(channel))
         return await self._publisher.publish(messages)
 
     async def consume(self, queue: str, *, prefetch: int) -> RabbitDeliveries:
         """See Broker.consume."""
-        with loss_as_broker_lost():
-            channel = await self._consuming.channel(publisher_confirms=False)
-            channel.close_callbacks.add(self._on_closed)
-            self._channels.append(channel)
-            underlay = await channel.get_underlay_channel()
-            deliveries = RabbitDeliveries(underlay, self._consuming.line, queue, self.lost)
+        channel = await self._opened(self._consuming.channel(publisher_confirms=False))
+        deliveries = RabbitDeliveries(channel, queue, self.lost)
+        with as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 await deliveries.start(prefetch)
-            return deliveries
+        return deliveries
 
     async def depth(self, queue: str) -> int:
         """See Broker.depth."""
@@ -184,14 +177,30 @@ class RabbitBroker:
         return counts
 
     @asynccontextmanager
-    async def _brief_channel(self) -> AsyncIterator[Channel]:
-        """A channel for one purpose, which a refusal closes, and nothing else with it."""
-        with loss_as_broker_lost():
+    async def _brief_channel(self) -> AsyncIterator[aiormq.abc.AbstractChannel]:
+        """A channel for one purpose: the broker closes it, and nothing else, when it refuses.
+
+        Of aiormq, since a channel of aio-pika that the broker closed leaves its callbacks on the
+        connection.
+        """
+        if (transport := self._consuming.transport) is None:
+            raise BrokerLost("the connection was closed")
+        with as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 async with _answered("a new channel"):
-                    channel = await self._consuming.bare_channel()
+                    channel = await transport.connection.channel(publisher_confirms=False)
                 yield channel
                 await channel.close()
+
+    async def _opened(self, channel: AbstractChannel) -> Channel:
+        """The aiormq channel below one of aio-pika; the session ends with it."""
+        with as_broker_lost():
+            async with asyncio.timeout(DECLARE_TIMEOUT_S):
+                await channel.initialize()
+            channel.close_callbacks.add(self._on_closed)
+            self._channels.append(channel)
+            # Its abstract class lacks the argument ``wait`` of ``basic_publish``.
+            return cast("Channel", await channel.get_underlay_channel())
 
     def _on_closed(self, _sender: Any, cause: BaseException | None) -> None:
         if not self.lost.done():
@@ -289,34 +298,6 @@ async def _run(
         await asyncio.gather(running, stopping, return_exceptions=True)
 
 
-class _Connection(aio_pika.Connection):
-    """A connection on a line of ours, that its owner closes.
-
-    The library's own way would begin to close it in ``__del__``, and complain of it when the
-    connection was never opened.
-    """
-
-    def __init__(self, url: URL, **options: Any) -> None:
-        super().__init__(url, **options)
-        self._opener = self.kwargs["transport_factory"] = LineOpener()
-
-    @property
-    def line(self) -> Line:
-        """The line, once it is open."""
-        return self._opener.line
-
-    async def bare_channel(self) -> Channel:
-        """A channel for one errand, of the library below: one of this library's leaves callbacks
-        with its connection, closed or not, for as long as that lasts."""
-        if self.transport is None:
-            raise ChannelInvalidStateError("the connection was closed")
-        await self.transport.ready()
-        return await self.transport.connection.channel(publisher_confirms=False)
-
-    def __del__(self) -> None:
-        """Do nothing."""
-
-
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first plain exception in a group, however deep it lies."""
     first = group.exceptions[0]
@@ -324,14 +305,14 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 @asynccontextmanager
-async def _connection(url: str, name: str) -> AsyncIterator[_Connection]:
-    with loss_as_broker_lost():
+async def _connection(url: str, name: str) -> AsyncIterator[AbstractConnection]:
+    tolerate_undecodable_properties()
+    with as_broker_lost():
         connection = await aio_pika.connect(
             url,
             timeout=CONNECT_TIMEOUT_S,
             heartbeat=HEARTBEAT_S,
             client_properties={"connection_name": name},
-            connection_class=_Connection,
         )
     try:
         yield connection

@@ -1,4 +1,4 @@
-"""The deliveries of one queue, taken from the line as they come."""
+"""The deliveries of one queue."""
 
 from __future__ import annotations
 
@@ -10,16 +10,7 @@ from typing import Any
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from kitchen_worker.amqp.broker import BrokerLost, Delivery
-from kitchen_worker.amqp.frames import (
-    DELIVER,
-    METHOD,
-    Delivered,
-    Parcel,
-    read_deliver,
-    write_ack,
-)
-from kitchen_worker.amqp.line import Line
-from kitchen_worker.amqp.losses import loss_as_broker_lost
+from kitchen_worker.amqp.errors import as_broker_lost
 
 _TIMEOUT_S = 20.0
 #: After so long without a delivery the queue is consumed anew: RabbitMQ 3.10 deletes a quorum queue
@@ -30,11 +21,8 @@ QUIET_S = 10.0
 class RabbitDeliveries:
     """The deliveries of one queue on a channel of their own."""
 
-    def __init__(
-        self, channel: AbstractChannel, line: Line, queue: str, lost: asyncio.Future[str]
-    ) -> None:
+    def __init__(self, channel: AbstractChannel, queue: str, lost: asyncio.Future[str]) -> None:
         self._channel = channel
-        self._line = line
         self._queue = queue
         self._lost = lost
         self._waiting: deque[Delivery] = deque()
@@ -45,14 +33,11 @@ class RabbitDeliveries:
         self._consumer_tag: str | None = None
         self._prefetch = 0
         #: When it began to consume, or a delivery came last.
-        self._heard_at = 0.0
-        #: The delivery of which not all has come.
-        self._arriving: tuple[Delivered, Parcel] | None = None
+        self._active_at = 0.0
 
     async def start(self, prefetch: int) -> None:
         """Begin to take deliveries, at most ``prefetch`` of them unacknowledged."""
         self._channel.on_consumer_cancel_callbacks.add(self._on_cancelled_by_broker)
-        self._line.listen(self._channel.number, self._on_frame)
         self._lost.add_done_callback(self._wake)
         await self._consume(prefetch)
 
@@ -60,16 +45,16 @@ class RabbitDeliveries:
         """See Deliveries.set_prefetch. A consumer keeps its prefetch: the next one of the same
         channel has another, and what is held stays to be acknowledged there."""
         await self.cancel()
-        with loss_as_broker_lost():
+        with as_broker_lost():
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._consume(prefetch)
 
     async def _consume(self, prefetch: int) -> None:
         await self._channel.basic_qos(prefetch_count=prefetch)
-        consuming = await self._channel.basic_consume(self._queue, _not_on_the_line)
+        consuming = await self._channel.basic_consume(self._queue, self._arrive)
         self._consumer_tag = consuming.consumer_tag
         self._prefetch = prefetch
-        self._heard_at = asyncio.get_running_loop().time()
+        self._active_at = asyncio.get_running_loop().time()
 
     async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
         """See Deliveries.batch."""
@@ -93,25 +78,24 @@ class RabbitDeliveries:
         up_to = 0
         while self._unacked and self._unacked[0] in done:
             up_to = self._unacked.popleft()
-        number = self._channel.number
-        acks = [write_ack(up_to, several=True, channel=number)] if up_to else []
-        for tag in sorted(tag for tag in done if tag > up_to):
-            self._unacked.remove(tag)
-            acks.append(write_ack(tag, several=False, channel=number))
         self._check()
-        with loss_as_broker_lost():
-            self._line.write(b"".join(acks))
+        with as_broker_lost():
+            if up_to:
+                await self._channel.basic_ack(up_to, multiple=True, wait=False)
+            for tag in sorted(tag for tag in done if tag > up_to):
+                self._unacked.remove(tag)
+                await self._channel.basic_ack(tag, wait=False)
 
     async def cancel(self) -> None:
         """See Deliveries.cancel."""
         if self._consumer_tag is not None:
             tag, self._consumer_tag = self._consumer_tag, None
-            with loss_as_broker_lost():
+            with as_broker_lost():
                 await self._channel.basic_cancel(tag, timeout=_TIMEOUT_S)
 
     async def _consume_again_if_quiet(self) -> None:
         """Cancel and consume again, unless something came lately or waits to be acknowledged."""
-        quiet_s = asyncio.get_running_loop().time() - self._heard_at
+        quiet_s = asyncio.get_running_loop().time() - self._active_at
         if quiet_s > QUIET_S and not self._unacked and self._consumer_tag is not None:
             await self.set_prefetch(self._prefetch)
 
@@ -138,31 +122,19 @@ class RabbitDeliveries:
         if self._arrived is not None and not self._arrived.done():
             self._arrived.set_result(None)
 
-    def _on_frame(self, kind: int, payload: bytes) -> bool:
-        """Take the frames of deliveries, and no others."""
-        if kind == METHOD:
-            if not payload.startswith(DELIVER):
-                return False
-            self._arriving = read_deliver(payload), Parcel()
-        elif self._arriving is None:
-            return False
-        elif self._arriving[1].add(kind, payload):
-            self._arrive(*self._arriving)
-            self._arriving = None
-        return True
-
-    def _arrive(self, delivered: Delivered, parcel: Parcel) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
-        self._unacked.append(delivered.tag)
+    async def _arrive(self, message: DeliveredMessage) -> None:
+        properties, tag = message.header.properties, message.delivery_tag or 0
+        self._active_at = asyncio.get_running_loop().time()
+        self._unacked.append(tag)
         self._waiting.append(
             Delivery(
-                tag=delivered.tag,
+                tag=tag,
                 queue=self._queue,
-                body=parcel.body,
-                routing_key=delivered.routing_key,
-                message_id=parcel.content.message_id,
-                headers=parcel.content.headers,
-                redelivered=delivered.redelivered,
+                body=message.body,
+                routing_key=message.routing_key or "",
+                message_id=properties.message_id,
+                headers=properties.headers or {},
+                redelivered=bool(message.redelivered),
             )
         )
         self._wake()
@@ -170,8 +142,3 @@ class RabbitDeliveries:
     def _on_cancelled_by_broker(self, _frame: Any) -> None:
         if not self._lost.done():
             self._lost.set_result(f"the queue {self._queue} went away")
-
-
-async def _not_on_the_line(message: DeliveredMessage) -> None:
-    """What the library would call with a delivery, of which it hears nothing."""
-    raise RuntimeError(f"a delivery passed the line: {message}")

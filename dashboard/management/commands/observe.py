@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from datetime import timedelta
 from typing import Any
@@ -12,8 +11,8 @@ from django.core.management.base import BaseCommand
 
 from dashboard.observer import Observer
 from kitchen_worker.amqp.connection import keep_connected
-from kitchen_worker.amqp.gc_tuning import keep_what_stands
 from kitchen_worker.amqp.health import Health, serve_health
+from kitchen_worker.amqp.process import run_process
 from kitchen_worker.amqp.shutdown import shutdown_on_signals
 
 #: The thread that records lets go of the interpreter at each statement; the one that receives is to
@@ -28,8 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         sys.setswitchinterval(_SWITCH_S)
-        keep_what_stands()
-        asyncio.run(_observe())
+        run_process(_observe())
 
 
 async def _observe() -> None:

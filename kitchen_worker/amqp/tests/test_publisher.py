@@ -1,23 +1,33 @@
-"""Messages are written a window at a time, each is confirmed, and none is counted wrongly."""
+"""Messages are published a window at a time, and none counts as confirmed that was lost."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from kitchen_worker.amqp import publisher
 from kitchen_worker.amqp.broker import Outgoing, PublishFailed
 from kitchen_worker.amqp.connection import RabbitBroker
-from kitchen_worker.amqp.publisher import WINDOW, WINDOW_BYTES, _windows
+from kitchen_worker.amqp.publisher import WINDOW, WINDOW_BYTES, _next_window
 from kitchen_worker.amqp.tests.making import posted_bytes
 from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
+from local.broker_node import BrokerNode
 
 CONTROL = topology.live("vlatest", QueueTypes())
 QUEUE = kitchen_queue("vlatest")
+
+
+def unroutable(message_id: str | None = None) -> Outgoing:
+    return Outgoing(
+        exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}", message_id=message_id
+    )
 
 
 @pytest.fixture
@@ -27,14 +37,30 @@ async def broker(amqp_url: str) -> AsyncIterator[RabbitBroker]:
         yield opened
 
 
+def _windows(*messages: Outgoing) -> list[list[int]]:
+    windows: list[list[int]] = []
+    waiting = [*range(len(messages))]
+    while waiting:
+        window, rest = _next_window(messages, waiting, ())
+        windows, waiting = [*windows, window], [*rest]
+    return windows
+
+
 def test_a_window_is_bounded_in_messages_and_in_bytes() -> None:
     def sizes(*bodies: int) -> list[int]:
         messages = [Outgoing(exchange="", body=b"x" * size) for size in bodies]
-        return [len(window) for window in _windows(messages)]
+        return [len(window) for window in _windows(*messages)]
 
     assert sizes() == []
     assert sizes(*[1] * (2 * WINDOW + 1)) == [WINDOW, WINDOW, 1]
     assert sizes(WINDOW_BYTES + 1, 1, WINDOW_BYTES - 1, 1) == [1, 2, 1]
+
+
+def test_messages_of_one_id_are_in_different_windows_in_their_order() -> None:
+    messages = [Outgoing(exchange="", body=b"x", message_id=name) for name in "abacba"]
+    assert _windows(*messages) == [[0, 1, 3], [2, 4], [5]]
+    assert _windows(*[Outgoing(exchange="", body=b"x")] * 3) == [[0, 1, 2]]
+    assert _next_window(messages, range(6), {"a"}) == ([1, 3], [0, 2, 4, 5])
 
 
 async def test_bodies_of_any_length_arrive_whole(broker: RabbitBroker) -> None:
@@ -50,60 +76,89 @@ async def test_two_that_publish_at_once_are_both_confirmed(broker: RabbitBroker)
     assert await broker.depth(QUEUE) == 900
 
 
-async def test_what_could_not_be_written_in_time_fails_and_the_next_is_counted_right(
-    broker: RabbitBroker, monkeypatch: pytest.MonkeyPatch
+async def test_a_broker_that_blocks_publishers_is_sent_no_more_than_one_window(
+    broker_node: BrokerNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await broker.publish([posted_bytes(b"first")]) == [None]
-    with monkeypatch.context() as patched:
-        patched.setattr(broker._publishing.line, "room", asyncio.Event().wait)
-        patched.setattr(publisher, "TIMEOUT_S", 0.05)
-        [one, other] = await broker.publish([posted_bytes(b"lost"), posted_bytes(b"lost too")])
-    assert one is not None
-    assert other is not None
-    assert await broker.publish([posted_bytes(b"second")]) == [None]
-    assert [one.body for one in await taken(broker, QUEUE, 2)] == [b"first", b"second"]
+    async with fresh_rabbit(broker_node.url, CONTROL) as broker:
+        await broker.declare(CONTROL)
+        assert await broker.publish([posted_bytes(b"first")]) == [None]
+        broker_node.control("set_vm_memory_high_watermark", "0.00001")
+        with monkeypatch.context() as patched:
+            patched.setattr(publisher, "TIMEOUT_S", 0.5)
+            reasons = [str((await broker.publish([posted_bytes(b"late")]))[0]) for _ in range(3)]
+        assert ["no confirm in time" in reason for reason in reasons] == [True, False, False]
+        assert ["takes no messages" in reason for reason in reasons] == [False, True, True]
+        broker_node.control("set_vm_memory_high_watermark", "0.4")
+        assert await broker.publish([posted_bytes(b"second")]) == [None]
+        bodies = [one.body for one in await taken(broker, QUEUE, 3)]
+        assert bodies == [b"first", b"late", b"second"]
+        assert await broker.depth(QUEUE) == 0
 
 
-async def test_who_no_longer_waits_for_a_confirm_leaves_the_next_counted_right(
+@contextmanager
+def _silent(node: BrokerNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For a while the node does nothing, and publishers have little patience."""
+    pid = node._pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(publisher, "TIMEOUT_S", 0.3)
+            yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_window_that_timed_out_keeps_its_ids_until_the_broker_answers(
+    broker_node: BrokerNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with fresh_rabbit(broker_node.url, CONTROL) as broker:
+        await broker.declare(CONTROL)
+        routable = posted_bytes(b"routable", message_id="same")
+        assert await broker.publish([routable]) == [None]
+        with _silent(broker_node, monkeypatch):
+            [first, other] = await broker.publish([routable, posted_bytes(b"other")])
+            [second] = await broker.publish([unroutable("same")])
+            [third] = await broker.publish([posted_bytes(b"other")])
+        assert "no confirm in time" in str(first)
+        assert "no confirm in time" in str(other)
+        assert "an earlier one" in str(second)
+        assert "no confirm in time" in str(third)
+        [failure] = await broker.publish([unroutable("same")])
+        assert "NO_ROUTE" in str(failure)
+
+        with _silent(broker_node, monkeypatch):
+            [late] = await broker.publish([unroutable("same")])
+        assert "no confirm in time" in str(late)
+        assert await broker.publish([routable]) == [None]
+        bodies = [one.body for one in await taken(broker, QUEUE, 5)]
+        assert bodies == [b"routable", b"routable", b"other", b"other", b"routable"]
+
+
+async def test_a_publish_that_is_cancelled_at_any_time_leaves_the_next_confirmed_rightly(
     broker: RabbitBroker,
 ) -> None:
     assert await broker.publish([posted_bytes(b"first")]) == [None]
-    unheard = Outgoing(exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}")
-    impatient = asyncio.create_task(broker.publish([posted_bytes(b"second"), unheard]))
-    await asyncio.sleep(0)
-    impatient.cancel()
-    third, failure = await broker.publish([posted_bytes(b"third"), unheard])
-    assert third is None
-    assert failure is not None
-    bodies = [one.body for one in await taken(broker, QUEUE, 3)]
-    assert bodies == [b"first", b"second", b"third"]
+    for turns in range(25):
+        cancelled = asyncio.create_task(
+            broker.publish([posted_bytes(b"cancelled"), unroutable("same")])
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        cancelled.cancel()
+        routed, failure = await broker.publish([posted_bytes(b"next"), unroutable("same")])
+        assert routed is None
+        assert failure is not None
+    bodies = [one.body for one in await taken(broker, QUEUE, await broker.depth(QUEUE))]
+    assert bodies.count(b"next") == 25
+    assert 0 < bodies.count(b"cancelled") <= 25
 
 
 async def test_messages_of_one_id_fail_each_for_itself(broker: RabbitBroker) -> None:
     good = posted_bytes(b"good", message_id="same")
-    bad = Outgoing(
-        exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}", message_id="same"
-    )
+    bad = unroutable("same")
     outcomes = await broker.publish([bad, good, bad])
     assert [outcome is None for outcome in outcomes] == [False, True, False]
-
-
-async def test_what_is_written_anew_after_a_silence_and_comes_back_has_failed(
-    broker: RabbitBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    unheard = Outgoing(
-        exchange=topology.ORDERS_DEAD, routing_key="nobody", body=b"{}", message_id="same"
-    )
-    assert await broker.publish([posted_bytes(b"first")]) == [None]
-    with monkeypatch.context() as patched:
-        patched.setattr(publisher, "TIMEOUT_S", 0.0)
-        patched.setattr(publisher.Publisher, "_on_frame", lambda *_: True)
-        [silence] = await broker.publish([unheard])
-    assert silence is not None
-    assert broker._publisher is not None
-    assert broker._publisher._unconfirmed == {}
-    [failure] = await broker.publish([unheard])
-    assert "NO_ROUTE" in str(failure)
 
 
 async def test_what_the_broker_refuses_has_failed(broker: RabbitBroker) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from kitchen_worker.amqp.gc_tuning import keep_what_stands
+from kitchen_worker.amqp.process import run_process
 from restaurant.relay import run
 
 
@@ -21,8 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run until told to stop."""
         environment = settings.ENVIRONMENT
-        keep_what_stands()
-        asyncio.run(
+        run_process(
             run(
                 amqp_url=environment.amqp_url,
                 types=environment.queue_types,
