@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.random import Generator
 
 from bench import kitchens, looks
 from bench.looks import Array, Mask
-from bench.simulated import ORDERS
-from bench.tables import head, row, share
 from dashboard.verdict.rates import FIELD_LIMIT
 
 _FIELDS, _EVERY = 40, 100
 
 
-def peers(rng: Generator, runs: int) -> Iterator[str]:
+def peers(
+    rng: Generator, runs: int, *, orders: int, share: Callable[[Mask], str]
+) -> Iterator[Sequence[str]]:
     """A/A: how often methods without an allowance for looking again find a difference."""
-    yield f"**Without an allowance for looking again.** Equal candidate, {ORDERS:,} independent"
-    yield f"orders, {runs:,} launches: how often a difference is ever found. Fields: any of"
-    yield f"{_FIELDS} fields that differ by noise alone (0.05 to 4.9 %), a look every {_EVERY}."
-    yield ""
-    yield from head(["what", "method", "ever found"])
-    shape = (runs, ORDERS)
-    own = (kitchens.noise(rng, runs * ORDERS, "heavy").reshape(shape) for _ in range(2))
-    yield _row("speed", "paired t-test at 5 %, every order", t_alarms(next(own) - next(own)))
+    shape = (runs, orders)
+    own = (kitchens.noise(rng, runs * orders, "heavy").reshape(shape) for _ in range(2))
+    t_test = t_alarms(next(own) - next(own))
     counted = np.cumsum(rng.choice([-1, 0, 1], shape, p=(0.01, 0.98, 0.01)), axis=1, dtype=np.int32)
     either = np.maximum(np.cumsum(np.diff(counted, axis=1, prepend=0) != 0, axis=1), 1)
     mcnemar = np.abs(counted) > 1.959964 * np.sqrt(either)
-    yield _row("failures of 1 %", "McNemar's test at 5 %, every order", mcnemar)
-    raw, noise, both = _fields(rng, runs)
+    raw, noise, both = _fields(rng, runs, orders)
     more = looks.greater_log_e(raw, noise, np.zeros_like(raw), 0.0) >= FIELD_LIMIT
     diffy = diffy_alarms(raw + both, noise + both, np.arange(1, raw.shape[1] + 1) * float(_EVERY))
-    for method, flagged in (
-        ("Diffy's thresholds", diffy),
-        ("the verdict's list of discrepancies", more),
+    for what, method, alarms in (
+        ("speed", "paired t-test at 5 %, every order", t_test),
+        ("failures of 1 %", "McNemar's test at 5 %, every order", mcnemar),
+        ("fields", "Diffy's thresholds", diffy),
+        ("fields", "the verdict's list of discrepancies", more),
     ):
-        yield _row("fields", method, flagged.reshape(runs, -1))
+        yield what, method, share(np.any(alarms.reshape(runs, -1), axis=1))
 
 
-def _row(what: str, method: str, alarms: Mask) -> str:
-    return row([what, method, share(np.any(alarms, axis=1))])
-
-
-def _fields(rng: Generator, runs: int) -> tuple[Array, Array, Array]:
+def _fields(rng: Generator, runs: int, orders: int) -> tuple[Array, Array, Array]:
     """By (run and field, look): the candidate alone differs, the baseline alone, both."""
     rates = np.geomspace(0.0005, 0.049, _FIELDS)[:, None]
     one, two = rates * (1 - rates), rates**2
     chances = np.stack([one, one, two, 1 - 2 * one - two], axis=-1)
-    drawn = rng.multinomial(_EVERY, chances, size=(runs, _FIELDS, ORDERS // _EVERY))
+    drawn = rng.multinomial(_EVERY, chances, size=(runs, _FIELDS, orders // _EVERY))
     sums = drawn.cumsum(axis=2).reshape(runs * _FIELDS, -1, 4).astype(float)
     return sums[..., 0], sums[..., 1], sums[..., 2]
 

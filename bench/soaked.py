@@ -1,4 +1,4 @@
-"""What a soak's samples come to: figures of P7 and P10, what stayed flat, and the picture."""
+"""What a soak's samples come to: figures of P7, what stayed flat, and the picture."""
 
 from __future__ import annotations
 
@@ -87,9 +87,8 @@ def trends(samples: Sequence[Sample], *, rate: float) -> dict[str, Trend]:
 
 
 def figures(samples: Sequence[Sample]) -> Iterator[Figure]:
-    """The rows of P7 and P10 for this long."""
+    """The rows of P7 for this long."""
     first = next((one for one in samples if one.orders >= _AT_FIRST), samples[0])
-    minutes = samples[-1].at_s / 60
     for name, words in _PROCESSES.items():
         last = statistics.median(one.memory_mb[name] for one in samples[-_LAST_SAMPLES:])
         yield Figure(
@@ -100,31 +99,6 @@ def figures(samples: Sequence[Sample]) -> Iterator[Figure]:
             floor_is=f"at {first.orders:,} orders",
             bound=at_most(1.05),
         )
-    tasks = [task for one in samples[1:] for task in one.long_tasks_ms]
-    yield Figure(
-        goal="P10",
-        what="longest of the page's tasks over 50 ms; 0 if there was none",
-        unit="ms",
-        seen={PRODUCT: [max(tasks, default=0.0)]},
-        bound=at_most(50, of="product"),
-        note=f"{len(tasks)} in {minutes:.0f} minutes.",
-    )
-    yield Figure(
-        goal="P10",
-        what="processor time of the page",
-        unit="cores",
-        seen={PRODUCT: [one.cores["browser's page"] for one in samples]},
-        bound=at_most(0.25, of="product"),
-    )
-    heaps = [one.heap_mb for one in samples if one.heap_mb is not None]
-    yield Figure(
-        goal="P10",
-        what=f"memory of the page after {minutes:.0f} minutes",
-        unit="MB",
-        seen={FLOOR: [heaps[min(1, len(heaps) - 1)]], PRODUCT: [heaps[-1]]},
-        floor_is="the same page in the first minute",
-        bound=at_most(1.1),
-    )
 
 
 def draw(samples: Sequence[Sample], *, rate: float, file: Path) -> None:
