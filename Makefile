@@ -36,7 +36,7 @@ verdict: .venv/runtime ## say whether vnext, or the --version of ARGS, may be pr
 		case $$? in 0|10|20|30|40) ;; *) exit 1;; esac
 
 rabbitmqctl: .venv/runtime ## run the rabbitmqctl command of ARGS on the private broker of `make run`
-	@exec $(BIN)/python -m local.broker_node rabbitmqctl $(ARGS)
+	@exec $(BIN)/python -m local.broker_node $(ARGS)
 
 simulate: .venv/development ## run the verdict's simulations, in less than five minutes; prints Markdown
 	@exec $(BIN)/python -m bench.simulate $(ARGS)

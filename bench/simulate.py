@@ -337,8 +337,8 @@ _TABLES: tuple[tuple[int, Callable[[Generator, int], Rows], Sequence[str], str],
      " with each order at one version alone ({runs:,} launches, a fifth of them split traffic).")),
     (100, forecasts, ("candidate", "blocks", "given", "READY by it", "number / truth"),
      ("**About n more orders.** Of {runs:,} launches, those not READY after so many blocks: how"
-     " many were given a number, how many of those were READY by it, and the number divided by what it"
-     " took, 10th / 50th / 90th percentile.")),
+     " many were given a number, how many of those were READY by it, and the number divided by"
+     " what it took, 10th / 50th / 90th percentile.")),
     (200, partial(peers, orders=ORDERS, share=share), ("what", "method", "ever found"),
      ("**Without an allowance for looking again.** Equal candidate, 20,000 independent orders,"
      " {runs:,} launches: how often a difference is ever found. Fields: any of 40 fields that"

@@ -2,14 +2,12 @@
 
 It has its own cookie, its own free ports (AMQP, Erlang distribution, epmd, and the management API
 if asked for) and its own data; stopped, it leaves no process. RABBITMQ_ROOT names the root of
-another Debian whose RabbitMQ is to run. A test starts one with BrokerNode;
-``python -m local.broker_node stop|start|status`` stops and starts the one of a running `make run`,
-and ``rabbitmqctl ...`` runs that command on it.
+another Debian whose RabbitMQ is to run. ``python -m local.broker_node list_queues`` runs a command
+of rabbitmqctl on the node of a running `make run`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -27,8 +25,6 @@ from local.settings import BROKER, run_directory
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 _NODE_NAME = "dark-kitchen@localhost"
-#: The act that takes words of its own.
-_CONTROL = "rabbitmqctl"
 _MANAGEMENT = ("rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_web_dispatch")
 
 
@@ -115,17 +111,17 @@ class BrokerNode:
         """Whether the node's Erlang machine runs."""
         return self._pid() is not None
 
-    def start(self, *, outlives_us: bool = False) -> None:
+    def start(self) -> None:
         """Start the node and wait until it takes connections; a running one is left as it is.
 
         It takes the ports that it had, so that clients find it again; new ones if they are taken.
         """
         if self.is_running() and self._answers():
             return
-        self.begin(outlives_us=outlives_us)
+        self.begin()
         self.wait_until_begun()
 
-    def begin(self, *, outlives_us: bool = False) -> None:
+    def begin(self) -> None:
         """Start the node without waiting for it, as the nodes of a new cluster wait for another.
 
         Call it in a thread that stays: Linux ends the node with the thread, too.
@@ -137,7 +133,7 @@ class BrokerNode:
         command = self._in_root(str(self._seen_in_root(script)))
         with (self._directory / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
-                command if outlives_us else ends_with_us(command),
+                ends_with_us(command),
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -342,28 +338,17 @@ class BrokerNode:
 
 
 def main() -> int:
-    """Stop, start or ask for the node of a running `make run`, or run rabbitmqctl on it."""
-    parser = argparse.ArgumentParser(prog="python -m local.broker_node", description=main.__doc__)
-    parser.add_argument("act", choices=("start", "stop", "status", _CONTROL))
-    parser.add_argument("--directory", type=Path, default=run_directory(os.environ) / BROKER)
-    given = sys.argv[1:]
-    own = given.index(_CONTROL) + 1 if _CONTROL in given else len(given)
-    options = parser.parse_args(given[:own])
-    node = BrokerNode(options.directory)
+    """Run a command of rabbitmqctl on the node of a running `make run`."""
+    node = BrokerNode(run_directory(os.environ) / BROKER)
+    if not node.is_running():
+        print("No private broker runs here: start `make run` first.", file=sys.stderr)
+        return 3
     try:
-        if options.act == "start":
-            node.start(outlives_us=True)
-        elif options.act == "stop":
-            node.stop()
-        elif options.act == _CONTROL:
-            print(node.control(*given[own:]), end="")
-            return 0
+        print(node.control(*sys.argv[1:]), end="")
     except NodeFailed as failure:
         print(failure, file=sys.stderr)
         return 1
-    running = node.is_running()
-    print(f"The private broker is up: {node.url}" if running else "The private broker is down.")
-    return 0 if running or options.act == "stop" else 3
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from kitchen_worker.config import ConfigError, WorkerConfig
 from kitchen_worker.contract import permissions
+from local.broker import make_users, url_of
 from local.broker_node import BrokerNode
-from local.broker_users import make_users, url_of
 from local.settings import BROKER, environment, run_directory
 
 _NO_BROKER = "No private broker runs here: start `make run` first, or set AMQP_URL to a broker."

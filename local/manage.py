@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+from local.broker import url_of
 from local.broker_node import BrokerNode
-from local.broker_users import url_of
 from local.settings import BROKER, ROOT, environment, run_directory
 
 #: The broker user of a command, where it is not the site's.

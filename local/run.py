@@ -23,7 +23,6 @@ from kitchen_worker.contract import permissions
 from kitchen_worker.contract.messages import Role
 from local import mend
 from local.broker import Broker, NoBroker, broker
-from local.broker_container import ContainerFailed
 from local.broker_node import NodeFailed
 from local.ports import can_listen, free_ports
 from local.processes import ends_with_us
@@ -228,7 +227,7 @@ def main() -> int:
             run(stop)
     except Interrupted:
         return 0
-    except (CannotRun, NoBroker, NodeFailed, ContainerFailed) as problem:
+    except (CannotRun, NoBroker, NodeFailed) as problem:
         print(f"\n{problem}\n", file=sys.stderr)
         return 1
     return 0

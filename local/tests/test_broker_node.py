@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import Queue, Topology
 from local.broker_node import BrokerNode
 from local.ports import answers
+from local.settings import BROKER, ROOT
 
 pytestmark = pytest.mark.broker
 
@@ -44,28 +46,24 @@ def test_a_stopped_node_leaves_no_process_behind(broker_node: BrokerNode) -> Non
     assert not broker_node.is_running()
 
 
-def test_an_operator_stops_and_starts_the_node_of_another_process(
-    broker_node: BrokerNode, tmp_path: Path
-) -> None:
-    def operate(act: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "local.broker_node", act]
-        done = subprocess.run(
-            [*command, "--directory", str(tmp_path / "broker-node")], capture_output=True, text=True
+def test_rabbitmqctl_runs_on_the_node_of_another_process(tmp_path: Path) -> None:
+    def rabbitmqctl() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "local.broker_node", "list_vhosts", "name"],
+            env={**os.environ, "RUN_DIRECTORY": str(tmp_path)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
         )
-        return done.returncode, done.stdout.strip()
 
-    up = f"The private broker is up: {broker_node.url}"
-    assert operate("status") == (0, up)
-    control = [sys.executable, "-m", "local.broker_node"]
-    where = ["--directory", str(tmp_path / "broker-node")]
-    listed = subprocess.run(
-        [*control, *where, "rabbitmqctl", "list_vhosts", "name"], capture_output=True, text=True
-    )
-    assert listed.stdout.split()[-1] == "/"
-    assert operate("stop") == (0, "The private broker is down.")
-    assert operate("status") == (3, "The private broker is down.")
-    assert _open_ports(broker_node) == []
-    assert operate("start") == (0, up)
+    refused = rabbitmqctl()
+    assert (refused.returncode, "start `make run` first" in refused.stderr) == (3, True)
+    node = BrokerNode(tmp_path / BROKER)
+    node.start()
+    try:
+        assert rabbitmqctl().stdout.split()[-1] == "/"
+    finally:
+        node.stop(gently=False)
 
 
 def test_a_node_that_runs_is_left_as_it_is(broker_node: BrokerNode, tmp_path: Path) -> None:

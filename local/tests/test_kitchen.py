@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kitchen_worker.contract.permissions import users
+from local.broker import make_users
 from local.broker_node import BrokerNode
-from local.broker_users import make_users
 from local.processes import ends_with_us
 from local.settings import BROKER, ROOT
 from local.stack import until
