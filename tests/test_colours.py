@@ -25,7 +25,6 @@ _WORDS = (
     "agree",
     "differ",
     "failed",
-    "missing",
     "focus",
 )
 

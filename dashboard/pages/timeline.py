@@ -24,7 +24,6 @@ class Span:
 
     start: str
     width: str
-    middle: str
     text: str
 
 
@@ -76,7 +75,6 @@ class _Axis:
         return Span(
             start=self.percent(first),
             width=self.percent(length),
-            middle=self.percent(first + length / 2),
             text=wording.duration(length if text_ms is None else text_ms),
         )
 

@@ -28,7 +28,7 @@ class BlockSums:
     """Counts and sums over the orders that both versions were given."""
 
     orders: int = 0
-    #: Times that something was added or replaced: what is lost if the block comes too late.
+    #: As many as orders: kept because stored blocks have it.
     changes: int = 0
     #: Orders that both versions ended, well or badly.
     answered: int = 0
@@ -73,18 +73,18 @@ class BlockSums:
     #: Until the slow threshold is frozen: how often each pair of times occurs.
     times: dict[str, int] = field(default_factory=dict)
 
-    def merge(self, other: BlockSums, sign: int = 1) -> None:
-        """Add what another block of the same time holds, or with sign -1 take it out."""
+    def merge(self, other: BlockSums) -> None:
+        """Add what another block of the same time holds."""
         for name in NUMBERS:
             if more := getattr(other, name):
-                setattr(self, name, getattr(self, name) + sign * more)
+                setattr(self, name, getattr(self, name) + more)
         for name in MAPPINGS:
             if names := getattr(other, name):
-                _add(getattr(self, name), names, sign)
+                _add(getattr(self, name), names)
         for name, number in _trim(self.classes, simplest):
-            _add(self.classes, {other_of(name): number}, 1)
+            _add(self.classes, {other_of(name): number})
         for _, number in _trim(self.signatures, simplest):
-            _add(self.signatures, {SOMETHING: number}, 1)
+            _add(self.signatures, {SOMETHING: number})
         _trim_fields(self.only_shown, self.only_noise)
         _trim(self.segment_pairs, rank)
         _trim(self.segment_sums, rank)
@@ -130,9 +130,9 @@ NUMBERS = _ALL[: _ALL.index("classes")]
 MAPPINGS = _ALL[_ALL.index("classes") :]
 
 
-def _add(to: dict[str, int], more: Mapping[str, int], sign: int) -> None:
+def _add(to: dict[str, int], more: Mapping[str, int]) -> None:
     for key, number in more.items():
-        whole = to.get(key, 0) + sign * number
+        whole = to.get(key, 0) + number
         if whole:
             to[key] = whole
         else:

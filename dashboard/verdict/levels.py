@@ -144,10 +144,6 @@ class MultiLevelBlocks:
             if depth <= flat or level.blocks.k >= COARSE_BLOCKS
         ]
 
-    def log_e(self, theta: float) -> float:
-        """The least evidence that a counting level has against theta; 0 while none counts."""
-        return min((one.log_e(theta) for one in self.counting()), default=0.0)
-
     def interval(self, alpha: float) -> Interval:
         """The hull of the counting levels' intervals; all is open while none counts."""
         found = [one.interval(alpha) for one in self.counting()]

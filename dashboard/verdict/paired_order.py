@@ -87,11 +87,6 @@ class PairedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                     return False
         return math.isfinite(self.placed_at)
 
-    @property
-    def unheard(self) -> int:
-        """How many versions have not ended it."""
-        return sum(not one.answered for one in self.results)
-
 
 def clipped_logs(controls_ms: Sequence[float], candidates_ms: Sequence[float]) -> list[float]:
     """Ln of how many times slower the candidate was, clipped, order by order."""

@@ -1,29 +1,27 @@
-"""The mergeable state of one version against the control: from paired orders to closed blocks.
+"""The state of one version against the control: from paired orders to closed blocks.
 
 One tally per launch and dark version, for one *epoch*: one pair of builds and one timing. A new
 build starts a new tally. The way in, and out:
 
 * ``add_all(orders)`` once both versions have ended each or run out of time; the caller sees to it
   that an order is added once (order and version are the key of every record).
-* ``replace(old, new)`` where a late answer is to count as in time; the observer keeps it late.
 * ``close(now)`` now and then, with the time up to which all news has been heard (not the clock, if
   the observer is behind): blocks whose orders have all ended count from here on.
-* ``evidence()`` for ``verdict.verdict``; ``to_json`` and ``from_json`` for the database.
+* ``evidence()`` for ``verdict.verdict``.
 
-The law of merging: the orders of a launch, split over any number of tallies and added in any
-order, merge to the tally that one observer would have made. It holds exactly, because a block's
-sums are integers, blocks are kept by number until they settle, and settle in ascending order.
-A block is *open* until all its orders are resolved, then *closed*: it counts, and can be mended;
-after ``Timing.kept_blocks`` more it is *settled*: folded into the sums, and past mending. Those are
-base blocks; where the evidence joins several, they are folded together, once all of them may be.
+The orders of a launch, split into any batches and added in any order, give the same tally. It holds
+exactly, because a block's sums are integers, blocks are kept by number until they settle, and
+settle in ascending order. A block is *open* until all its orders are resolved, then *closed*: it
+counts, and orders may still be added; after ``Timing.kept_blocks`` more it is *settled*: folded
+into the sums, and complete. Those are base blocks; where the evidence joins several, they are
+folded together, once all of them may be.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from dashboard.verdict.adding import sums_of
 from dashboard.verdict.blocks import BlockSums, joined
@@ -33,10 +31,6 @@ from dashboard.verdict.timing import Timing
 
 #: Blocks that are kept one by one at most, whatever the clocks say; what is beyond is lost.
 MOST_BLOCKS = 512
-
-
-class CannotMerge(ValueError):
-    """Raised when two tallies are not of one epoch, or both have settled blocks of their own."""
 
 
 @dataclass(slots=True)
@@ -49,28 +43,16 @@ class Tally:
     #: The first block that is not closed, and the first that is not settled.
     closed_until: int | None = None
     settled_until: int | None = None
-    #: Answers that mended what was missing; changes that came after their block had settled;
-    #: orders with a time that is none.
+    #: Answers that came after they were counted as missing; orders that came after their block had
+    #: settled; orders with a time that is none.
     late: int = 0
     lost: int = 0
     bad: int = 0
     #: Blocks of this tally that lie elsewhere, and have their place among the most.
     apart: int = 0
 
-    def add(self, order: PairedOrder) -> bool:
-        """Count an order; False if it cannot count: bad, or its block has settled."""
-        return self.add_all([order]) == 1
-
     def add_all(self, orders: Iterable[PairedOrder]) -> int:
         """Count orders; says how many of them."""
-        return self._change(orders, 1, changes=True)
-
-    def replace(self, old: PairedOrder, new: PairedOrder) -> bool:
-        """Count an order as it is now known instead; False if it is too late for that."""
-        self.late += max(0, old.unheard - new.unheard)
-        return self.add(new) and self._change([old], -1, changes=False) == 1
-
-    def _change(self, orders: Iterable[PairedOrder], sign: int, *, changes: bool) -> int:
         by_block: defaultdict[int, list[PairedOrder]] = defaultdict(list)
         for order in orders:
             if order.usable:
@@ -81,11 +63,9 @@ class Tally:
         for number, some in by_block.items():
             block = self._block(number)
             if block is None:
-                self.lost += len(some) * changes
+                self.lost += len(some)
                 continue
-            sums = sums_of(some, self.timing.deadline_ms, self.settled.threshold)
-            sums.changes = len(some) * changes
-            block.merge(sums, sign)
+            block.merge(sums_of(some, self.timing.deadline_ms, self.settled.threshold))
             counted += len(some)
         return counted
 
@@ -96,36 +76,9 @@ class Tally:
             return None
         return self.blocks.setdefault(number, BlockSums())
 
-    def merge(self, other: Tally) -> None:
-        """Take in what another tally of this epoch holds. Raises CannotMerge."""
-        if self.timing != other.timing:
-            raise CannotMerge("tallies of different timings")
-        if not self.settled.empty and not other.settled.empty:
-            raise CannotMerge("both tallies have settled blocks")
-        first, second = (self, other) if other.settled.empty else (other, self)
-        settled = first.settled.copy()
-        blocks: dict[int, BlockSums] = {}
-        lost = self.lost + other.lost
-        horizon = None if settled.empty else first.settled_until
-        for number, sums in (*first.blocks.items(), *second.blocks.items()):
-            settled_already = horizon is not None and number < horizon
-            if settled_already or (number not in blocks and len(blocks) >= MOST_BLOCKS):
-                lost += sums.changes
-            else:
-                blocks.setdefault(number, BlockSums()).merge(sums)
-        self.settled, self.blocks, self.lost = settled, blocks, lost
-        self.late += other.late
-        self.bad += other.bad
-        self._close(_latest(self.closed_until, other.closed_until))
-
     def close(self, now: float) -> None:
         """Let the blocks count whose orders have all ended by now, in seconds since 1970."""
-        self._close(self.timing.closed_at(now))
-
-    def _close(self, until: int | None) -> None:
-        self.closed_until = _latest(self.closed_until, until)
-        if self.closed_until is None:
-            return
+        self.closed_until = _latest(self.closed_until, self.timing.closed_at(now))
         until = self.closed_until - self.timing.kept_blocks
         for number in self._fold(self.settled, until):
             del self.blocks[number]
@@ -160,29 +113,6 @@ class Tally:
         self._fold(evidence, until)
         return evidence
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it; ``settled`` changes only when a block settles, ``blocks`` with every order."""
-        blocks = sorted(self.blocks.items())
-        return {
-            "settled": self.settled.to_json(),
-            "blocks": {str(number): sums.to_json() for number, sums in blocks},
-            "closed_until": self.closed_until,
-            "settled_until": self.settled_until,
-            "counts": [self.late, self.lost, self.bad],
-        }
 
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any], timing: Timing) -> Tally:
-        """Read what ``to_json`` wrote under the same timing."""
-        return cls(
-            timing,
-            Evidence.from_json(stored["settled"]),
-            {int(number): BlockSums.from_json(sums) for number, sums in stored["blocks"].items()},
-            stored["closed_until"],
-            stored["settled_until"],
-            *stored["counts"],
-        )
-
-
-def _latest(first: int | None, second: int | None) -> int | None:
-    return max((one for one in (first, second) if one is not None), default=None)
+def _latest(known: int | None, new: int) -> int:
+    return new if known is None else max(known, new)

@@ -61,8 +61,6 @@ class Kind(StrEnum):
     ORDER = "order"
 
 
-_MIRRORED = {Kind.MISSING: Kind.EXTRA, Kind.EXTRA: Kind.MISSING}
-
 _TYPES = {
     type(None): "null",
     bool: "boolean",
@@ -93,11 +91,6 @@ class Difference(msgspec.Struct, frozen=True):
     def grouped(self) -> str:
         """The path that this difference shares with its like in other elements and documents."""
         return grouped(self.path)
-
-    def mirrored(self) -> Difference:
-        """The same difference with control and version in each other's place."""
-        kind = _MIRRORED.get(self.kind, self.kind)
-        return Difference(kind, self.path, self.version, self.control)
 
 
 class Ruling(Protocol):

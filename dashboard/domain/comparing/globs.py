@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from dashboard.domain.comparing.paths import ROOT, Path, Step
+from dashboard.domain.comparing.paths import ROOT, Step
 
 #: Longest glob, in characters.
 MAX_GLOB = 300
@@ -50,23 +50,6 @@ class Glob:
         if len(text) > MAX_GLOB:
             raise PathError(f"a path has at most {MAX_GLOB} characters")
         return cls(text, () if text == ROOT else tuple(_patterns(text)))
-
-    def matches(self, path: Path) -> bool:
-        """Whether the path as a whole is one that the glob stands for."""
-        return self._ways(path)[-1]
-
-    def covers(self, path: Path) -> bool:
-        """Whether the path, or a node on the way to it, is one that the glob stands for."""
-        return any(self._ways(path))
-
-    def _ways(self, path: Path) -> list[bool]:
-        """For each beginning of the path, the empty one first, whether the glob matches it."""
-        reached = self.start()
-        ways = [self.ends(reached)]
-        for step in path:
-            reached = self.after(reached, step)
-            ways.append(self.ends(reached))
-        return ways
 
     def start(self) -> Reached:
         """What is reached before the first step of a path."""

@@ -64,12 +64,30 @@ def test_what_is_written_can_be_stored_and_printed(path: Path) -> None:
         text.encode()
 
 
+def _ways(glob: Glob, path: Path) -> list[bool]:
+    """For each beginning of the path, the empty one first, whether the glob matches it."""
+    reached = glob.start()
+    ways = [glob.ends(reached)]
+    for step in path:
+        reached = glob.after(reached, step)
+        ways.append(glob.ends(reached))
+    return ways
+
+
+def _matches(glob: Glob, path: Path) -> bool:
+    return _ways(glob, path)[-1]
+
+
+def _covers(glob: Glob, path: Path) -> bool:
+    return any(_ways(glob, path))
+
+
 @given(paths)
 def test_a_grouped_path_is_a_glob_that_stands_for_the_path(path: Path) -> None:
     glob = Glob.parse(grouped(path))
-    assert glob.matches(path)
-    assert glob.covers((*path, "below"))
-    assert not glob.matches((*path, "below"))
+    assert _matches(glob, path)
+    assert _covers(glob, (*path, "below"))
+    assert not _matches(glob, (*path, "below"))
 
 
 DOCUMENT: Any = {
@@ -160,8 +178,8 @@ def test_nothing_says_what_it_is() -> None:
     ],
 )
 def test_a_glob_stands_for_paths(glob: str, path: Path, *, matches: bool, covers: bool) -> None:
-    assert Glob.parse(glob).matches(path) is matches
-    assert Glob.parse(glob).covers(path) is covers
+    assert _matches(Glob.parse(glob), path) is matches
+    assert _covers(Glob.parse(glob), path) is covers
 
 
 @pytest.mark.parametrize(
@@ -197,7 +215,7 @@ def test_any_text_is_a_glob_or_is_refused(text: str) -> None:
     except PathError:
         return
     assert glob.text == text
-    assert glob.covers(("a", 0)) or not glob.matches(("a", 0))
+    assert _covers(glob, ("a", 0)) or not _matches(glob, ("a", 0))
 
 
 @pytest.mark.parametrize(
@@ -212,4 +230,4 @@ def test_any_text_is_a_glob_or_is_refused(text: str) -> None:
 def test_no_glob_takes_long(glob: str, path: Path) -> None:
     parsed = Glob.parse(glob)
     with stays_in_hand():
-        parsed.matches(path)
+        _matches(parsed, path)

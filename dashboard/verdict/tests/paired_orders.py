@@ -102,6 +102,6 @@ def simulated(
             one = replace(one, candidate=FAILED)
         elif chance < fails + missing:
             one = replace(one, candidate=MISSING)
-        tally.add(one)
+        tally.add_all([one])
     tally.close(blocks + 2)
     return tally

@@ -42,14 +42,16 @@ def _noisy(
     for i in range(6000):
         shown = noise() | ({_BUG} if rng.random() < bug else set())
         ms = rng.lognormvariate(2, 0.1)
-        tally.add(
-            order(
-                i / 50,
-                candidate=Result(Status.OK, 0.7 * ms),
-                control=Result(Status.OK, ms),
-                shown=frozenset(shown),
-                noise=frozenset(noise()),
-            )
+        tally.add_all(
+            [
+                order(
+                    i / 50,
+                    candidate=Result(Status.OK, 0.7 * ms),
+                    control=Result(Status.OK, ms),
+                    shown=frozenset(shown),
+                    noise=frozenset(noise()),
+                )
+            ]
         )
     tally.close(1000)
     return tally
@@ -159,7 +161,7 @@ def _watched(candidates: Collection[Result], *, orders: int = 6000) -> dict[str,
     drawn = [*candidates]
     for i in range(orders):
         one: PairedOrder = order(i / 20, control=OK_10, baseline=None)
-        tally.add(replace(one, candidate=rng.choice(drawn)))
+        tally.add_all([replace(one, candidate=rng.choice(drawn))])
         if i % 200 == 0:
             tally.close(i / 20)
             found = verdict(
@@ -197,7 +199,7 @@ def test_a_candidate_that_hardly_ever_answers_is_withheld_and_not_warming_up() -
 def test_a_control_that_fails_is_named(good: int, bad: int, said: str | None) -> None:
     tally = Tally(TIMING)
     for i in range(good + bad):
-        tally.add(order(i / 50, control=OK_10 if i < good else FAILED))
+        tally.add_all([order(i / 50, control=OK_10 if i < good else FAILED)])
     tally.close(200)
     found = _judged(tally, ())
     assert (found.word is Word.WITHHELD) == (said is not None)
@@ -219,10 +221,10 @@ def test_a_baseline_that_is_no_measure_is_named_and_differences_fall_back_to_the
         tally = Tally(TIMING)
         for i in range(6000):
             if i < 2000:
-                tally.add(order(i / 50))
+                tally.add_all([order(i / 50)])
             else:
                 own = shown if i % 50 == 0 else frozenset()
-                tally.add(order(i / 50, baseline=baseline, shown=own))
+                tally.add_all([order(i / 50, baseline=baseline, shown=own)])
         tally.close(200)
         return _judged(tally, ())
 
@@ -239,7 +241,7 @@ def test_a_baseline_that_is_no_measure_is_named_and_differences_fall_back_to_the
 def test_a_baseline_of_a_few_orders_is_not_called_idle_by_chance() -> None:
     tally = Tally(TIMING)
     for i in range(6000):
-        tally.add(order(i / 50, baseline=OK_10 if i % 500 == 0 and i < 4000 else None))
+        tally.add_all([order(i / 50, baseline=OK_10 if i % 500 == 0 and i < 4000 else None)])
     tally.close(200)
     assert not any("baseline" in one for one in _judged(tally, ()).warnings)
 
@@ -257,7 +259,9 @@ def _with_slow_orders(seed: int, share: float) -> Tally:
     for i in range(6000):
         ms = 40 * rng.lognormvariate(0, 0.1)
         own = ms * rng.lognormvariate(0, 0.1) * (5 if rng.random() < share else 1)
-        tally.add(order(i / 50, control=Result(Status.OK, ms), candidate=Result(Status.OK, own)))
+        tally.add_all(
+            [order(i / 50, control=Result(Status.OK, ms), candidate=Result(Status.OK, own))]
+        )
     tally.close(1000)
     return tally
 

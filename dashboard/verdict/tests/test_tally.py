@@ -1,4 +1,4 @@
-"""The state of a launch: what an order adds to it, and that it merges like one."""
+"""The state of a launch: what an order adds to it, and that no split into batches changes it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dashboard.verdict.signatures import (
     weights,
 )
 from dashboard.verdict.slow import slow_in, threshold_of, times_of
-from dashboard.verdict.tally import MOST_BLOCKS, CannotMerge, Tally
+from dashboard.verdict.tally import MOST_BLOCKS, Tally
 from dashboard.verdict.tests.paired_orders import (
     FAILED,
     MISSING,
@@ -54,10 +54,18 @@ def _tally(
 ) -> Tally:
     tally = Tally(timing)
     for one in given_orders:
-        tally.add(one)
+        tally.add_all([one])
     if close is not None:
         tally.close(close)
     return tally
+
+
+def _split(data: st.DataObject, launch: list[PairedOrder]) -> list[list[PairedOrder]]:
+    """The orders in any order, in up to five batches."""
+    batches: list[list[PairedOrder]] = [[] for _ in range(data.draw(st.integers(1, 5)))]
+    for one in data.draw(st.permutations(launch)):
+        data.draw(st.sampled_from(batches)).append(one)
+    return batches
 
 
 def _verdict(tally: Tally) -> Verdict:
@@ -69,58 +77,16 @@ def _verdict(tally: Tally) -> Verdict:
 @_TIMINGS
 @settings(deadline=None)
 @given(st.data(), st.lists(orders(), max_size=60))
-def test_any_split_over_any_number_of_tallies_in_any_order_merges_to_the_same(
+def test_any_split_into_batches_in_any_order_gives_the_same_tally(
     timing: Timing, data: st.DataObject, launch: list[PairedOrder]
 ) -> None:
     whole = _tally(sorted(launch, key=lambda one: one.placed_at), timing=timing)
-    shards = [Tally(timing) for _ in range(data.draw(st.integers(1, 5)))]
-    for one in data.draw(st.permutations(launch)):
-        data.draw(st.sampled_from(shards)).add(one)
-    merged = Tally(timing)
-    for shard in data.draw(st.permutations(shards)):
-        merged.merge(shard)
-    merged.close(_END)
-    assert merged == whole
-    assert _verdict(merged) == _verdict(whole)
-
-
-_MENDED = st.lists(st.tuples(orders(), st.booleans()), max_size=40)
-
-
-@settings(deadline=None)
-@given(st.data(), _MENDED)
-def test_a_late_answer_mends_what_was_missing_on_any_tally_and_even_before_the_order_itself(
-    data: st.DataObject, launch: list[tuple[PairedOrder, bool]]
-) -> None:
-    shards = [Tally(TIMING) for _ in range(3)]
-    news: list[tuple[PairedOrder | None, PairedOrder]] = []
-    for one, mended in launch:
-        silent = msgspec.structs.replace(one, candidate=MISSING)
-        news += [(None, silent), (silent, one)] if mended else [(None, one)]
-    for old, new in data.draw(st.permutations(news)):
-        shard = data.draw(st.sampled_from(shards))
-        assert shard.add(new) if old is None else shard.replace(old, new)
-    merged = Tally(TIMING)
-    for shard in shards:
-        merged.merge(shard)
-    merged.close(_END)
-    assert merged.settled == _tally([one for one, _ in launch]).settled
-    assert merged.late == sum(mended and one.candidate.answered for one, mended in launch)
-
-
-@settings(deadline=None)
-@given(_MENDED)
-def test_a_late_answer_mends_what_was_missing_after_its_block_has_closed(
-    launch: list[tuple[PairedOrder, bool]],
-) -> None:
-    tally = Tally(dataclasses.replace(TIMING, kept_blocks=1000))
-    for one, mended in launch:
-        tally.add(msgspec.structs.replace(one, candidate=MISSING) if mended else one)
+    tally = Tally(timing)
+    for batch in _split(data, launch):
+        assert tally.add_all(batch) == len(batch)
     tally.close(_END)
-    assert tally.evidence().warm_up.orders + tally.evidence().orders == len(launch)
-    for one, mended in launch:
-        assert not mended or tally.replace(msgspec.structs.replace(one, candidate=MISSING), one)
-    assert tally.evidence() == _tally([one for one, _ in launch]).settled
+    assert tally == whole
+    assert _verdict(tally) == _verdict(whole)
 
 
 @_TIMINGS
@@ -134,7 +100,7 @@ def test_when_blocks_are_closed_makes_no_difference_to_what_they_amount_to(
     for one in launch:
         for closing in (time for time in closings if time <= one.placed_at):
             tally.close(closing)
-        tally.add(one)
+        tally.add_all([one])
     tally.close(_END)
     assert tally == _tally(launch, timing=timing)
 
@@ -142,11 +108,16 @@ def test_when_blocks_are_closed_makes_no_difference_to_what_they_amount_to(
 @_TIMINGS
 @settings(deadline=None)
 @given(st.lists(orders(), max_size=40), st.floats(0, 40))
-def test_a_tally_is_the_same_after_a_stay_in_the_database(
+def test_blocks_and_evidence_are_the_same_after_a_stay_in_the_database(
     timing: Timing, launch: list[PairedOrder], close: float
 ) -> None:
     tally = _tally(launch, close=close, timing=timing)
-    assert Tally.from_json(json.loads(json.dumps(tally.to_json())), timing) == tally
+    settled = Evidence.from_json(json.loads(json.dumps(tally.settled.to_json())))
+    blocks = {
+        number: BlockSums.from_json(json.loads(json.dumps(sums.to_json())))
+        for number, sums in tally.blocks.items()
+    }
+    assert dataclasses.replace(tally, settled=settled, blocks=blocks) == tally
 
 
 @_TIMINGS
@@ -157,7 +128,7 @@ def test_closed_blocks_count_alike_whether_they_have_settled_or_not(
 ) -> None:
     patient = Tally(dataclasses.replace(timing, kept_blocks=1000))
     for one in launch:
-        patient.add(one)
+        patient.add_all([one])
     patient.close(_END)
     assert patient.settled.empty
     assert patient.evidence() == _tally(launch, timing=timing).settled
@@ -178,55 +149,29 @@ def test_time_does_not_run_backwards() -> None:
 
 def test_what_comes_after_its_block_has_settled_is_lost_and_counted() -> None:
     tally = _tally([order(float(i)) for i in range(10)], close=11)
-    before = tally.to_json()
-    assert not tally.add(order(0.5))
-    assert not tally.replace(order(1.0, candidate=MISSING), order(1.0))
-    assert (tally.late, tally.lost, tally.evidence().lost) == (1, 2, 2)
-    assert tally.evidence().unknown_share == 2 / (2 + 9)
-    assert tally.to_json()["settled"] == before["settled"]
-    assert tally.add(order(9.5))
-
-
-def test_a_shard_that_comes_after_its_blocks_have_settled_is_lost_and_counted() -> None:
-    tally = _tally([order(float(i)) for i in range(10)])
-    tally.merge(_tally([order(3.5), order(4.5)], close=None))
-    assert tally.lost == 2
-
-
-def test_two_tallies_that_both_settled_blocks_cannot_merge_nor_those_of_two_timings() -> None:
-    with pytest.raises(CannotMerge):
-        _tally([order(1)]).merge(_tally([order(2)]))
-    with pytest.raises(CannotMerge):
-        Tally(TIMING).merge(Tally(Timing()))
-
-
-def test_merging_into_an_empty_tally_is_the_other_one_and_leaves_it_alone() -> None:
-    other = _tally([order(i / 4) for i in range(40)], close=8)
-    copy = Tally.from_json(other.to_json(), TIMING)
-    merged = Tally(TIMING)
-    merged.merge(other)
-    assert merged == other
-    merged.add(order(9.9))
-    assert other == copy
+    before = tally.settled.to_json()
+    assert not tally.add_all([order(0.5)])
+    assert tally.add_all([order(1.0), order(1.5)]) == 0
+    assert (tally.lost, tally.evidence().lost) == (3, 3)
+    assert tally.evidence().unknown_share == 3 / (3 + 9)
+    assert tally.settled.to_json() == before
+    assert tally.add_all([order(9.5)])
 
 
 @pytest.mark.parametrize("ms", [math.nan, math.inf, -1.0, None])
 def test_a_time_that_is_none_is_refused_and_counted(ms: float | None) -> None:
     tally = Tally(TIMING)
-    assert not tally.add(order(1, candidate=Result(Status.OK, ms)))
-    assert not tally.add(order(1, baseline=Result(Status.OK, ms)))
-    assert not tally.add(order(math.nan))
+    assert not tally.add_all([order(1, candidate=Result(Status.OK, ms))])
+    assert not tally.add_all([order(1, baseline=Result(Status.OK, ms))])
+    assert not tally.add_all([order(math.nan)])
     assert (tally.bad, tally.blocks) == (3, {})
 
 
 def test_however_wrong_the_clocks_are_the_blocks_are_bounded() -> None:
-    tally, other = Tally(TIMING), Tally(TIMING)
+    tally = Tally(TIMING)
     for number in range(MOST_BLOCKS + 5):
-        tally.add(order(float(number)))
-        other.add(order(float(number + 10)))
+        tally.add_all([order(float(number))])
     assert (len(tally.blocks), tally.lost) == (MOST_BLOCKS, 5)
-    tally.merge(other)
-    assert (len(tally.blocks), tally.lost) == (MOST_BLOCKS, 5 + 5 + 10)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +298,7 @@ def test_a_block_keeps_its_length_whatever_comes_later_and_counts_as_one() -> No
     slow = [order(number * 12.0) for number in range(600)]
     fast = [order(7200 + number / 10) for number in range(3000)]
     for one in (*slow, *fast):
-        tally.add(one)
+        tally.add_all([one])
         tally.close(one.placed_at)
     assert len(tally.blocks) <= 300 / 10 + 6 + 32 / 10 + 2
     tally.close(10_000)
@@ -419,21 +364,18 @@ def test_no_order_of_constant_times_is_slow_below_the_least_effect(slower: float
 
 @settings(deadline=None, max_examples=30)
 @given(st.data(), st.lists(orders(seconds=4), min_size=1, max_size=60))
-def test_with_more_times_than_a_block_keeps_any_split_still_merges_to_the_same(
+def test_with_more_times_than_a_block_keeps_any_split_still_gives_the_same(
     data: st.DataObject, launch: list[PairedOrder]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dashboard.verdict.blocks.MOST_TIMES", 5)
-        shards = [Tally(TIMING) for _ in range(3)]
-        for one in data.draw(st.permutations(launch)):
-            data.draw(st.sampled_from(shards)).add(one)
-        merged = Tally(TIMING)
-        for shard in data.draw(st.permutations(shards)):
-            merged.merge(shard)
-        assert all(len(block.times) <= 5 for block in merged.blocks.values())
-        assert merged == _tally(launch, close=None)
-        merged.close(_END)
-        assert merged == _tally(launch)
+        tally = Tally(TIMING)
+        for batch in _split(data, launch):
+            tally.add_all(batch)
+        assert all(len(block.times) <= 5 for block in tally.blocks.values())
+        assert tally == _tally(launch, close=None)
+        tally.close(_END)
+        assert tally == _tally(launch)
 
 
 _CLASSES = st.tuples(st.frozensets(st.integers(1, 4)), st.frozensets(st.integers(1, 4)))
@@ -544,11 +486,11 @@ def test_discrepancies_are_kept_up_to_a_number_each_with_both_its_sides() -> Non
         )
         for _ in range(1500)
     ]
-    shards = [_tally(launch[:700], close=None), _tally(launch[700:], close=None)]
-    shards[0].merge(shards[1])
-    shards[0].close(_END)
-    assert shards[0] == _tally(launch)
-    evidence = shards[0].evidence()
+    tally = _tally(launch[700:], close=None)
+    tally.add_all(launch[:700])
+    tally.close(_END)
+    assert tally == _tally(launch)
+    evidence = tally.evidence()
     assert len(evidence.only_shown) == MOST_FIELDS
     assert evidence.only_shown.keys() == evidence.only_noise.keys()
 
@@ -559,17 +501,19 @@ def test_more_signatures_than_a_block_keeps_are_still_counted() -> None:
         order(1, shown=frozenset(rng.sample(range(1, 40), 4)), noise=frozenset({50}))
         for _ in range(400)
     ] + [order(1, shown=frozenset(rng.sample(range(1, 40), 4))) for _ in range(400)]
-    shards = [_tally(news[:300], close=None), _tally(news[300:], close=None)]
-    shards[0].merge(shards[1])
+    tally = _tally(news[300:], close=None)
+    tally.add_all(news[:300])
     whole = _tally(rng.sample(news, len(news)), close=None)
-    assert shards[0] == whole
+    assert tally == whole
     assert sum(whole.blocks[1].signatures.values()) == 800
     assert len(whole.blocks[1].classes) <= 130
 
 
 def test_the_state_of_a_long_launch_is_no_larger_than_that_of_a_short_one() -> None:
-    short, long = (
-        len(json.dumps(simulated(1, blocks=blocks, each=4, shows=0.1).to_json()))
-        for blocks in (300, 1500)
-    )
+    def size(blocks: int) -> int:
+        tally = simulated(1, blocks=blocks, each=4, shows=0.1)
+        blocks_kept = [one.to_json() for one in tally.blocks.values()]
+        return len(json.dumps([tally.settled.to_json(), blocks_kept]))
+
+    short, long = size(300), size(1500)
     assert long < 1.3 * short

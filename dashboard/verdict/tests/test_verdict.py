@@ -223,7 +223,7 @@ def test_slower_is_worse_and_slower_by_less_than_the_margin_is_not() -> None:
 def test_while_it_warms_up_it_says_how_far_it_is() -> None:
     tally = Tally(Timing(block_s=1, deadline_s=2, grace_s=0))
     for i in range(30):
-        tally.add(order(i / 10))
+        tally.add_all([order(i / 10)])
     tally.close(50)
     found = verdict(tally.evidence(), Requirements(), _WELL, timing=tally.timing)
     assert found.sentence("vnext") == "NOT YET: warming up, 30 of 200 orders timed."
@@ -238,7 +238,7 @@ def test_without_any_order_it_is_not_yet() -> None:
 def test_a_candidate_that_never_answers_is_told_so() -> None:
     tally = Tally(TIMING)
     for i in range(300):
-        tally.add(order(i / 10, candidate=MISSING))
+        tally.add_all([order(i / 10, candidate=MISSING)])
     tally.close(100)
     found = _judged(tally)
     assert found.sentence("vnext") == (
@@ -342,7 +342,7 @@ def test_drifting_effects_and_contrasting_segments_are_warned_of() -> None:
     tally = Tally(TIMING)
     for i in range(6000):
         ms = 6.0 if i < 3000 else 12.0
-        tally.add(order(i / 20, candidate=Result(Status.OK, ms + i % 3)))
+        tally.add_all([order(i / 20, candidate=Result(Status.OK, ms + i % 3))])
     tally.close(400)
     found = _judged(tally)
     assert any(one.startswith("the effect drifts: ") for one in found.warnings)
@@ -448,7 +448,7 @@ def test_what_was_flagged_stays_flagged_when_the_baseline_dies() -> None:
     for i in range(500 * 20):
         shown = frozenset({1} if rng.random() < 0.0025 else ())
         baseline = MISSING if i >= 470 * 20 else OK_10
-        tally.add(order(i / 20, baseline=baseline, shown=shown))
+        tally.add_all([order(i / 20, baseline=baseline, shown=shown)])
     tally.close(502)
     found = _judged(tally, bench=simulated(2, blocks=500))
     assert found.warnings[0].startswith("the baseline does not answer:")
@@ -570,12 +570,10 @@ def test_a_pass_ends_when_the_version_gets_worse_and_no_level_is_flat_any_more(
             ms = rng.lognormvariate(3.7, 0.02)
             answer = Result(Status.OK, ms * rng.lognormvariate(0, 0.02) * (slower if late else 1.0))
             candidate = FAILED if late and rng.random() < fails else answer
-            tally.add(
-                order(
+            tally.add_all([order(
                     second + n / 20, control=Result(Status.OK, ms), candidate=candidate,
                     baseline=None,
-                )
-            )  # fmt: skip
+                )])  # fmt: skip
         tally.close(second + 1)
         if second % 50 == 49:
             words.append(watched.look(tally, float(second)))

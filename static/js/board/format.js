@@ -1,6 +1,6 @@
 // Writes measured numbers as dashboard/board/wording.py does, so that the first paint and the next agree.
 
-export const NONE = "–";
+const NONE = "–";
 const SPACE = "\u00a0";
 const thousands = new Intl.NumberFormat("en-GB");
 
