@@ -63,10 +63,10 @@ format: .venv/development ## bring the code into shape
 	@git ls-files -z --cached --others --exclude-standard 'templates/*.html' \
 		| xargs -0 -r $(BIN)/djade --target-version 5.2
 
-bench: .venv/development ## measure the goals of speed beside their floors, in a quarter of an hour
+bench: .venv/development ## measure the goals of speed beside their floors, in about twenty minutes
 	@exec $(BIN)/python -m bench $(ARGS)
 
-bench-quick: .venv/development ## the same in less than three minutes: fewer rounds, and without what takes long
+bench-quick: .venv/development ## the same in some four minutes: fewer rounds, and without what takes long
 	@exec $(BIN)/python -m bench --quick $(ARGS)
 
 soak: ARGS ?= --minutes 30 --share 0.7

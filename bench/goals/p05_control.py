@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import signal
 import statistics
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import aio_pika
 
@@ -23,7 +22,6 @@ from bench.figures import BEFORE, FLOOR, PRODUCT, Figure, at_least, at_most
 from bench.processes import lower
 from bench.rig import CONTROL, Product, Rig, in_a_loop, wait
 from kitchen_worker.contract.topology import ORDERS, kitchen_queue
-from local.processes import is_running
 
 SECONDS = 180
 
@@ -41,9 +39,6 @@ _NONE = ""
 _AT_ONCE = 5
 _RATE = 80.0
 _COPIES = "bench.copies"
-#: How long a kitchen that crashed stays down each time, as under `make run`.
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
-_LOOK_S = 0.05
 
 _OPEN = "select count(*) from restaurant_order where id between ? and ? and answered_at is null"
 _LAST = (
@@ -118,39 +113,12 @@ def _kitchen(product: Product, candidate: str) -> Iterator[None]:
     _start(product, candidate, candidate)
     lower(product.pids()[candidate])
     product.wait_for_reader(kitchen_queue(candidate))
-    restarts = _restarts(product, candidate) if candidate == "crashing" else nullcontext()
     try:
-        with restarts:
-            yield
+        yield
     finally:
         product.stop(candidate, with_signal=signal.SIGKILL)
         product.wait_for_reader(kitchen_queue(candidate), gone=True)
         in_a_loop(_purge(product.amqp_url, kitchen_queue(candidate)))
-
-
-@contextmanager
-def _restarts(product: Product, candidate: str) -> Iterator[None]:
-    """Start a kitchen again whenever it has crashed, as a supervisor would."""
-    over = threading.Event()
-
-    def keep() -> None:
-        for pause_s in _PAUSES_S:
-            while is_running(product.pids()[candidate], naming=candidate):
-                if over.wait(_LOOK_S):
-                    return
-            if over.wait(pause_s):
-                return
-            product.stop(candidate, with_signal=signal.SIGKILL)
-            _start(product, candidate, candidate)
-            lower(product.pids()[candidate])
-
-    keeper = threading.Thread(target=keep)
-    keeper.start()
-    try:
-        yield
-    finally:
-        over.set()
-        keeper.join()
 
 
 async def _purge(url: str, queue: str) -> None:
