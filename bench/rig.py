@@ -180,8 +180,10 @@ class Product(Stack):
         """Place a backlog, and wait until the ends of so many versions are recorded and every
         customer has an answer."""
         ends = self.ends() + versions * orders
-        placed = self.backlog(orders)
-        began, busy = time.monotonic(), Busy(self)
+        with self.relay_halted():
+            placed = self.place(orders)
+            busy = Busy(self)
+        began = time.monotonic()
         self.wait_for_ends(ends)
         wait(lambda: not self.number(_UNANSWERED, placed[0], placed[-1]), "all are answered")
         return Drained(orders, time.monotonic() - began, busy.seconds())
