@@ -102,7 +102,7 @@ def post(port: int, *, seconds: float) -> int:
 
     def one_connection(_: int) -> int:
         connection, answers = http.client.HTTPConnection(LOOPBACK, port, timeout=20), 0
-        while time.perf_counter() < until:
+        while not answers or time.perf_counter() < until:
             connection.request("POST", "/orders", _ORDER, _JSON)
             answer = connection.getresponse()
             body = answer.read()
