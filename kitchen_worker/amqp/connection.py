@@ -66,7 +66,7 @@ class RabbitBroker:
         self._consuming = consuming
         self._publisher: Publisher | None = None
         self._opening = asyncio.Lock()
-        #: Kept: a channel that nobody refers to is closed.
+        #: Kept, since aio-pika gives up a channel that is garbage.
         self._channels: list[AbstractChannel] = []
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         for connection in (publishing, consuming):
@@ -93,30 +93,17 @@ class RabbitBroker:
                     exclusive=queue.exclusive,
                     arguments=dict(queue.arguments),
                 )
-            for binding in topology.bindings:
-                bind = channel.exchange_bind if binding.to_exchange else channel.queue_bind
-                await _declare(
-                    bind,
-                    binding.destination,
-                    binding.source,
-                    binding.routing_key,
-                    arguments=dict(binding.arguments),
-                )
+            for one in topology.bindings:
+                bind = channel.exchange_bind if one.to_exchange else channel.queue_bind
+                await _declare(bind, *_words(one), arguments=dict(one.arguments))
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
         """See Broker.unbind."""
-        for binding in bindings:
+        for one in bindings:
             try:
                 async with self._brief_channel() as channel:
-                    to_exchange = binding.to_exchange
-                    unbind = channel.exchange_unbind if to_exchange else channel.queue_unbind
-                    await _declare(
-                        unbind,
-                        binding.destination,
-                        binding.source,
-                        binding.routing_key,
-                        arguments=dict(binding.arguments),
-                    )
+                    unbind = channel.exchange_unbind if one.to_exchange else channel.queue_unbind
+                    await _declare(unbind, *_words(one), arguments=dict(one.arguments))
             except DeclareRefused as refusal:
                 if not isinstance(refusal.__cause__, ChannelNotFoundEntity):
                     raise
@@ -124,8 +111,8 @@ class RabbitBroker:
     async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
         """See Broker.delete_queue.
 
-        RabbitMQ ends the connection that asks a quorum queue to be deleted if it is empty: so it is
-        asked for its length first.
+        RabbitMQ closes the connection on "delete if empty" of a quorum queue, so its length is
+        read first.
         """
         try:
             if only_if_empty and await self.has_queue(name) and await self.depth(name):
@@ -171,10 +158,8 @@ class RabbitBroker:
 
     async def _counts(self, queue: str) -> spec.Queue.DeclareOk:
         async with self._brief_channel() as channel:
-            counts: spec.Queue.DeclareOk = await _declare(
-                channel.queue_declare, queue, passive=True
-            )
-        return counts
+            counts = await _declare(channel.queue_declare, queue, passive=True)
+        return cast("spec.Queue.DeclareOk", counts)
 
     @asynccontextmanager
     async def _brief_channel(self) -> AsyncIterator[aiormq.abc.AbstractChannel]:
@@ -219,12 +204,10 @@ async def connect(urls: str, name: str, *, first: int = 0) -> AsyncIterator[Rabb
         url = hosts[number % len(hosts)]
         async with AsyncExitStack() as connections:
             try:
-                publishing = await connections.enter_async_context(
-                    _connection(url, f"{name} publishes")
-                )
-                consuming = await connections.enter_async_context(
-                    _connection(url, f"{name} consumes")
-                )
+                publishing, consuming = [
+                    await connections.enter_async_context(_connection(url, f"{name} {does}"))
+                    for does in ("publishes", "consumes")
+                ]
             except BrokerLost:
                 if number < first + len(hosts) - 1:
                     continue
@@ -246,10 +229,10 @@ async def keep_connected(
     session: Callable[[Broker], Awaitable[None]],
     on_state: Callable[[bool], None] = lambda connected: None,
 ) -> None:
-    """Run ``session`` on a connected broker, anew whenever the broker is lost, until shutdown.
+    """Run ``session`` on a connected broker, and again after each loss, until shutdown.
 
-    ``on_state`` hears whether the broker is there, at every change. Of several nodes the next one
-    has its turn: one that takes connections may still refuse everything else.
+    ``on_state`` is called with whether there is a broker, at every change. Each session starts with
+    the next of several nodes: one that takes connections may still refuse everything else.
     """
     patience_s = RECONNECT_S[0]
     for attempt in itertools.count():
@@ -277,8 +260,10 @@ async def keep_connected(
 async def _run(
     session: Callable[[Broker], Awaitable[None]], broker: RabbitBroker, shutdown: Shutdown
 ) -> None:
-    """Run a session to its end; cut it off when the broker is lost, or when it does not end
-    within DRAIN_S of the shutdown: what it held will be delivered again."""
+    """Run a session to its end; cancel it when the broker is lost, or DRAIN_S after the shutdown.
+
+    What it held is then delivered again.
+    """
     running = asyncio.ensure_future(session(broker))
     stopping = asyncio.ensure_future(shutdown.wait())
     ends: set[asyncio.Future[Any]] = {running, broker.lost}
@@ -341,6 +326,10 @@ _REFUSALS = (
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
 )
+
+
+def _words(binding: Binding) -> tuple[str, str, str]:
+    return binding.destination, binding.source, binding.routing_key
 
 
 async def _declare(call: Callable[..., Awaitable[Any]], name: str, *rest: Any, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The deliveries of one queue."""
+"""Takes the deliveries of one queue, and acknowledges them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from kitchen_worker.amqp.broker import BrokerLost, Delivery
 from kitchen_worker.amqp.errors import as_broker_lost
 
 _TIMEOUT_S = 20.0
-#: After so long without a delivery the queue is consumed anew: RabbitMQ 3.10 deletes a quorum queue
-#: in a cluster without a word to its consumers, which would wait in vain once it is made again.
+#: After this long without a delivery the queue is consumed again: RabbitMQ 3.10 deletes a quorum
+#: queue in a cluster without telling its consumers, which would get nothing once it is back.
 QUIET_S = 10.0
 
 
@@ -42,8 +42,11 @@ class RabbitDeliveries:
         await self._consume(prefetch)
 
     async def set_prefetch(self, prefetch: int) -> None:
-        """See Deliveries.set_prefetch. A consumer keeps its prefetch: the next one of the same
-        channel has another, and what is held stays to be acknowledged there."""
+        """See Deliveries.set_prefetch.
+
+        A consumer keeps its prefetch, so a new one is started on the same channel, where what is
+        held can still be acknowledged.
+        """
         await self.cancel()
         with as_broker_lost():
             async with asyncio.timeout(_TIMEOUT_S):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from kitchen_worker.amqp.broker import Outgoing, PublishFailed
 from kitchen_worker.amqp.connection import RabbitBroker
 from kitchen_worker.amqp.publisher import WINDOW, WINDOW_BYTES, _next_window
 from kitchen_worker.amqp.tests.making import posted_bytes
-from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken
+from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from local.broker_node import BrokerNode
@@ -95,13 +96,17 @@ async def test_a_broker_that_blocks_publishers_is_sent_no_more_than_one_window(
         assert await broker.depth(QUEUE) == 0
 
 
-@contextmanager
-def _silent(node: BrokerNode, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@asynccontextmanager
+async def _silent(node: BrokerNode, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """For a while the node does nothing, and publishers have little patience."""
     pid = node._pid()
     assert pid is not None
+    threads = Path(f"/proc/{pid}/task")
     os.kill(pid, signal.SIGSTOP)
     try:
+        await until(
+            lambda: all(") T " in one.read_text() for one in threads.glob("*/stat")), "it stopped"
+        )
         with monkeypatch.context() as patched:
             patched.setattr(publisher, "TIMEOUT_S", 0.3)
             yield
@@ -116,7 +121,7 @@ async def test_a_window_that_timed_out_keeps_its_ids_until_the_broker_answers(
         await broker.declare(CONTROL)
         routable = posted_bytes(b"routable", message_id="same")
         assert await broker.publish([routable]) == [None]
-        with _silent(broker_node, monkeypatch):
+        async with _silent(broker_node, monkeypatch):
             [first, other] = await broker.publish([routable, posted_bytes(b"other")])
             [second] = await broker.publish([unroutable("same")])
             [third] = await broker.publish([posted_bytes(b"other")])
@@ -127,7 +132,7 @@ async def test_a_window_that_timed_out_keeps_its_ids_until_the_broker_answers(
         [failure] = await broker.publish([unroutable("same")])
         assert "NO_ROUTE" in str(failure)
 
-        with _silent(broker_node, monkeypatch):
+        async with _silent(broker_node, monkeypatch):
             [late] = await broker.publish([unroutable("same")])
         assert "no confirm in time" in str(late)
         assert await broker.publish([routable]) == [None]
@@ -159,6 +164,21 @@ async def test_messages_of_one_id_fail_each_for_itself(broker: RabbitBroker) -> 
     bad = unroutable("same")
     outcomes = await broker.publish([bad, good, bad])
     assert [outcome is None for outcome in outcomes] == [False, True, False]
+
+
+async def test_messages_of_one_id_that_are_published_at_once_fail_each_for_itself(
+    broker: RabbitBroker,
+) -> None:
+    good = posted_bytes(b"good", message_id="same")
+    outcomes = await asyncio.gather(
+        *(broker.publish([good, unroutable("same")]) for _ in range(20)),
+        *(broker.publish([unroutable("same")]) for _ in range(20)),
+    )
+    assert [[one is None for one in several] for several in outcomes] == [
+        *[[True, False]] * 20,
+        *[[False]] * 20,
+    ]
+    assert await broker.depth(QUEUE) == 20
 
 
 async def test_what_the_broker_refuses_has_failed(broker: RabbitBroker) -> None:
