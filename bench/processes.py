@@ -7,6 +7,7 @@ import platform
 import re
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ from local.settings import ROOT
 
 _MIB = 2**20
 _LOWEST = 19
+#: With a process's number, as clock_getcpuclockid(3) has it, the clock of its processor time, to
+#: the nanosecond: one order is far less than a tick of what /proc counts.
+_CLOCK = 0b010
 
 
 def used_s(pid: int, *, program: str = "") -> float:
@@ -30,9 +34,10 @@ def used_s(pid: int, *, program: str = "") -> float:
     with suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
         for process in (root, *root.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess, OSError):
                 if process.name().startswith(program):
-                    used += sum(process.cpu_times()[:4])  # of its own, and of children that ended
+                    ended = sum(process.cpu_times()[2:4])  # of its children
+                    used += time.clock_gettime(~process.pid << 3 | _CLOCK) + ended
     return used
 
 

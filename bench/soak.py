@@ -1,53 +1,249 @@
 """``python -m bench.soak``: the whole product under load for long, with a browser on the board.
 
 It measures what the product keeps up with, then places orders at a share of that, and looks every
-few seconds whether backlog, memory and latency stay flat. What it saw is kept as JSON and drawn.
+few seconds whether backlog, latency and memory stay flat. What it saw is kept as JSON and drawn.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import shutil
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 
+import aio_pika
+import psutil
+from matplotlib.figure import Figure
+
 from bench.browser import PageLoad, chromium, open_board
-from bench.figures import Report
-from bench.processes import machine
-from bench.rig import CONTROL, Rig, Servers
-from bench.sampling import Sample, Sampler
-from bench.soaked import draw, figures, trends
+from bench.processes import machine, pss_mb, used_s
+from bench.rig import CONTROL, Product, Rig, Servers
+from kitchen_worker.contract.topology import ANSWERS_QUEUE, OBSERVER_QUEUE, kitchen_queue
 from local.settings import run_directory
 
+_CANDIDATE = "vnext"
 _EVERY_S = 5.0
 #: Collecting the page's garbage takes time of its own: so many samples share one look at its heap.
 _HEAP_EVERY = 6
 _DRAINED, _OVERLOADED_S = 4000, 20.0
-_CANDIDATE = "vnext"
+_MB = 1e6
+#: Points of a trend at most: all pairs of them are looked at.
+_MOST = 400
+
+BACKLOG, LATENCY, MEMORY = "Backlog, messages", "Placed to recorded for both, ms", "Memory, MB"
+CORES, HEAP, DISK = "Processor, cores", "Page heap after collecting, MB", "Database, MB"
+#: By how much a line may rise over the whole time, as a part of its level, and in any case.
+_LIMITS = {LATENCY: (0.2, 30.0), MEMORY: (0.05, 2.0), HEAP: (0.05, 1.0)}
+#: Seconds of orders that may wait more at the end than at the beginning.
+_BACKLOG_S = 1.0
+
+_UNSENT = "select count(*) from restaurant_letter where sent_at is null"
+_PAIRS = (
+    "select c.id, c.compared_at, o.placed_at from dashboard_comparison c"
+    ' join restaurant_order o on o.uuid = c."order" where c.id > ? order by c.id'
+)
+_LAST_PAIR = "select coalesce(max(id), 0) from dashboard_comparison"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How things were at a moment: by panel of the picture, then by line."""
+
+    at_s: float
+    orders: int
+    panels: Mapping[str, Mapping[str, float]]
+
+
+class Sampler:
+    """Takes one sample after the other of a product on SQLite."""
+
+    def __init__(self, product: Product) -> None:
+        self._product = product
+        self._queues = (OBSERVER_QUEUE, ANSWERS_QUEUE, *map(kitchen_queue, (CONTROL, _CANDIDATE)))
+        self._database = Path(product.database_url.removeprefix("sqlite:///"))
+        self._began = self._last = time.monotonic()
+        self._used = self._used_s()
+        self._pair = product.number(_LAST_PAIR)
+
+    def sample(self) -> Sample:
+        """One sample, now."""
+        now, used = time.monotonic(), self._used_s()
+        elapsed, self._last, before, self._used = now - self._last, now, self._used, used
+        files = self._database.parent.glob(f"{self._database.name}*")
+        panels = {
+            BACKLOG: asyncio.run(self._backlog()),
+            LATENCY: self._latencies_ms(),
+            MEMORY: {name: pss_mb(pid) for name, pid in self._product.pids().items()},
+            CORES: {name: (used[name] - before.get(name, used[name])) / elapsed for name in used},
+            DISK: {"on disk": sum(file.stat().st_size for file in files) / _MB},
+        }
+        return Sample(now - self._began, self._product.newest(), panels)
+
+    def _used_s(self) -> dict[str, float]:
+        times = psutil.cpu_times()
+        return {
+            **{name: used_s(pid) for name, pid in self._product.pids().items()},
+            "broker": used_s(os.getpid(), program="beam"),
+            # What makes everything slow, and is no process's of these.
+            "waiting for the disk": times.iowait,
+            "taken by the host": times.steal,
+        }
+
+    async def _backlog(self) -> dict[str, float]:
+        depths: dict[str, float] = {"outbox": self._product.number(_UNSENT)}
+        async with (
+            await aio_pika.connect(self._product.amqp_url) as connection,
+            connection.channel() as channel,
+        ):
+            for name in self._queues:
+                queue = await channel.declare_queue(name, passive=True)
+                depths[name] = queue.declaration_result.message_count or 0
+        return depths
+
+    def _latencies_ms(self) -> dict[str, float]:
+        """How long orders took from being placed until both versions' ends were recorded."""
+        pairs = self._product.query(_PAIRS, self._pair)
+        if len(pairs) < 2:
+            return {}
+        self._pair = pairs[-1][0]
+        waits_ms = [
+            1000 * (datetime.fromisoformat(late) - datetime.fromisoformat(early)).total_seconds()
+            for _, late, early in pairs
+        ]
+        cuts = statistics.quantiles(waits_ms, n=100, method="inclusive")
+        return {"p50": cuts[49], "p99": cuts[98]}
+
+
+@dataclass(frozen=True)
+class Trend:
+    """How much a series rose from its first time to its last, beside what it may.
+
+    ``level`` is its median; the first tenth of the time is left out as warm-up.
+    """
+
+    level: float
+    rise: float
+    allowed: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it rose by no more than it may; a fall is fine."""
+        return self.rise <= self.allowed
+
+
+def trend(
+    times: Sequence[float], values: Sequence[float], *, part: float, least: float = 0.0
+) -> Trend:
+    """The trend of a series that may rise by this part of its level over the whole time, or by
+    ``least`` in any case: by the slope of Theil and Sen, which a few wild points cannot turn."""
+    start = len(times) // 10
+    step = -(-(len(times) - start) // _MOST) or 1
+    points = list(zip(times, values, strict=True))[start::step]
+    if len(points) < 2:
+        raise ValueError("two points are needed after the warm-up")
+    slope = statistics.median(
+        (late - early) / (then - at)
+        for (at, early), (then, late) in combinations(points, 2)
+        if then != at
+    )
+    level = statistics.median(value for _, value in points)
+    rise = slope * (points[-1][0] - points[0][0])
+    return Trend(level=level, rise=rise, allowed=max(least, part * abs(level)))
+
+
+def trends(samples: Sequence[Sample], *, rate: float) -> dict[str, Trend]:
+    """What is to stay flat, by panel and line; the backlog as a whole."""
+    whole = [sum(one.panels[BACKLOG].values()) for one in samples]
+    times = [one.at_s for one in samples]
+    found = {BACKLOG: trend(times, whole, part=0.0, least=_BACKLOG_S * rate)}
+    for panel, (part, least) in _LIMITS.items():
+        for line, points in lines(samples, panel).items():
+            found[f"{panel}: {line}"] = trend(*zip(*points, strict=True), part=part, least=least)
+    return found
+
+
+def lines(samples: Sequence[Sample], panel: str) -> dict[str, list[tuple[float, float]]]:
+    """The points of each line of a panel: seconds and value."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for one in samples:
+        for line, value in one.panels.get(panel, {}).items():
+            found.setdefault(line, []).append((one.at_s, value))
+    return found
+
+
+def draw(samples: Sequence[Sample], *, rate: float, file: Path) -> None:
+    """The picture: a panel for each thing that was looked at."""
+    picture, panels = Figure(figsize=(10, 13), layout="constrained"), list(samples[0].panels)
+    axes = picture.subplots(len(panels), sharex=True)
+    for axis, panel in zip(axes, panels, strict=True):
+        for line, points in lines(samples, panel).items():
+            axis.plot([at / 60 for at, _ in points], [one for _, one in points], label=line, lw=1)
+        axis.set_title(panel, loc="left", fontsize=10)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
+    axes[-1].set_xlabel("minutes")
+    picture.suptitle(f"{rate:.0f} orders a second, {samples[-1].orders:,} orders")
+    picture.savefig(file)
+
+
+def soak(rig: Rig, *, seconds: float, share: float) -> tuple[float, list[Sample]]:
+    """Orders a second that were placed, and all samples."""
+    with rig.product(MINUTE_MS="1") as product, chromium() as browser:
+        product.open(CONTROL, _CANDIDATE)
+        with open_board(browser, product.url) as page:
+            rate = share * product.sustained(seconds=_OVERLOADED_S, orders=_DRAINED)
+            product.rush(rate, seconds)
+            load = PageLoad.of(browser, page)
+            samples = list(_samples(Sampler(product), load, seconds=seconds))
+            product.stop_rush()
+            return rate, samples
+
+
+def _samples(sampler: Sampler, load: PageLoad, *, seconds: float) -> Iterator[Sample]:
+    """A sample every few seconds. The browser's library has a loop in this thread, so that what
+    asks the broker runs in another."""
+    began, used, last = time.monotonic(), load.used_s(), time.monotonic()
+    with ThreadPoolExecutor(1) as beside:
+        for number in range(round(seconds / _EVERY_S)):
+            wait_s = began + (number + 1) * _EVERY_S - time.monotonic()
+            load.page.wait_for_timeout(max(0.0, wait_s) * 1000)
+            sample = beside.submit(sampler.sample).result()
+            now, used_now = time.monotonic(), load.used_s()
+            cores = {**sample.panels[CORES], "browser's page": (used_now - used) / (now - last)}
+            used, last = used_now, now
+            heap = {} if number % _HEAP_EVERY else {"page": load.heap_mb()}
+            panels = {**sample.panels, CORES: cores, HEAP: heap}
+            yield Sample(sample.at_s, sample.orders, panels)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Soak, print and keep; 1 if something was not flat."""
-    options = _options(argv)
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
+    parser.add_argument("--share", type=float, default=0.7, help="of the maximum (0.7)")
+    options = parser.parse_args(argv)
     kept = run_directory(os.environ) / "bench"
     kept.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="soak-", dir=kept))
-    about, began = machine(), time.monotonic()
+    folder, about = Path(tempfile.mkdtemp(prefix="soak-", dir=kept)), machine()
     try:
         with Servers(folder) as servers, Rig(folder / "soak", servers, 0) as rig:
-            rate, samples = _soak(rig, seconds=options.minutes * 60, share=options.share)
+            rate, samples = soak(rig, seconds=options.minutes * 60, share=options.share)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    rows = list(figures(samples))
-    print(Report(machine=about, rows=rows, seconds=time.monotonic() - began).markdown())
-    print(f"\n{rate:.0f} orders/s, {options.share:.0%} of what was kept up with before:")
+    print(f"{rate:.0f} orders/s, {options.share:.0%} of what was kept up with before;")
+    print(f"{samples[0].orders:,} orders at the first sample, {samples[-1].orders:,} at the last:")
     found = trends(samples, rate=rate)
     for name, one in found.items():
         verdict = "flat" if one.is_flat else "NOT FLAT"
@@ -62,47 +258,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     (kept / "soak.json").write_text(json.dumps(document, indent=1))
     return 0 if all(one.is_flat for one in found.values()) else 1
-
-
-def _soak(rig: Rig, *, seconds: float, share: float) -> tuple[float, list[Sample]]:
-    with rig.product(MINUTE_MS="1") as product, chromium() as browser:
-        product.open(CONTROL, _CANDIDATE)
-        with open_board(browser, product.url) as page, ThreadPoolExecutor(1) as beside:
-            rate = share * product.sustained(seconds=_OVERLOADED_S, orders=_DRAINED)
-            product.rush(rate, seconds)
-            sampler = Sampler(product, (CONTROL, _CANDIDATE))
-            load = PageLoad.of(browser, page)
-            samples = list(_samples(sampler, load, beside, seconds=seconds))
-            product.stop_rush()
-            return rate, samples
-
-
-def _samples(
-    sampler: Sampler, load: PageLoad, beside: ThreadPoolExecutor, *, seconds: float
-) -> Iterator[Sample]:
-    """A sample every few seconds. The browser's library has a loop in this thread, so that what
-    asks the broker runs in another."""
-    began, used, last = time.monotonic(), load.used_s(), time.monotonic()
-    for number in range(1, round(seconds / _EVERY_S) + 1):
-        load.page.wait_for_timeout(max(0.0, began + number * _EVERY_S - time.monotonic()) * 1000)
-        sample = beside.submit(sampler.sample).result()
-        tasks = load.long_tasks_ms()
-        now, used_now = time.monotonic(), load.used_s()
-        cores = (used_now - used) / (now - last)
-        used, last = used_now, now
-        yield replace(
-            sample,
-            cores=sample.cores | {"browser's page": cores},
-            heap_mb=load.heap_mb() if number % _HEAP_EVERY == 1 else None,
-            long_tasks_ms=tasks,
-        )
-
-
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
-    parser.add_argument("--share", type=float, default=0.7, help="of the maximum (0.7)")
-    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from bench.figures import FLOOR
-from bench.sampling import Sample
-from bench.soaked import draw, figures, trend, trends
+from bench.soak import BACKLOG, CORES, HEAP, LATENCY, MEMORY, Sample, draw, trend, trends
 
 _RNG = random.Random(5)
 _MINUTES = [float(minute) for minute in range(120)]
@@ -70,38 +67,28 @@ def test_no_trend_is_told_from_fewer_than_two_points(number: int) -> None:
         trend([0.0] * number, [1.0] * number, part=0.1)
 
 
-_SAMPLE = Sample(
-    at_s=0.0,
-    orders=0,
-    backlog={"outbox": 3, "dashboard.observer": 4},
-    memory_mb={"observer": 90.0, "site": 100.0},
-    cores={"observer": 0.3, "browser's page": 0.1},
-    latencies_ms={"p50": 60.0, "p99": 200.0},
-    database_mb=10.0,
-)
-
-
-def _samples(change: Callable[[int, Sample], Sample] = lambda _, one: one) -> list[Sample]:
+def _samples(change: Callable[[int], Mapping[str, float]] = lambda _: {}) -> list[Sample]:
+    """Five minutes in which all is flat, but for what changes by the number of the sample."""
     return [
-        change(
-            number,
-            replace(
-                _SAMPLE,
-                at_s=5.0 * number,
-                orders=3000 * number,
-                heap_mb=8.0 if number % 6 == 0 else None,
-            ),
+        Sample(
+            at_s=5.0 * number,
+            orders=3000 * number,
+            panels={
+                BACKLOG: {"outbox": 3.0, "dashboard.observer": 4.0, **_of(change(number), BACKLOG)},
+                LATENCY: {"p50": 60.0, "p99": 200.0} if number else {},
+                MEMORY: {"observer": 90.0, "site": 100.0, **_of(change(number), MEMORY)},
+                CORES: {"observer": 0.3, "browser's page": 0.1},
+                HEAP: {} if number % 6 else {"page": 8.0},
+            },
         )
         for number in range(60)
     ]
 
 
-def _leaking(number: int, one: Sample) -> Sample:
-    return replace(one, memory_mb=one.memory_mb | {"observer": 90.0 + number})
-
-
-def _behind(number: int, one: Sample) -> Sample:
-    return replace(one, backlog={"outbox": 40 * number})
+def _of(changed: Mapping[str, float], panel: str) -> dict[str, float]:
+    return {
+        line: value for line, value in changed.items() if (line == "outbox") == (panel == BACKLOG)
+    }
 
 
 def test_what_stayed_flat_is_flat_and_the_rest_is_named() -> None:
@@ -109,15 +96,8 @@ def test_what_stayed_flat_is_flat_and_the_rest_is_named() -> None:
         return {name for name, one in trends(samples, rate=700).items() if not one.is_flat}
 
     assert risen(_samples()) == set()
-    assert risen(_samples(_leaking)) == {"memory of observer, MB"}
-    assert risen(_samples(_behind)) == {"backlog"}
-
-
-def test_memory_is_held_against_ten_thousand_orders() -> None:
-    observer = next(one for one in figures(_samples(_leaking)) if "observer" in one.what)
-    assert (observer.seen[FLOOR], observer.floor_is) == ([94.0], "at 12,000 orders")
-    assert observer.value == pytest.approx(146.5 / 94)
-    assert not observer.met
+    assert risen(_samples(lambda number: {"observer": 90.0 + number})) == {f"{MEMORY}: observer"}
+    assert risen(_samples(lambda number: {"outbox": 40.0 * number})) == {BACKLOG}
 
 
 def test_a_soak_is_drawn_with_every_line(tmp_path: Path) -> None:
