@@ -156,10 +156,6 @@ class OrderState(models.TextChoices):
     FAILED = "failed", "failed"
 
 
-#: States of an order that the control has not answered yet.
-WAITING = (OrderState.PLACED.value, OrderState.IN_KITCHEN.value)
-
-
 class Order(models.Model):
     """What a customer ordered, and the live kitchen's answer. ``id`` is the order's number."""
 

@@ -49,7 +49,6 @@ BATCH = 200
 DOUBLINGS = 5
 #: Where more wait in the control's queue, its control is late and nothing is known to be lost.
 _LATE = 5_000
-_PREFETCH = 200
 _GATHER_S, _WAIT_S = 0.05, 0.5
 #: What a customer is told of an order that the control's queue dead-lettered.
 _NOT_HANDLED = "NotHandled"

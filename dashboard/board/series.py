@@ -33,4 +33,4 @@ def build_series(launch: Launch, now: datetime) -> Json:
         series["handled"][index] = (handled + failed) / SLICE_S
         for name, value in (("p50", p50), ("p95", p95), ("p99", p99)):
             series[name][index] = tenths(value)
-    return {"step_s": SLICE_S, "t": times, "versions": dict(versions)}
+    return {"t": times, "versions": dict(versions)}

@@ -30,14 +30,6 @@ _OVERLAP = timedelta(seconds=5)
 _AFTER_END = timedelta(hours=1)
 
 
-def sweep(now: datetime, deadline: timedelta) -> int:
-    """Mark all that is missing in every launch; says how many observations it marked."""
-    sweeping, marked = Sweeping(now - deadline), 0
-    while not sweeping.is_done:
-        marked += sweeping.step(now)
-    return marked
-
-
 def unfinished() -> QuerySet[Launch]:
     """The launches in which something may still be missing that was not looked for."""
     finished = Sweep.objects.filter(finished=True).values("launch")

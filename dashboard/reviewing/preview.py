@@ -134,30 +134,11 @@ class Progress(msgspec.Struct):
         return cls(sample.until, sample.at, sample.until + 1)
 
 
-def preview(
-    launch: UUID,
-    draft: Rule,
-    now: datetime,
-    *,
-    sample: Sample | None = None,
-    at_most: int = MAX_LOOKED_AT,
-) -> Preview:
-    """Judge the newest pairs of a sample by the rules in force and by the draft, and say what would
-    change: what saving the rule, and then judging the past anew, would do.
-
-    Nothing is written. Raises Launch.DoesNotExist.
-    """
-    looking = _Looking(launch, draft, now, Progress.of(sample or Sample.now()))
-    while not looking.step(at_most):
-        pass
-    return looking.conclusion()
-
-
 def look(launch: UUID, draft: Rule, now: datetime, progress: Progress) -> Preview | None:
     """Look at the next pairs of a preview; gives what was found once that is all. Raises
     Launch.DoesNotExist."""
     looking = _Looking(launch, draft, now, progress)
-    return looking.conclusion() if looking.step(MAX_LOOKED_AT) else None
+    return looking.conclusion() if looking.step() else None
 
 
 class _Looking:
@@ -181,17 +162,17 @@ class _Looking:
         self._places = places_of(self._rows, grouping.MAX_DISCREPANCIES)
         self._by_id = {row.pk: row for of in self.versions for row in self._rows[of].values()}
 
-    def step(self, at_most: int) -> bool:
+    def step(self) -> bool:
         """Look at the next pairs; says whether these were the last."""
         progress = self._progress
-        most = min(at_most, progress.looked + STEP)
+        most = min(MAX_LOOKED_AT, progress.looked + STEP)
         newest = self._newest()
         while progress.looked < most and progress.size <= MAX_SIZE:
             chunk = list(islice(newest, _CHUNK))
             if not chunk:
                 progress.complete = True
                 return True
-            if progress.read >= _READ_FOR_ONE * at_most:
+            if progress.read >= _READ_FOR_ONE * MAX_LOOKED_AT:
                 return True
             progress.read += len(chunk)
             for pair in self.judged(chunk):
@@ -200,7 +181,7 @@ class _Looking:
                     break
             else:
                 progress.cursor = chunk[-1].pk
-        if progress.looked < at_most and progress.size <= MAX_SIZE:
+        if progress.looked < MAX_LOOKED_AT and progress.size <= MAX_SIZE:
             return False
         left = list(islice(self._newest(), _CHUNK))
         progress.complete = len(left) < _CHUNK and all(one.signature is None for one in left)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,6 +26,8 @@ from dashboard.models import (
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import Roster
 from dashboard.observing.rulebook import make_rule
+from dashboard.observing.sweep import Sweeping
+from dashboard.reviewing.preview import Preview, Progress, Sample, look
 from dashboard.tests.factories import START, an_event
 from kitchen_worker.contract.messages import EventKind
 
@@ -160,3 +162,19 @@ def _ending(row: Observation) -> Ending:
         error_type=row.error_type,
         error_message=row.error_message,
     )
+
+
+def preview(launch: UUID, draft: Rule, now: datetime, *, sample: Sample | None = None) -> Preview:
+    """What a rule would change, by as many steps as it takes."""
+    progress = Progress.of(sample or Sample.now())
+    while (found := look(launch, draft, now, progress)) is None:
+        pass
+    return found
+
+
+def sweep(now: datetime, deadline: timedelta) -> int:
+    """Mark all that is missing in every launch; gives how many observations were marked."""
+    sweeping, marked = Sweeping(now - deadline), 0
+    while not sweeping.is_done:
+        marked += sweeping.step(now)
+    return marked

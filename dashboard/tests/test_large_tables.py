@@ -32,10 +32,9 @@ from dashboard.models import (
     Tally,
 )
 from dashboard.reviewing.discrepancies import orders_of
-from dashboard.reviewing.preview import preview
 from dashboard.reviewing.rejudging import request, step
 from dashboard.tests.factories import a_launch
-from dashboard.tests.making import NOW, a_discrepancy, a_draft
+from dashboard.tests.making import NOW, a_discrepancy, a_draft, preview
 from restaurant.models import Launch, Letter, Order
 
 #: Orders, with two observations and two pairs each.
@@ -371,7 +370,7 @@ def test_the_orders_of_a_discrepancy_are_found_by_the_index(large: Large) -> Non
 @pytest.mark.django_db
 def test_a_preview_and_a_step_of_a_judgement_read_bounded_numbers_of_rows(large: Large) -> None:
     with CaptureQueriesContext(connection) as captured, steps_counted() as steps:
-        found = preview(large.launch, a_draft("total_price"), NOW, at_most=1000)
+        found = preview(large.launch, a_draft("total_price"), NOW)
     assert (found.looked, found.of, found.hidden) == (1000, ORDERS // 10, 1000)
     assert not found.complete
     assert_bounded(captured, steps)

@@ -21,8 +21,8 @@ from dashboard.models import Discrepancy, LaunchRequirements
 from dashboard.observing.evidence import whole_tally
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import read_roster
-from dashboard.observing.sweep import sweep
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.tests.making import sweep
 from dashboard.verdict.closing import close_blocks
 from dashboard.verdict.evaluation import evaluate, names_of
 from dashboard.verdict.requirements import Health, Requirement

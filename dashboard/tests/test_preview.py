@@ -25,11 +25,10 @@ from dashboard.reviewing.preview import (
     Progress,
     Sample,
     look,
-    preview,
 )
 from dashboard.reviewing.rejudging import request, step
 from dashboard.tests.factories import a_launch, an_event
-from dashboard.tests.making import NOW, a_draft, a_pair, a_rule
+from dashboard.tests.making import NOW, a_draft, a_pair, a_rule, preview
 from kitchen_worker.contract.messages import EventKind, Failure
 
 pytestmark = pytest.mark.django_db
@@ -154,7 +153,8 @@ def test_pairs_that_failed_and_are_folded_are_not_among_those_there_are(
         record_events(roster, [an_event(roster.launch, order, "vnext", EventKind.FAILED)], NOW)
     found = preview(roster.launch, a_draft("a"), NOW)
     assert (found.looked, found.of, found.complete) == (120, 120, True)
-    part = preview(roster.launch, a_draft("a"), NOW, at_most=100)
+    monkeypatch.setattr("dashboard.reviewing.preview.MAX_LOOKED_AT", 100)
+    part = preview(roster.launch, a_draft("a"), NOW)
     assert (part.looked, part.of, part.complete) == (100, 120, False)
 
 
@@ -169,10 +169,13 @@ def test_failures_of_both_are_looked_at_where_they_differ(roster: Roster) -> Non
     assert (found.looked, found.of, found.hidden) == (1, 1, 1)
 
 
-def test_only_so_many_are_looked_at_the_newest_and_it_says_so(roster: Roster) -> None:
+def test_only_so_many_are_looked_at_the_newest_and_it_says_so(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(130):
         a_pair(roster, {"a": 1}, {"a": 2})
-    found = preview(roster.launch, a_draft("a"), NOW, at_most=100)
+    monkeypatch.setattr("dashboard.reviewing.preview.MAX_LOOKED_AT", 100)
+    found = preview(roster.launch, a_draft("a"), NOW)
     assert (found.looked, found.of, found.complete) == (100, 130, False)
     assert (found.vanishing, [less for _, less in found.shrinking]) == ([], [100])
 

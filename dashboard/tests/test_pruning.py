@@ -28,9 +28,8 @@ from dashboard.models import (
 from dashboard.observing.pruning import first_to_keep, prune_orders, prune_slices
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import Rosters, read_roster
-from dashboard.observing.sweep import sweep
 from dashboard.tests.factories import START, a_launch, an_event, an_order
-from dashboard.tests.making import a_replay
+from dashboard.tests.making import a_replay, sweep
 from kitchen_worker.contract.messages import EventKind, utc_now
 from restaurant.models import Launch, Letter, Order, OrderLine
 from restaurant.tests.making import end_launch

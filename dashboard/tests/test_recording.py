@@ -15,8 +15,8 @@ from dashboard.domain.outcome import Outcome, State
 from dashboard.models import Comparison, Evidence, EvidenceBlock, Observation, Tally, TimeSlice
 from dashboard.observing.recording import Silence, record_events, record_silences
 from dashboard.observing.rosters import Roster, read_roster
-from dashboard.observing.sweep import sweep
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.tests.making import sweep
 from kitchen_worker.contract.messages import EventKind
 from restaurant.models import Launch
 from restaurant.tests.making import impatient, some_orders

@@ -14,8 +14,9 @@ from dashboard.models import Observation
 from dashboard.observing import sweep as sweeping
 from dashboard.observing.recording import record_events
 from dashboard.observing.rosters import read_roster
-from dashboard.observing.sweep import Sweeping, sweep
+from dashboard.observing.sweep import Sweeping
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.tests.making import sweep
 from restaurant.models import Letter
 from restaurant.tests.making import end_launch
 

@@ -21,9 +21,9 @@ from dashboard.models import Discrepancy, LaunchRequirements
 from dashboard.observing.evidence import timing_in_force, whole_tally
 from dashboard.observing.recording import Silence, record_events, record_silences
 from dashboard.observing.rosters import Roster, read_roster
-from dashboard.observing.sweep import sweep
 from dashboard.observing.touched import Epoch, touched
 from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.tests.making import sweep
 from dashboard.verdict import tally
 from dashboard.verdict.closing import MAX_POINTS, close_blocks, with_point
 from dashboard.verdict.evaluation import evaluate, evaluate_row, names_of, requirements_of

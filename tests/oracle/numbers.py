@@ -30,8 +30,8 @@ from dashboard.observing.evidence import coverage_of, whole_tally
 from dashboard.observing.signatures import Members
 from dashboard.reviewing.discrepancies import listed
 from dashboard.reviewing.exports import Format, export
-from dashboard.reviewing.preview import preview
 from dashboard.reviewing.replays import summary
+from dashboard.tests.making import preview
 from dashboard.verdict.assessment import as_json
 from dashboard.verdict.evaluation import evaluate, requirements_of
 from dashboard.verdict.requirements import Health
