@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -234,6 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
     parser.add_argument("--share", type=float, default=0.7, help="of the maximum (0.7)")
     options = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     kept = run_directory(os.environ) / "bench"
     kept.mkdir(parents=True, exist_ok=True)
     folder, about = Path(tempfile.mkdtemp(prefix="soak-", dir=kept)), machine()

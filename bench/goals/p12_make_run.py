@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -52,8 +51,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
             unit="s",
             seen={PRODUCT: values},
             bound=at_most(limit, of="product"),
-            note=f"Median {statistics.median(seconds):.1f} s for a broker, the site, the relay, the"
-            " observer, three kitchens and the browser's page.",
+            note="A broker, the site, the relay, the observer and three kitchens.",
         )
 
 
