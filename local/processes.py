@@ -14,8 +14,6 @@ def is_running(pid: int, *, naming: str) -> bool:
     A process number that was given anew to another program does not count.
     """
     process = Path("/proc") / str(pid)
-    if not process.parent.joinpath("self").exists():  # no Linux
-        return _exists(pid)
     try:
         zombie = process.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "Z"
         known = process.joinpath("cmdline").read_bytes() + process.joinpath("environ").read_bytes()
@@ -30,11 +28,3 @@ def ends_with_us(command: Sequence[str], *, signal_name: str = "TERM") -> list[s
     if setpriv is None:
         return list(command)
     return [setpriv, "--pdeathsig", signal_name, "--", *command]
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 #: The scripts as packaged; the wrappers on the path insist on the user `rabbitmq`.
-_SCRIPT_DIRECTORIES = ("/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin")
+_SCRIPTS = "usr/lib/rabbitmq/bin"
 #: A part of the server itself, for all its name.
 _NO_PLUGIN = "rabbitmq_prelaunch"
 #: The machine's own root.
@@ -50,11 +50,8 @@ def in_root(root: Path, shared: Path, command: Sequence[str]) -> list[str]:
 
 def scripts(root: Path = MACHINE) -> Path | None:
     """The directory of RabbitMQ's own scripts, or None where RabbitMQ is not installed."""
-    for directory in _SCRIPT_DIRECTORIES:
-        found = root / directory.removeprefix("/")
-        if (found / "rabbitmq-server").exists():
-            return found
-    return None
+    found = root / _SCRIPTS
+    return found if (found / "rabbitmq-server").exists() else None
 
 
 def version(root: Path = MACHINE) -> str | None:

@@ -56,7 +56,7 @@ def looker(url: str) -> Iterator[tuple[Popen[str], list[str]]]:
         "DATABASE_URL": url,
         "BOARD_PUBLIC": "1",
     }
-    words = (sys.executable, "-W", "ignore", "-m", "bench.programs.looks")
+    words = (sys.executable, "-W", "ignore", "-m", "bench.programs.pages")
     with running(*words, environ={**os.environ, **settings}) as process:
         yield process, json.loads(line(process))
 

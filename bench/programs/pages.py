@@ -1,4 +1,4 @@
-"""``python -m bench.programs.looks``: pages that people look at, timed on the database of
+"""``python -m bench.programs.pages``: pages that people look at, timed on the database of
 DATABASE_URL.
 
 Prints the pages' names, then for each name of its input the milliseconds of the shortest of a few
