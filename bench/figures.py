@@ -190,11 +190,11 @@ def _costs(one: Figure) -> Iterator[str]:
     """The largest part first; with the difference to before, where that was measured."""
     yield f"{one.goal}, {one.what}: processor time per order, µs"
     yield ""
-    both = [who for who in (BEFORE, PRODUCT) if who in one.costs]
+    both = [label for label in (BEFORE, PRODUCT) if label in one.costs]
     names = sorted(one.costs[PRODUCT], key=lambda name: -one.costs[PRODUCT][name])
     yield from head(["process", *both, *(["difference"] if len(both) > 1 else [])])
-    parts = {name: [one.costs[who].get(name, 0.0) for who in both] for name in names}
-    parts["together"] = [sum(one.costs[who].values()) for who in both]
+    parts = {name: [one.costs[label].get(name, 0.0) for label in both] for name in names}
+    parts["together"] = [sum(one.costs[label].values()) for label in both]
     for name, values in parts.items():
         change = [f"{values[-1] - values[0]:+,.0f}"] if len(values) > 1 else []
         yield row([name, *(f"{value:,.0f}" for value in values), *change])

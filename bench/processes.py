@@ -76,10 +76,10 @@ def running(
 
 def line(process: subprocess.Popen[str]) -> str:
     """The next line that a program says; raises RuntimeError if it has ended."""
-    said = process.stdout.readline() if process.stdout else ""
-    if not said:
+    text = process.stdout.readline() if process.stdout else ""
+    if not text:
         raise RuntimeError(f"{process.args!r} ended too soon")
-    return said
+    return text
 
 
 def ask(process: subprocess.Popen[str], question: str = "") -> str:

@@ -111,9 +111,9 @@ class Servers:
 
 
 class Product(Stack):
-    """The product of one checkout, with an open launch; ``who`` names it in figures."""
+    """The product of one checkout, with an open launch; ``label`` names it in figures."""
 
-    who: str = PRODUCT
+    label: str = PRODUCT
     database_url: str = ""
 
     def open(self, *kitchens: str, site: bool = True) -> None:
@@ -297,22 +297,19 @@ class Rig:
 
     @property
     def checkouts(self) -> Mapping[str, Path]:
-        """The directories that are measured, by who they are."""
+        """The directories that are measured, by their labels."""
         return {BEFORE: self.against, PRODUCT: ROOT} if self.against else {PRODUCT: ROOT}
 
     @contextmanager
-    def products(self, **how: object) -> Iterator[list[Product]]:
+    def products(self, **how: Any) -> Iterator[list[Product]]:
         """The product of each checkout, as `product` gives it."""
         with ExitStack() as stack:
-            yield [
-                stack.enter_context(self.product(who, **how))  # type: ignore[arg-type]
-                for who in self.checkouts
-            ]
+            yield [stack.enter_context(self.product(label, **how)) for label in self.checkouts]
 
     @contextmanager
     def product(
         self,
-        who: str = PRODUCT,
+        label: str = PRODUCT,
         *,
         engine: Engine = "sqlite",
         candidates: Mapping[str, int] | None = None,
@@ -324,7 +321,7 @@ class Rig:
         """
         if candidates is None:
             candidates = {"vnext": 100}
-        home = self.folder / f"{who}-{next(self._numbers)}"
+        home = self.folder / f"{label}-{next(self._numbers)}"
         home.mkdir()
         with self.servers.database(engine, home) as url:
             # Nothing is missing or sent again because a backlog waits for its turn.
@@ -342,9 +339,9 @@ class Rig:
                 self.servers.amqp_url(),
                 settings,
                 kitchens=kitchens,
-                root=self.checkouts.get(who, ROOT),
+                root=self.checkouts.get(label, ROOT),
             )
-            product.who, product.database_url = who, url
+            product.label, product.database_url = label, url
             product.manage("migrate", "--verbosity", "0")
             words = [
                 word

@@ -141,14 +141,14 @@ def false_alarms(rng: Generator, runs: int) -> Rows:
 
 
 def _in_both(
-    cases: dict[str, Kitchen], when: Callable[[Judged], Mask], said: Callable[[Array], str]
+    cases: dict[str, Kitchen], when: Callable[[Judged], Mask], text: Callable[[Array], str]
 ) -> Callable[[Generator, int], Rows]:
     """Each case beside heavy tails and beside quiet ones."""
 
     def rows(rng: Generator, runs: int) -> Rows:
         for name, kitchen in cases.items():
             both = (replace(kitchen, noise=noise) for noise in _NOISES)
-            yield name, *(said(firsts(rng, one, runs, when)[0]) for one in both)
+            yield name, *(text(firsts(rng, one, runs, when)[0]) for one in both)
 
     return rows
 

@@ -59,8 +59,8 @@ def _case(
         seen[FLOOR].append(skeleton_rate(url, floor_orders))
         for product in products if number % 2 else reversed(products):
             with open_board(browser, product.url):
-                drained[product.who].append(product.drain(orders))
-            seen[product.who].append(drained[product.who][-1].rate)
+                drained[product.label].append(product.drain(orders))
+            seen[product.label].append(drained[product.label][-1].rate)
     for product in products:
         product.stop(CONTROL, "vnext")
     return Figure(
@@ -71,5 +71,5 @@ def _case(
         floor_is="the batched aio-pika skeleton (bench/programs/floors.py)",
         bound=at_least(_LIMITS[engine]),
         note=f"Backlogs of {orders} orders, a board open in a browser.",
-        costs={who: us_per_order(rounds) for who, rounds in drained.items()},
+        costs={label: us_per_order(rounds) for label, rounds in drained.items()},
     )

@@ -84,9 +84,9 @@ def _measure(product: Product, shape: _Shape) -> None:
         os.kill(pid, signal.SIGCONT)
     product.wait_for_ends(ends)
     took_s = time.perf_counter() - began
-    shape.seen[product.who].append(events / took_s)
-    shape.costs_us[product.who].append((used_s(pid) - used) / events * 1e6)
-    if product.who == PRODUCT:
+    shape.seen[product.label].append(events / took_s)
+    shape.costs_us[product.label].append((used_s(pid) - used) / events * 1e6)
+    if product.label == PRODUCT:
         shape.seen[FLOOR].append(events / floor_s)
         shape.costs_us[FLOOR].append(floor_used_s / events * 1e6)
 
@@ -100,9 +100,9 @@ async def _bind_copies(url: str) -> None:
 
 def _figure(shape: _Shape, engine: str) -> Figure:
     costs = ", ".join(
-        f"{who} {statistics.median(shape.costs_us[who]):.1f} µs"
-        for who in (FLOOR, BEFORE, PRODUCT)
-        if who in shape.costs_us
+        f"{label} {statistics.median(shape.costs_us[label]):.1f} µs"
+        for label in (FLOOR, BEFORE, PRODUCT)
+        if label in shape.costs_us
     )
     return Figure(
         goal="P2",

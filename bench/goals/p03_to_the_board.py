@@ -45,7 +45,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
                 waits_ms = _waits_ms(product, browser, rate=rate, seconds=each_s)
                 cuts = statistics.quantiles(waits_ms, n=100, method="inclusive")
                 for percent, values in seen.items():
-                    values[product.who].append(cuts[percent - 1])
+                    values[product.label].append(cuts[percent - 1])
     for percent, limit in ((50, 150), (99, 400)):
         yield Figure(
             goal="P3",

@@ -46,7 +46,7 @@ def _beside_an_empty_view(rig: Rig, engine: Engine, *, until_left: float) -> Fig
         servers: dict[str, _Server] = {FLOOR: empty}
         for product in products:
             product.start("site")
-            servers[product.who] = product.port, product.pids()["site"]
+            servers[product.label] = product.port, product.pids()["site"]
         seen, note = _take_turns(rig, servers, until_left)
     return Figure(
         goal="P4",
@@ -62,9 +62,9 @@ def _beside_an_empty_view(rig: Rig, engine: Engine, *, until_left: float) -> Fig
 def _without_a_broker(rig: Rig) -> Figure:
     with rig.product() as with_broker, rig.product(AMQP_URL=_NO_BROKER) as without:
         servers: dict[str, _Server] = {}
-        for who, product in ((FLOOR, with_broker), (PRODUCT, without)):
+        for label, product in ((FLOOR, with_broker), (PRODUCT, without)):
             product.start("site", "relay")
-            servers[who] = product.port, product.pids()["site"]
+            servers[label] = product.port, product.pids()["site"]
         seen, note = _take_turns(rig, servers, 0.0)
     return Figure(
         goal="P4",
@@ -86,12 +86,12 @@ def _take_turns(
     for port, _ in servers.values():
         post(port, seconds=_WARM_UP_S)
     for _ in rig.rounds(until_left=until_left):
-        for who, (port, pid) in servers.items():
+        for label, (port, pid) in servers.items():
             used, began = used_s(pid), time.perf_counter()
             answers = post(port, seconds=seconds)
-            rates[who].append(answers / (time.perf_counter() - began))
-            costs_us[who].append((used_s(pid) - used) / answers * 1e6)
-    costs = (f"{who} {statistics.median(each):,.0f} µs" for who, each in costs_us.items())
+            rates[label].append(answers / (time.perf_counter() - began))
+            costs_us[label].append((used_s(pid) - used) / answers * 1e6)
+    costs = (f"{label} {statistics.median(each):,.0f} µs" for label, each in costs_us.items())
     return rates, f"Processor time per answer: {', '.join(costs)}."
 
 

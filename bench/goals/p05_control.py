@@ -73,10 +73,10 @@ def measure(rig: Rig) -> Iterator[Figure]:
         for _ in rig.rounds():
             for product in products:
                 for name in (_NONE, *names):
-                    seen[product.who, name].append(_round(product, name, quick=rig.quick))
+                    seen[product.label, name].append(_round(product, name, quick=rig.quick))
     for name in names:
-        for who in rig.checkouts:
-            yield from _figures(seen, who, name)
+        for label in rig.checkouts:
+            yield from _figures(seen, label, name)
 
 
 def _round(product: Product, candidate: str, *, quick: bool) -> _Measured:
@@ -144,19 +144,22 @@ def _copied_orders(url: str) -> Iterator[None]:
         in_a_loop(change(begin=False))
 
 
-def _figures(seen: dict[tuple[str, str], list[_Measured]], who: str, name: str) -> Iterator[Figure]:
+def _figures(
+    seen: dict[tuple[str, str], list[_Measured]], label: str, name: str
+) -> Iterator[Figure]:
     """Of one checkout, beside the same without a launch; this one also beside the other's."""
     cases = (
         ("control's throughput", "answers/s", at_least(0.97)),
         ("customer's wait, p99,", "ms", at_most(1.1)),
     )
-    keys = {FLOOR: (who, _NONE), PRODUCT: (who, name)}
-    if who == PRODUCT and (BEFORE, name) in seen:
+    keys = {FLOOR: (label, _NONE), PRODUCT: (label, name)}
+    if label == PRODUCT and (BEFORE, name) in seen:
         keys[BEFORE] = BEFORE, name
+    which = ", before" if label == BEFORE else ""
     for number, (what, unit, bound) in enumerate(cases):
         yield Figure(
             goal="P5",
-            what=f"{what} beside {_CANDIDATES[name]} at 100 %{', before' if who == BEFORE else ''}",
+            what=f"{what} beside {_CANDIDATES[name]} at 100 %{which}",
             unit=unit,
             seen={one: [values[number] for values in seen[key]] for one, key in keys.items()},
             floor_is="orders outside of any launch, each copied to a queue that nobody reads",

@@ -1,4 +1,4 @@
-"""P7: the memory of observer and web process does not grow with the orders, nor with who watches.
+"""P7: the memory of observer and web process does not grow with the orders, nor with open boards.
 
 At 10,000 orders, and at as many as the goal's time allows; `make soak` goes on from there.
 """

@@ -39,17 +39,17 @@ def _throughput(rig: Rig, products: list[Product]) -> Iterator[Figure]:
     beside: dict[str, list[float]] = defaultdict(list)
     for _ in rig.rounds(until_left=rig.left() / 2):
         for product in products:
-            alone[product.who].append(_drained_per_s(product, orders))
+            alone[product.label].append(_drained_per_s(product, orders))
             with watching(product, _SOCKETS):
-                beside[product.who].append(_drained_per_s(product, orders))
-    for who, floor in alone.items():
-        other = {BEFORE: beside[BEFORE]} if who == PRODUCT and BEFORE in beside else {}
+                beside[product.label].append(_drained_per_s(product, orders))
+    for label, floor in alone.items():
+        other = {BEFORE: beside[BEFORE]} if label == PRODUCT and BEFORE in beside else {}
         yield Figure(
             goal="P8",
             what=f"observer's throughput while {_SOCKETS} boards watch"
-            f"{', before' if who == BEFORE else ''}",
+            f"{', before' if label == BEFORE else ''}",
             unit="events/s",
-            seen={FLOOR: floor, **other, PRODUCT: beside[who]},
+            seen={FLOOR: floor, **other, PRODUCT: beside[label]},
             floor_is="the same while nobody watches",
             bound=at_least(0.95),
         )
@@ -74,9 +74,9 @@ def _watching(rig: Rig, products: list[Product]) -> Iterator[Figure]:
                 if not number:
                     _watched(product, boards, seconds=seconds)
                 watched, site, clients = _watched(product, boards, seconds=seconds)
-            cores[product.who].append(site)
-            p99_ms[product.who].append(watched.p99_ms)
-            notes[product.who] = f"{watched} for each board; their clients used {clients:.2f} core"
+            cores[product.label].append(site)
+            p99_ms[product.label].append(watched.p99_ms)
+            notes[product.label] = f"{watched} for each; their clients used {clients:.2f} core"
     for what, unit, seen, limit in (
         (f"web process with {_SOCKETS} boards", "cores", cores, 0.3),
         ("age of a frame when it has arrived, p99", "ms", p99_ms, 100),

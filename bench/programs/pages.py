@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _client() -> Any:
-    """A browser of a user who may see everything."""
+    """A browser whose user may see everything."""
     users = importlib.import_module("django.contrib.auth").get_user_model().objects
     user, _ = users.get_or_create(
         username="looker", defaults={"is_staff": True, "is_superuser": True}
