@@ -191,7 +191,7 @@ def draw(samples: Sequence[Sample], *, rate: float, file: Path) -> None:
         for line, points in lines(samples, panel).items():
             axis.plot([at / 60 for at, _ in points], [one for _, one in points], label=line, lw=1)
         axis.set_title(panel, loc="left", fontsize=10)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.05 * axis.dataLim.ymax or 1)
         axis.grid(alpha=0.3)
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8, frameon=False)
     axes[-1].set_xlabel("minutes")
@@ -205,7 +205,7 @@ def soak(rig: Rig, *, seconds: float, share: float) -> tuple[float, list[Sample]
         product.open(CONTROL, _CANDIDATE)
         with open_board(browser, product.url) as page:
             rate = share * product.sustained(seconds=_OVERLOADED_S, orders=_DRAINED)
-            product.rush(rate, seconds)
+            product.rush(rate, seconds + 60)  # it is stopped before its end
             load = PageLoad.of(browser, page)
             samples = list(_samples(Sampler(product), load, seconds=seconds))
             product.stop_rush()
