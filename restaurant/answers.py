@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -54,6 +55,7 @@ async def step(
     *,
     wait_s: float = WAIT_S,
     on_attempt: Callable[[], None] = lambda: None,
+    thread: Executor | None = None,
 ) -> bool:
     """Take one batch: commit, then acknowledge; says whether there was anything."""
     batch = await deliveries.batch(at_most=BATCH, gather_s=GATHER_S, wait_s=wait_s)
@@ -65,7 +67,8 @@ async def step(
         if one.event.role is not Role.CONTROL
     ]
     if of_control:
-        refused += await in_database(partial(_record_batch, of_control), on_attempt=on_attempt)
+        record_batch = partial(_record_batch, of_control)
+        refused += await in_database(record_batch, on_attempt=on_attempt, thread=thread)
     for one in refused:
         logger.warning("dead letter: %s", one.reason, extra={"action": "dead_letter"})
     await put_aside(broker, refused)

@@ -10,6 +10,7 @@ from typing import Any
 from kitchen_worker.contract import messages
 from restaurant import launches
 from restaurant.models import Letter, Order, OrderLine
+from restaurant.order_signal import notify
 from restaurant.pricing import OrderRequest, quote
 from restaurant.rows import insert
 
@@ -60,6 +61,7 @@ def write(
         for order, request in placed
     ]
     insert(Letter, ("order_id", "launch_id", "body", "sample", "launch_change"), letters)
+    notify()
     return orders
 
 

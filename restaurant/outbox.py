@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -11,7 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 
 from kitchen_worker.amqp.broker import Broker, BrokerLost, Outgoing, PublishFailed
 from kitchen_worker.contract import topology
@@ -26,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 #: Letters read, published and marked at once.
 BATCH = 200
-#: How long a relay waits before it looks again: where it has just found something, and where not.
-BUSY_S, IDLE_S = 0.02, 0.05
+#: How long a relay gathers before it looks again where it has just found something, and how long it
+#: waits at most for a signal where not: a signal may be lost.
+BUSY_S, IDLE_S = 0.02, 1.0
 #: After how long letters that the broker did not take are tried again.
 RETRY_S = 1.0
 
@@ -39,10 +43,12 @@ _UNSENT = """
     SELECT letter.id, placed.uuid, letter.launch_id, placed.control, letter.sample, letter.body
     FROM restaurant_letter letter
     JOIN restaurant_order placed ON placed.id = letter.order_id
-    WHERE letter.sent_at IS NULL AND letter.id > %s AND placed.control <> ''
+    WHERE letter.sent_at IS NULL AND letter.id > %s AND placed.control <> ''{others}
     ORDER BY letter.id
-    LIMIT %s
+    LIMIT %s{lock}
 """
+#: Another relay's batch is locked until it is marked.
+_LOCK = "\n    FOR UPDATE OF letter SKIP LOCKED"
 
 
 class Unsent(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,47 +103,114 @@ class Numbers:
 
 
 @dataclass
+class Lane:
+    """Reads a batch, and marks it once it is published; in one database thread.
+
+    On PostgreSQL its transaction stays open in between, and keeps the batch from other relays. On
+    SQLite the site could not write meanwhile: it opens none, and there is one relay.
+    """
+
+    thread: Executor | None = None
+    #: The outbox messages that are read and not marked yet.
+    letters: Sequence[Unsent] = ()
+    _transaction: ExitStack = field(default_factory=ExitStack)
+
+    def read(self, *, after: int, others: Sequence[int]) -> None:
+        """Read a batch of what waits, but for what other lanes have."""
+        with ExitStack() as stack:
+            if connection.features.has_select_for_update_skip_locked:
+                stack.enter_context(transaction.atomic())
+            self.letters = unsent(after=after, others=others)
+            if self.letters:
+                self._transaction = stack.pop_all()
+
+    def mark(self, sent: Sequence[int]) -> None:
+        """Mark what was sent of the batch; may be repeated."""
+        opened, self._transaction = self._transaction, ExitStack()
+        with opened:
+            if sent:
+                mark_sent(sent)
+
+
+@dataclass
 class Outbox:
-    """Posts letters over one session with the broker: call ``step`` for ever."""
+    """Publishes outbox messages over one session with the broker.
+
+    Several lanes take turns: while one marks a batch, the next one publishes the next batch.
+    """
 
     queues: Queues
     on_attempt: Callable[[], None] = lambda: None
     numbers: Numbers = field(default_factory=Numbers)
+    #: The seconds after which to look again.
+    pause_s: float = 0.0
+    #: Whose turn it is to read and publish.
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lanes: list[Lane] = field(default_factory=list)
     #: Letters up to here were tried and not taken; the ones behind do not wait for them.
     _after: int = 0
     _retry_at: float = 0.0
     _refused_in_a_row: int = 0
 
+    def lane(self, thread: Executor | None = None) -> Lane:
+        """A further lane, which works in this thread."""
+        lane = Lane(thread)
+        self._lanes.append(lane)
+        return lane
+
     async def step(self, broker: Broker) -> float:
-        """Post one batch; gives the seconds after which to look again.
+        """Publish and mark one batch; gives the seconds after which to look again.
+
+        Raises BrokerLost also when the broker has refused several batches one after the other.
+        """
+        lane = self._lanes[0] if self._lanes else self.lane()
+        await self.mark(lane, await self.publish(broker, lane))
+        return self.pause_s
+
+    async def publish(self, broker: Broker, lane: Lane) -> list[int]:
+        """Publish the next batch, in its turn; gives what the broker confirmed, to be marked.
 
         Raises BrokerLost also when the broker has refused several batches one after the other.
         """
         if self._after and monotonic() >= self._retry_at:
             self._after = 0
-        letters = await self._database(partial(unsent, after=self._after, at_most=BATCH))
+        others = [letter.id for other in self._lanes for letter in other.letters]
+        await self._database(lane, partial(lane.read, after=self._after, others=others))
+        try:
+            return await self._publish_batch(broker, lane.letters)
+        except BaseException:
+            await self.mark(lane, [])
+            raise
+
+    async def mark(self, lane: Lane, sent: Sequence[int]) -> None:
+        """Mark what was sent of a lane's batch, which ends it; tried until it is done."""
+        if lane.letters:
+            await self._database(lane, partial(lane.mark, sent))
+            lane.letters = ()
+
+    async def _publish_batch(self, broker: Broker, letters: Sequence[Unsent]) -> list[int]:
+        self.pause_s = IDLE_S
         if not letters:
-            return IDLE_S
+            return []
         await self.queues.ensure(
             broker,
             {letter.control for letter in letters},
             {name for letter in letters for name in letter.sample},
         )
-        outcomes = await self._publish(broker, letters)
+        outcomes = await self._publish_numbered(broker, letters)
         taken = [one.id for one, failure in zip(letters, outcomes, strict=True) if not failure]
-        if taken:
-            await self._database(partial(mark_sent, taken))
         if len(taken) < len(letters):
             self._put_off(letters, outcomes)
-        if not taken:
-            self._refused_in_a_row += 1
-            if self._refused_in_a_row >= REFUSED_IN_A_ROW:
-                raise BrokerLost(f"it refuses every order: {outcomes[0]}")
-            return IDLE_S
-        self._refused_in_a_row = 0
-        return 0.0 if len(letters) == BATCH else BUSY_S
+        if taken:
+            self._refused_in_a_row = 0
+            self.pause_s = 0.0 if len(letters) == BATCH else BUSY_S
+            return taken
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row >= REFUSED_IN_A_ROW:
+            raise BrokerLost(f"it refuses every order: {outcomes[0]}")
+        return []
 
-    async def _publish(
+    async def _publish_numbered(
         self, broker: Broker, letters: Sequence[Unsent]
     ) -> list[PublishFailed | None]:
         """Publish a batch under numbers of its own; gives a failure or None a message."""
@@ -170,14 +243,19 @@ class Outbox:
         self._after = letters[-1].id
         self.queues.forget()
 
-    async def _database(self, call: Callable[[], Any]) -> Any:
-        return await in_database(call, on_attempt=self.on_attempt)
+    async def _database(self, lane: Lane, call: Callable[[], Any]) -> Any:
+        return await in_database(call, on_attempt=self.on_attempt, thread=lane.thread)
 
 
-def unsent(*, after: int = 0, at_most: int = BATCH) -> list[Unsent]:
-    """The oldest letters that wait."""
+def unsent(*, after: int = 0, others: Sequence[int] = (), at_most: int = BATCH) -> list[Unsent]:
+    """The oldest letters that wait, but for those that others have."""
+    locks = connection.features.has_select_for_update_skip_locked
+    query = _UNSENT.format(
+        others=f" AND letter.id NOT IN ({', '.join(['%s'] * len(others))})" if others else "",
+        lock=_LOCK if locks else "",
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_UNSENT, [after, at_most])
+        cursor.execute(query, [after, *others, at_most])
         rows = cursor.fetchall()
     return [
         Unsent(
