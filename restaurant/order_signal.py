@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 _CHANNEL = "restaurant_orders"
 #: How often SQLite is asked whether anybody else has written.
-_ASK_EVERY_S = 0.005
+_ASK_EVERY_S = 0.01
 #: How long PostgreSQL is listened to before it is asked whether to stop.
 _LISTEN_S = 0.25
 #: The wait before a lost database is tried again.
