@@ -6,6 +6,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
@@ -15,7 +16,6 @@ from uuid import UUID
 from bench.figures import FLOOR, PRODUCT, Figure, at_most
 from bench.rig import Rig
 from dashboard.domain.comparing.comparison import compare
-from dashboard.verdict.blocks import BlockSums
 from dashboard.verdict.paired_order import PairedOrder, Result, Status
 from dashboard.verdict.segments import segments_of
 from dashboard.verdict.tally import Tally
@@ -38,13 +38,16 @@ _Pair = tuple[Any, Any]
 def measure(rig: Rig) -> Iterator[Figure]:
     """The comparison beside the least that could tell two documents apart, and the state."""
     pairs = list(_rush_pairs())
-    orders = list(_some_orders(_TIMED, after=_BEFORE))
+    *before, timed = (list(_some_orders(_TIMED, after=at)) for at in range(0, _BEFORE + 1, _TIMED))
+    tally = Tally()
+    for orders in before:
+        _add(tally, orders)
     seen: dict[str, list[float]] = {FLOOR: [], PRODUCT: []}
     state_us = []
     for _ in rig.rounds():
         seen[FLOOR].append(_time_us(pairs, _same_text))
         seen[PRODUCT].append(_time_us(pairs, compare))
-        state_us.append(_added_us(orders))
+        state_us.append(_added_us(tally, timed))
     yield Figure(
         goal="P9",
         what=f"one comparison of a typical pair ({len(pairs)} orders of a rush)",
@@ -101,33 +104,20 @@ def _rush_pairs() -> Iterator[_Pair]:
         yield json.loads(json.dumps(results[0])), json.loads(json.dumps(results[1]))
 
 
-def _added_us(orders: Sequence[PairedOrder]) -> float:
-    """Microseconds of a processor for one order."""
-    tally = _in_bulk(_BEFORE)
+def _added_us(before: Tally, orders: Sequence[PairedOrder]) -> float:
+    """Microseconds of a processor for one more order."""
+    tally = deepcopy(before)
     began = time.process_time()
+    _add(tally, orders)
+    return (time.process_time() - began) / len(orders) * 1e6
+
+
+def _add(tally: Tally, orders: Sequence[PairedOrder]) -> None:
+    """A second's orders at a time, as an observer does."""
     for start in range(0, len(orders), _RATE):
         some = orders[start : start + _RATE]
         tally.add_all(some)
         tally.close(some[-1].placed_at)
-    return (time.process_time() - began) / len(orders) * 1e6
-
-
-def _in_bulk(orders: int) -> Tally:
-    """A tally of so many orders: closed blocks, of which 30 different ones repeat."""
-    tally = Tally()
-    block_s = tally.timing.block_s
-    each = round(_RATE * block_s)
-    different: list[BlockSums] = []
-    for number in range(30):
-        one = Tally(tally.timing)
-        one.add_all(_some_orders(each, after=number * each))
-        different += one.blocks.values()
-    for number in range(orders // each):
-        start = _START + number * block_s
-        block = tally.blocks.setdefault(tally.timing.block_of(start), BlockSums())
-        block.merge(different[number % len(different)])
-        tally.close(start + block_s)
-    return tally
 
 
 def _some_orders(count: int, *, after: int) -> Iterator[PairedOrder]:
