@@ -30,6 +30,8 @@ class RabbitDeliveries:
         self._arrived: asyncio.Future[None] | None = None
         #: Tags that were delivered and not acknowledged, lowest first.
         self._unacked: deque[int] = deque()
+        #: Held while acks are sent: those of two callers must not overtake each other.
+        self._one_ack = asyncio.Lock()
         self._consumer_tag: str | None = None
         self._prefetch = 0
         #: When it began to consume, or a delivery came last.
@@ -78,16 +80,17 @@ class RabbitDeliveries:
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """See Deliveries.ack."""
         done = {delivery.tag for delivery in deliveries}
-        up_to = 0
-        while self._unacked and self._unacked[0] in done:
-            up_to = self._unacked.popleft()
-        self._check()
-        with as_broker_lost():
-            if up_to:
-                await self._channel.basic_ack(up_to, multiple=True, wait=False)
-            for tag in sorted(tag for tag in done if tag > up_to):
-                self._unacked.remove(tag)
-                await self._channel.basic_ack(tag, wait=False)
+        async with self._one_ack:
+            self._check()
+            with as_broker_lost():
+                up_to = 0
+                while self._unacked and self._unacked[0] in done:
+                    up_to = self._unacked.popleft()
+                if up_to:
+                    await self._channel.basic_ack(up_to, multiple=True, wait=False)
+                for tag in sorted(tag for tag in done if tag > up_to):
+                    self._unacked.remove(tag)
+                    await self._channel.basic_ack(tag, wait=False)
 
     async def cancel(self) -> None:
         """See Deliveries.cancel."""
