@@ -39,7 +39,7 @@ _NAME = re.compile(r"p(\d+)_\w+")
 #: The share of its usual time that a goal has in a quick run, and how much more for a pair.
 _QUICK, _PAIR = 0.2, 2.0
 #: A goal that does not watch its time is stopped after so many times its share, and so many more.
-_PATIENCE, _PATIENCE_S = 1.5, 60.0
+_PATIENCE, _PATIENCE_S = 1.5, 240.0
 
 
 class OutOfTime(Exception):
