@@ -47,11 +47,13 @@ async def put_aside(broker: Broker, refused: Sequence[Refused]) -> None:
 
 def _letter(refused: Refused) -> Outgoing:
     delivery = refused.delivery
+    is_whole = refused.body == delivery.body
     return Outgoing(
         exchange=ORDERS_DEAD,
         routing_key=delivery.queue,
         body=refused.body,
-        message_id=delivery.message_id,
+        # Messages of one id are published one after the other; a delivery may have 500 parts.
+        message_id=delivery.message_id if is_whole else None,
         headers={
             **_plain(delivery),
             **_names(delivery, refused.body),

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from kitchen_worker.amqp import publisher
-from kitchen_worker.amqp.broker import Outgoing, PublishFailed
+from kitchen_worker.amqp.broker import Delivery, Outgoing, PublishFailed
 from kitchen_worker.amqp.connection import RabbitBroker
+from kitchen_worker.amqp.dead_letters import Refused, put_aside
 from kitchen_worker.amqp.publisher import WINDOW, WINDOW_BYTES, _next_window
 from kitchen_worker.amqp.tests.making import posted_bytes
 from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
 from kitchen_worker.contract import topology
-from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
+from kitchen_worker.contract.topology import QueueTypes, dead_queue, kitchen_queue
 from local.broker_node import BrokerNode
 
 CONTROL = topology.live("vlatest", QueueTypes())
@@ -179,6 +180,18 @@ async def test_messages_of_one_id_that_are_published_at_once_fail_each_for_itsel
         *[[False]] * 20,
     ]
     assert await broker.depth(QUEUE) == 20
+
+
+async def test_the_refused_parts_of_one_delivery_do_not_wait_for_each_other(
+    broker: RabbitBroker,
+) -> None:
+    delivery = Delivery(tag=1, queue=QUEUE, body=b"[1, 2]", message_id="many events")
+    parts = [Refused(delivery, b"%d" % number, "not an event") for number in range(300)]
+    await put_aside(broker, [*parts, Refused(delivery, delivery.body, "not events")])
+    letters = await taken(broker, dead_queue(QUEUE), 301)
+    # Those of one id would have been published one after the other.
+    assert len({one.message_id for one in letters}) == 301
+    assert letters[-1].message_id == "many events"
 
 
 async def test_what_the_broker_refuses_has_failed(broker: RabbitBroker) -> None:
