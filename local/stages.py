@@ -67,9 +67,14 @@ def broker_stages() -> list[Stage]:
     """The tests that use a broker, on this machine's RabbitMQ and on the other Debian's."""
     own = (rabbitmq.version() or "").partition(".")[0]
     other, suite = ("3", "bookworm") if own == "4" else ("4", "trixie")
+    roots: dict[str, Callable[[], Path]] = {
+        own: lambda: rabbitmq.MACHINE,
+        other: partial(debian_root, suite),
+    }
     return [
-        _on_rabbitmq(f"rabbitmq-{own}", lambda: rabbitmq.MACHINE),
-        _on_rabbitmq(f"rabbitmq-{other}", partial(debian_root, suite)),
+        _on_rabbitmq(f"rabbitmq-{version}{database}", root, postgres=bool(database))
+        for version, root in roots.items()
+        for database in ("", "-postgresql")
     ]
 
 
@@ -127,16 +132,23 @@ def _pytest(name: str, marks: str, *paths: str) -> Command:
     return [*words, f"--junitxml={report}", "-m", marks, *paths], report
 
 
-def _on_rabbitmq(name: str, root: Callable[[], Path]) -> Stage:
+def _on_rabbitmq(name: str, root: Callable[[], Path], *, postgres: bool) -> Stage:
+    """The tests on a broker: those that need PostgreSQL, or all others."""
+
     @contextlib.contextmanager
     def surroundings() -> Iterator[Mapping[str, str]]:
         there = root()
         print(f"RabbitMQ {rabbitmq.version(there)}", flush=True)
-        yield {"RABBITMQ_ROOT": str(there)}
+        database: AbstractContextManager[Mapping[str, str]] = (
+            _on_postgresql() if postgres else contextlib.nullcontext({})
+        )
+        with database as added:
+            yield {"RABBITMQ_ROOT": str(there), **added}
 
+    chosen = "postgres" if postgres else "not postgres"
     return Stage(
         name=name,
-        commands=[_pytest(name, "broker and not browser")],
+        commands=[_pytest(name, f"broker and not browser and {chosen}")],
         surroundings=surroundings,
         needs=(*needs_of("broker-tests"), *needs_of("database-tests")),
         limit_s=_BROKERS_LIMIT_S,

@@ -76,11 +76,13 @@ def test_a_command_that_takes_longer_than_it_may_is_ended_and_has_failed() -> No
 
 
 @pytest.mark.parametrize(
-    ("own", "names"),
-    [("3.10.8", ["rabbitmq-3", "rabbitmq-4"]), ("4.0.5", ["rabbitmq-4", "rabbitmq-3"])],
+    ("own", "versions"),
+    [("3.10.8", ["3", "4"]), ("4.0.5", ["4", "3"])],
 )
 def test_the_brokers_tests_run_on_the_machines_rabbitmq_and_on_the_other_debians(
-    monkeypatch: pytest.MonkeyPatch, own: str, names: list[str]
+    monkeypatch: pytest.MonkeyPatch, own: str, versions: list[str]
 ) -> None:
     monkeypatch.setattr(rabbitmq, "version", lambda root=None: own)
-    assert [stage.name for stage in broker_stages()] == names
+    assert [stage.name for stage in broker_stages()] == [
+        f"rabbitmq-{version}{database}" for version in versions for database in ("", "-postgresql")
+    ]
