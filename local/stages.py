@@ -90,7 +90,9 @@ def stages() -> list[Stage]:
         ),
         Stage(
             name="postgresql",
-            commands=[_pytest("postgresql", "(database or postgres) and not browser")],
+            commands=[
+                _pytest("postgresql", "(database or postgres) and not browser and not sqlite")
+            ],
             surroundings=_on_postgresql,
             needs=needs_of("database-tests"),
         ),

@@ -171,7 +171,8 @@ def test_many_orders_are_placed_in_one_transaction_with_a_fixed_number_of_statem
         counts.append(len(queries))
         assert len({order.uuid for order in orders}) == many
         assert [order.pk for order in orders] == sorted({order.pk for order in orders})
-    assert counts[0] == counts[1] <= 6
+    # One more tells the relay on PostgreSQL.
+    assert counts[0] == counts[1] <= 6 + (connection.vendor == "postgresql")
     assert Letter.objects.count() == OrderLine.objects.count() == 62
 
 
