@@ -160,7 +160,7 @@ class Product(Stack):
 
     @contextmanager
     def relay_halted(self) -> Iterator[None]:
-        """For the time of the block, the relay stands still; then it looks at the outbox at once:
+        """Stop the relay during the block; afterwards it looks at the outbox at once:
         its longest pause has passed."""
         until(lambda: not self.number(_UNSENT), "the outbox is empty")
         pid, began = self.pids()["relay"], time.monotonic()

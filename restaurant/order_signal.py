@@ -10,7 +10,6 @@ import logging
 import threading
 from typing import Self
 
-import psycopg
 from django.db import InterfaceError, OperationalError, connection
 
 logger = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ class OrderSignal:
         self._event.clear()
 
     def send(self) -> None:
-        """Signal by hand, from the event loop's thread."""
+        """Signal from the event loop's own thread."""
         self._event.set()
 
     async def __aenter__(self) -> Self:
@@ -65,7 +64,7 @@ class OrderSignal:
         while not self._stopped.is_set():
             try:
                 listen()
-            except (OperationalError, InterfaceError, psycopg.Error) as cause:
+            except (OperationalError, InterfaceError) as cause:
                 logger.warning("no signals: %s", str(cause).strip(), extra={"action": "db_away"})
                 connection.close()
                 self._stopped.wait(_RETRY_S)
@@ -76,8 +75,9 @@ class OrderSignal:
             cursor.execute(f"LISTEN {_CHANNEL}")
         self._signal()
         while not self._stopped.is_set():
-            for _ in connection.connection.notifies(timeout=_LISTEN_S, stop_after=1):
-                self._signal()
+            with connection.wrap_database_errors:
+                for _ in connection.connection.notifies(timeout=_LISTEN_S, stop_after=1):
+                    self._signal()
 
     def _on_sqlite(self) -> None:
         """PRAGMA data_version changes when another connection, of any process, has committed."""

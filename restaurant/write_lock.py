@@ -30,7 +30,7 @@ def write_transaction() -> Iterator[None]:
 
 def _write_lock() -> AbstractContextManager[None]:
     database = connection.settings_dict["NAME"]
-    # Inside a transaction SQLite is locked already: whoever holds the file may wait for that.
+    # Inside a transaction SQLite is locked already: the holder of the file may wait for that.
     if connection.vendor != "sqlite" or connection.in_atomic_block or database == ":memory:":
         return nullcontext()
     return lock(f"{database}-lock")

@@ -1,7 +1,8 @@
 """May a version be promoted, and what is missing? Board, pages, observer and command line ask here.
 
 The answer is computed from what is stored: the evidence, the thresholds, the reviews, and the
-traffic of the moment. Here stands when no word may be given just now, whatever the evidence says.
+traffic of the moment. It also decides when no word may be given just now, whatever the evidence
+says.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from kitchen_worker.contract.topology import OBSERVER_QUEUE, kitchen_queue
 from restaurant.models import Launch, Letter, Order
 
 ROLE_ORDER = {Role.CONTROL: 0, Role.CANDIDATE: 1, Role.BASELINE: 2}
-#: Orders and outbox messages are counted up to here; one more stands for any number.
+#: Orders and outbox messages are counted up to here; one more means any number.
 _COUNTED = 1000
 _FRESH_S = 5.0
 _RATE_SLICES = 5

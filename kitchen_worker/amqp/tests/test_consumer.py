@@ -1,4 +1,4 @@
-"""Acknowledgements name what the broker still waits for, whoever sends them at the same time."""
+"""Two callers may acknowledge at once: each tag is acknowledged once."""
 
 from __future__ import annotations
 
