@@ -38,7 +38,7 @@ verdict: .venv/runtime ## say whether vnext, or the --version of ARGS, may be pr
 rabbitmqctl: .venv/runtime ## run the rabbitmqctl command of ARGS on the private broker of `make run`
 	@exec $(BIN)/python -m local.broker_node $(ARGS)
 
-simulate: .venv/development ## run the verdict's simulations, in less than five minutes; prints Markdown
+simulate: .venv/development ## run the verdict's simulations, in some ten minutes; prints Markdown
 	@exec $(BIN)/python -m bench.simulate $(ARGS)
 
 test: .venv/development ## lint, types, every test; installs what they need

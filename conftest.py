@@ -24,23 +24,27 @@ from tests.users import users_for_tests
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
-#: A fixture that a test uses, at whatever remove, and the mark that the test gets for it.
+#: A fixture that a test uses, at whatever remove, and the marks that the test gets for it.
 _MARKS = {
-    "_broker_with_virtual_hosts": "broker",
-    "broker_cluster": "broker",
-    "broker_node": "broker",
-    "_django_db_helper": "database",
+    "_broker_with_virtual_hosts": ("broker",),
+    "broker_cluster": ("broker", "serial"),
+    "broker_node": ("broker",),
+    "_django_db_helper": ("database",),
+    "live_server": ("database",),
 }
 #: Under this, or under CI, a test that is skipped fails the run.
 _NO_SKIPS = ("NO_SKIPS", "CI")
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A test database of this process alone, where it is a file: two runs may be under way."""
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
-        settings.DATABASES["default"]["TEST"]["NAME"] = str(path)
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Test databases of this process alone: on a server by name, else as files of this run."""
+    folder = tmp_path_factory.mktemp("database")
+    for alias, database in settings.DATABASES.items():
+        if database["ENGINE"].endswith("sqlite3"):
+            database["TEST"]["NAME"] = str(folder / f"{alias}.sqlite3")
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +95,23 @@ def management_url(_broker_with_virtual_hosts: BrokerNode) -> str:
 
 
 @pytest.fixture
+def lower_bound(
+    amqp_url: str, _broker_with_virtual_hosts: BrokerNode
+) -> Callable[[str, int], None]:
+    """Has a queue hold so many messages at most, as an operator would: by a policy."""
+
+    def lower(queue: str, length: int) -> None:
+        _manage(
+            _broker_with_virtual_hosts,
+            "PUT",
+            f"policies/{amqp_url.rpartition('/')[2]}/{queue}",
+            {"pattern": f"^{queue}$", "definition": {"max-length": length}, "apply-to": "queues"},
+        )
+
+    return lower
+
+
+@pytest.fixture
 def broker_node(tmp_path: Path) -> Iterator[BrokerNode]:
     """A running node that the test may stop and start; ``broker_node.url`` stays the same."""
     node = BrokerNode(tmp_path / "broker-node")
@@ -121,13 +142,19 @@ def _manage(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by what it uses, so that `make test` can choose."""
+    """Mark each test by what it uses, so that `make test` can choose; one that uses a database may
+    use every one."""
     for item in items:
-        for fixture, mark in _MARKS.items():
+        for fixture, marks in _MARKS.items():
             if fixture in getattr(item, "fixturenames", ()):
-                item.add_marker(mark)
-        if item.get_closest_marker("django_db"):
+                for mark in marks:
+                    item.add_marker(mark)
+        asked = item.get_closest_marker("django_db")
+        if asked:
             item.add_marker("database")
+        if item.get_closest_marker("database"):
+            every = {**(asked.kwargs if asked else {}), "databases": "__all__"}
+            item.add_marker(pytest.mark.django_db(**every), append=False)
 
 
 class SkipsFail:

@@ -42,17 +42,16 @@ document.addEventListener("DOMContentLoaded", () => {
   if (lanes && WATCH) new MutationObserver(look).observe(lanes, changes);
 });
 """
-#: Lengths of the paints of frames, which the board itself marks.
-_PAINTS = """() => {
-  const paints = performance.getEntriesByName("board-paint", "measure").map((one) => one.duration);
-  performance.clearMeasures("board-paint");
-  return paints;
-}"""
+#: How long frames took to draw, which the board itself measures; earlier checkouts painted them.
+_DRAWN = """() => ["board-draw", "board-paint"].flatMap((name) => {
+  const drawn = performance.getEntriesByName(name, "measure").map((one) => one.duration);
+  performance.clearMeasures(name);
+  return drawn;
+})"""
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; gone at the end."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=list(_ARGUMENTS)
@@ -91,7 +90,6 @@ class PageLoad:
 
     @classmethod
     def of(cls, browser: Browser, page: Page) -> PageLoad:
-        """Of a page that is the only one at work."""
         found = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
         session = page.context.new_cdp_session(page)
         session.send("Performance.enable")
@@ -99,22 +97,20 @@ class PageLoad:
         return cls(page, session, tuple(pids))
 
     def used_s(self) -> float:
-        """Processor time of the page's process."""
         return sum(map(used_s, self.renderers))
 
     def long_tasks_ms(self) -> list[float]:
-        """Tasks of more than 50 ms since this was asked last."""
+        """Tasks of more than 50 ms since the last call."""
         tasks: list[float] = self.page.evaluate("() => window.longTasks.splice(0)")
         return tasks
 
-    def paints_ms(self) -> list[float]:
-        """How long each frame took to paint since this was asked last."""
-        paints: list[float] = self.page.evaluate(_PAINTS)
-        return paints
+    def drawn_ms(self) -> list[float]:
+        """How long each frame took to draw since this was asked last."""
+        drawn: list[float] = self.page.evaluate(_DRAWN)
+        return drawn
 
     def heap_mb(self) -> float:
-        """The page's objects that are in use, once the others were collected; the tasks of that are
-        not the page's."""
+        """The page's heap after a collection, whose own task isn't the page's."""
         self.session.send("HeapProfiler.collectGarbage")
         metrics = self.session.send("Performance.getMetrics")["metrics"]
         used = next(one["value"] for one in metrics if one["name"] == "JSHeapUsedSize")
@@ -122,7 +118,7 @@ class PageLoad:
         return float(used) / _MIB
 
 
-class Shown:
+class ShownOrder:
     """When the board showed orders, by their numbers, in seconds of the time of day."""
 
     def __init__(self, page: Page, numbers: Mapping[str, int]) -> None:

@@ -8,7 +8,9 @@ each version's own. "Heavy" is 0.12 t_3, and on 2 % of orders Exp(1) more, a Par
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 #: The model's clip of a log ratio, as the product's.
 CLIP = math.log(4)
@@ -28,7 +31,7 @@ _STEPS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kitchen:
+class BenchKitchen:
     """How the versions behave; ``more_`` is what the candidate has more of, as a share."""
 
     rate: float = 10.0
@@ -59,28 +62,42 @@ class Kitchen:
     incident_every: float = 0.0
 
 
-@dataclass(frozen=True)
-class Counted:
-    """Orders by (run, block), and those on which one version alone had it: candidate or other."""
+class Block(NamedTuple):
+    """The sums of a block; of a rate the orders, and those on which one version alone had it: the
+    candidate, or the other."""
 
-    n: Array
-    pos: Array
-    neg: Array
+    orders: int
+    pairs: int
+    log_ratio: float
+    failures: tuple[int, int, int]
+    slow: tuple[int, int, int]
+    differences: tuple[int, int, int]
+
+
+#: Of a rate: orders by (run, block), and those on which one version alone had it.
+Counted = tuple[Counts, Counts, Counts]
 
 
 @dataclass(frozen=True)
 class Launches:
     """Sums by (run, block), from the end of the warm-up on."""
 
-    orders: Array
-    pairs: Array
+    orders: Counts
+    pairs: Counts
     log_ratios: Array
     failures: Counted
     slow: Counted
     differences: Counted
 
+    def blocks(self, run: int) -> Iterator[Block]:
+        sums = (self.orders, self.pairs, self.log_ratios)
+        plain = [one[run].tolist() for one in sums]
+        rates = (self.failures, self.slow, self.differences)
+        counted = [zip(*(one[run].tolist() for one in rate), strict=True) for rate in rates]
+        return map(Block, *plain, *counted)
 
-def launches(rng: Generator, kitchen: Kitchen, runs: int, orders: float) -> Launches:
+
+def launches(rng: Generator, kitchen: BenchKitchen, runs: int, orders: float) -> Launches:
     """So many launches, each of about so many orders after the warm-up."""
     each = kitchen.rate * kitchen.block_s
     warm_up_s = max(_WARM_UP_S, _WARM_UP_ORDERS / kitchen.rate)
@@ -92,20 +109,20 @@ def launches(rng: Generator, kitchen: Kitchen, runs: int, orders: float) -> Laun
     log_ratios, slower, faster = _times(rng, kitchen, pairs, warm_up)
     differences = _differences(rng, kitchen, pairs)
 
-    def after(values: Counts | Array) -> Array:
-        return values[:, warm_up:].astype(float)
+    def counted(n: Counts, pos: Counts, neg: Counts) -> Counted:
+        return n[:, warm_up:], pos[:, warm_up:], neg[:, warm_up:]
 
     return Launches(
-        after(placed),
-        after(pairs),
-        after(log_ratios),
-        Counted(after(placed), *map(after, failures)),
-        Counted(after(pairs), after(slower), after(faster)),
-        Counted(after(pairs), *map(after, differences)),
+        placed[:, warm_up:],
+        pairs[:, warm_up:],
+        log_ratios[:, warm_up:],
+        counted(placed, *failures),
+        counted(pairs, slower, faster),
+        counted(pairs, *differences),
     )
 
 
-def _failures(rng: Generator, kitchen: Kitchen, placed: Counts) -> tuple[Counts, Counts]:
+def _failures(rng: Generator, kitchen: BenchKitchen, placed: Counts) -> tuple[Counts, Counts]:
     """Of the candidate alone, and of the control alone."""
     more = rng.poisson(placed * kitchen.more_fails / kitchen.burst) * kitchen.burst
     pos = np.minimum(rng.binomial(placed, kitchen.fails) + more, placed)
@@ -116,7 +133,7 @@ def _failures(rng: Generator, kitchen: Kitchen, placed: Counts) -> tuple[Counts,
     return pos, neg
 
 
-def _differences(rng: Generator, kitchen: Kitchen, pairs: Counts) -> tuple[Counts, Counts]:
+def _differences(rng: Generator, kitchen: BenchKitchen, pairs: Counts) -> tuple[Counts, Counts]:
     """Of the candidate alone, and of the baseline alone."""
     noise = kitchen.differs * (1 - kitchen.differs)
     more = noise + kitchen.more_differs
@@ -129,7 +146,7 @@ def _differences(rng: Generator, kitchen: Kitchen, pairs: Counts) -> tuple[Count
     return pos, neg
 
 
-def _hit(rng: Generator, kitchen: Kitchen, placed: Counts) -> Counts:
+def _hit(rng: Generator, kitchen: BenchKitchen, placed: Counts) -> Counts:
     """Orders that incidents of one version fall upon; some of them lie in the next block."""
     found = rng.poisson(placed / kitchen.incident_every) * _INCIDENT_ORDERS
     each = kitchen.rate * kitchen.block_s
@@ -141,8 +158,8 @@ def _hit(rng: Generator, kitchen: Kitchen, placed: Counts) -> Counts:
 
 
 def _times(
-    rng: Generator, kitchen: Kitchen, pairs: Counts, warm_up: int
-) -> tuple[Array, Array, Array]:
+    rng: Generator, kitchen: BenchKitchen, pairs: Counts, warm_up: int
+) -> tuple[Array, Counts, Counts]:
     """Summed log ratios, and on how many orders one version alone was slow."""
     runs, blocks = pairs.shape
     block = np.repeat(np.arange(runs * blocks), pairs.ravel())
@@ -162,11 +179,12 @@ def _times(
     d = candidate - control
     if kitchen.paired:
         d = np.clip(d, -CLIP, CLIP)
-    return by_block(d), by_block(slow_b & ~slow_a), by_block(slow_a & ~slow_b)
+    more, less = by_block(slow_b & ~slow_a), by_block(slow_a & ~slow_b)
+    return by_block(d), more.astype(np.int64), less.astype(np.int64)
 
 
 def _logs(
-    rng: Generator, kitchen: Kitchen, shape: tuple[int, ...], block: Counts
+    rng: Generator, kitchen: BenchKitchen, shape: tuple[int, ...], block: Counts
 ) -> tuple[Array, Array]:
     """Ln of the times of control and candidate, without what all have in common."""
     size = rng.normal(0, kitchen.size_sd, len(block))
@@ -179,7 +197,7 @@ def _logs(
     return control, candidate
 
 
-def _own(rng: Generator, kitchen: Kitchen, shape: tuple[int, ...], block: Counts) -> Array:
+def _own(rng: Generator, kitchen: BenchKitchen, shape: tuple[int, ...], block: Counts) -> Array:
     """What one version and its host add."""
     own = noise(rng, len(block), kitchen.noise)
     if kitchen.spell_s:

@@ -1,8 +1,4 @@
-"""The product's evidence at every look, for many simulated launches at once.
-
-Vectorised with numpy; a test holds each function against the product's own code, look by look.
-Arrays are (runs, blocks); a look comes after every block.
-"""
+"""What the product's own evidence says of a simulated launch, block after block."""
 
 from __future__ import annotations
 
@@ -10,209 +6,174 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from bench.kitchens import Block, Launches
+from dashboard.verdict.blocks import Timing
+from dashboard.verdict.classes import Differences, class_of
+from dashboard.verdict.evidence import EvidenceTotals
+from dashboard.verdict.levels import FLAT_BLOCKS, MultiLevelBlocks
+from dashboard.verdict.rates import RobustRate
+from dashboard.verdict.reasons import CORRELATED
+from dashboard.verdict.sequences import RatioBlocks
+from dashboard.verdict.thresholds import LaunchHealth, Requirement, Requirements
+from dashboard.verdict.verdict import Verdict, verdict
+from dashboard.verdict.wording import LEAST_BLOCKS, LEAST_ORDERS
 
-from bench.kitchens import Counted
-from dashboard.verdict import rates, sequences
-from dashboard.verdict.levels import COARSE_BLOCKS, FLAT_BLOCKS, GROUP
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-_erfc = np.frompyfunc(math.erfc, 1, 1)
-
-
-@dataclass(frozen=True)
-class Sums:
-    """Of one level: its sums at every look."""
-
-    k: NDArray[np.int64]
-    x: Array
-    y: Array
-    xx: Array
-    xy: Array
-    yy: Array
-
-    def distance(self, theta: float) -> Array:
-        """S: how far the sum of y is above theta x."""
-        return self.y - theta * self.x
-
-    def spread(self, theta: float) -> Array:
-        """V: the sum of squares around theta."""
-        found: Array = np.maximum(0.0, self.yy - 2 * theta * self.xy + theta * theta * self.xx)
-        return found
+REQUIRED = Requirements()
+_DRAWN = math.log(1 / REQUIRED.each)
+#: Headlines whose correlation over time is warned of.
+_TIMED = (Requirement.SPEED, Requirement.FAILURES, Requirement.SLOW_ORDERS)
+_ALONE = class_of(frozenset({1}), frozenset()), class_of(frozenset(), frozenset({1}))
 
 
-class Blocks:
-    """``MultiLevelBlocks`` after every block; empty blocks are passed over.
+def excludes(blocks: MultiLevelBlocks, theta: float, sign: int) -> bool:
+    """Whether the drawn interval lies above theta, or below it with sign -1."""
 
-    ``known``: whether a level is flat, and ``depth`` which one, or -1.
-    """
+    def beyond(level: RatioBlocks) -> bool:
+        return sign * (level.y - theta * level.x) > 0 and level.log_e(theta) >= _DRAWN
 
-    def __init__(self, x: Array, y: Array, beside: Blocks | None = None) -> None:
-        full = (x != 0) | (y != 0)
-        self.k = np.cumsum(full, axis=1)
-        if not full.all():
-            first = np.argsort(~full, axis=1, kind="stable")
-            x, y = np.take_along_axis(x, first, axis=1), np.take_along_axis(y, first, axis=1)
-        self.levels: list[Sums] = []
-        self.known = np.zeros(x.shape, dtype=bool)
-        self.depth = np.full(x.shape, -1)
-        self.lag1 = np.zeros(x.shape)
-        length = 1
-        while self.k.max() // length >= FLAT_BLOCKS:
-            self._add_level(_grouped(x, length), _grouped(y, length), length)
-            length *= GROUP
-        if beside is not None:
-            self.known &= beside.known
-            self.depth = np.where(self.known, np.maximum(self.depth, beside.depth), -1)
-
-    def _add_level(self, x: Array, y: Array, length: int) -> None:
-        k = self.k // length
-
-        def at(values: Array) -> Array:
-            started = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], 1)
-            found: Array = np.take_along_axis(started, k, axis=1)
-            return found
-
-        before_x, before_y = _shifted(x), _shifted(y)
-        own = [at(one) for one in (x, y, x * x, x * y, y * y)]
-        xx1, xy1, yy1 = (
-            at(one) for one in (x * before_x, x * before_y + y * before_x, y * before_y)
-        )
-        sums = Sums(k, *own)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            theta = np.where(sums.x != 0, sums.y / sums.x, 0.0)
-            spread = np.maximum(0.0, sums.yy - 2 * theta * sums.xy + theta * theta * sums.xx)
-            lag1 = np.where(spread > 0, (yy1 - theta * xy1 + theta * theta * xx1) / spread, 0.0)
-            flat = (lag1 <= 1 / np.sqrt(k)) & (k >= FLAT_BLOCKS)
-        if length == 1:
-            self.lag1 = lag1
-        self.depth = np.where(flat & ~self.known, len(self.levels), self.depth)
-        self.levels.append(sums)
-        self.known = self.known | flat
-
-    def _counting(self) -> Iterator[tuple[Sums, Mask]]:
-        """Each level, and where it counts."""
-        for depth, one in enumerate(self.levels):
-            counts = (depth <= self.depth) | (one.k >= COARSE_BLOCKS)
-            yield one, self.known & counts & (one.k > 0)
-
-    def log_e(self, theta: float) -> Array:
-        """The least ln e(theta) of the counting levels; 0 while none counts."""
-        least = np.full(self.known.shape, np.inf)
-        for one, counts in self._counting():
-            log_e = _mixture(one.distance(theta), one.spread(theta))
-            least = np.where(counts, np.minimum(least, log_e), least)
-        return np.where(self.known, least, 0.0)
-
-    def above(self, theta: float, limit: float) -> Mask:
-        """Whether the two-sided interval lies above theta."""
-        return self._beyond(theta, limit, 1)
-
-    def below(self, theta: float, limit: float) -> Mask:
-        """Whether the two-sided interval lies below theta."""
-        return self._beyond(theta, limit, -1)
-
-    def _beyond(self, theta: float, limit: float, sign: int) -> Mask:
-        holds = self.known.copy()
-        for one, counts in self._counting():
-            distance = one.distance(theta)
-            enough = _mixture(distance, one.spread(theta)) >= limit
-            holds &= ~counts | (enough & (sign * distance > 0))
-        return holds
-
-    def surely_below(self, theta: float, limit: float) -> Mask:
-        """Whether the one-sided evidence of all counting levels reaches the limit."""
-        holds = self.known.copy()
-        for one, counts in self._counting():
-            asked = holds & counts
-            log_e = below_log_e(one.distance(theta)[asked], one.spread(theta)[asked])
-            holds[asked] = log_e >= limit
-        return holds
+    # Where any level counts, the finest does; which ones do takes longer to tell.
+    if not blocks.levels or not beyond(blocks.levels[0].blocks):
+        return False
+    counting = blocks.counting()
+    return bool(counting) and all(map(beyond, counting))
 
 
-def below_log_e(distance: Array, spread: Array) -> Array:
-    """The half-normal mixture: ln of the evidence that the ratio is below theta."""
-    whole = np.full(distance.shape, -np.inf)
-    for scale, log_weight in zip(sequences.SCALES, sequences.LOG_WEIGHTS, strict=True):
-        widened = spread + scale
-        tail = np.asarray(_erfc(distance / np.sqrt(2 * widened)), dtype=float)
-        with np.errstate(divide="ignore"):
-            term = log_weight + 0.5 * np.log(scale / widened) + distance**2 / (2 * widened)
-            whole = np.logaddexp(whole, term + np.log(tail))
-    return whole
+@dataclass(frozen=True, slots=True)
+class TimedHeadline:
+    """A headline now: without ``rate`` it is speed."""
 
-
-class Rate:
-    """``RobustRate`` after every block."""
-
-    def __init__(self, counted: Counted, beside: Blocks | None = None) -> None:
-        sums = (counted.n, counted.pos, counted.neg)
-        self.n, self.pos, self.neg = (np.cumsum(one, axis=1) for one in sums)
-        self.zero = self.n - self.pos - self.neg
-        self.blocks = Blocks(counted.n, counted.pos - counted.neg, beside)
+    margin: float
+    blocks: MultiLevelBlocks
+    rate: RobustRate | None = None
 
     @property
-    def estimate(self) -> Array:
-        """The difference of the rates; NaN without an order."""
-        with np.errstate(invalid="ignore"):
-            return (self.pos - self.neg) / self.n
+    def more(self) -> bool:
+        return self._excludes_nought(1)
 
-    def above(self, m: float, alpha: float) -> Mask:
-        """Whether the drawn interval lies above m."""
-        return self.quick_above(m, alpha) & self.blocks.above(m, math.log(1 / alpha))
+    @property
+    def less(self) -> bool:
+        return self._excludes_nought(-1)
 
-    def below(self, m: float, alpha: float) -> Mask:
-        """Whether the drawn interval lies below m."""
-        return self.quick_below(m, alpha) & self.blocks.below(m, math.log(1 / alpha))
+    @property
+    def alarm(self) -> bool:
+        return self.more or self.less
 
-    def quick_above(self, m: float, alpha: float) -> Mask:
-        """Whether the interval of the counts alone lies above m."""
-        found = greater_log_e(self.pos, self.neg, self.zero, m) >= math.log(2 / alpha)
-        return found & (self.estimate > m)
+    @property
+    def beyond(self) -> bool:
+        return (self.blocks.estimate or 0.0) >= self.margin
 
-    def quick_below(self, m: float, alpha: float) -> Mask:
-        """Whether the interval of the counts alone lies below m."""
-        found = greater_log_e(self.neg, self.pos, self.zero, -m) >= math.log(2 / alpha)
-        return found & (self.estimate < m)
+    @property
+    def failed(self) -> bool:
+        """Whether it makes the verdict WORSE."""
+        return self.beyond and self.more
 
-    def surely_below(self, m: float, alpha: float) -> Mask:
-        """Whether the one-sided evidence of counts and blocks reaches the level."""
-        limit = math.log(1 / alpha)
-        quick = greater_log_e(self.neg, self.pos, self.zero, -m) >= limit
-        return quick & self.blocks.surely_below(m, limit)
-
-
-def greater_log_e(pos: Array, neg: Array, zero: Array, m: float) -> Array:
-    """``PairedRate.log_e_greater``."""
-    whole = np.full(pos.shape, -np.inf)
-    for log_weight, bet in zip(rates.LOG_WEIGHTS, rates.BETS, strict=True):
-        whole = np.logaddexp(
-            whole,
-            log_weight
-            + pos * math.log1p(bet * (1 - m) / (1 + m))
-            + neg * math.log1p(-bet)
-            + zero * math.log1p(-bet * m / (1 + m)),
+    @property
+    def passes(self) -> bool:
+        evidence = (self.blocks, self.rate.counts) if self.rate else (self.blocks,)
+        return self.enough and all(
+            one.log_e_below(self.margin) >= REQUIRED.limit for one in evidence
         )
-    return whole
+
+    @property
+    def enough(self) -> bool:
+        if self.rate is not None:
+            return self.rate.counts.n >= LEAST_ORDERS
+        return self.blocks.k >= LEAST_BLOCKS and self.blocks.levels[0].blocks.x >= LEAST_ORDERS
+
+    def _excludes_nought(self, sign: int) -> bool:
+        if not self.enough or sign * (self.blocks.estimate or 0.0) <= 0:
+            return False
+        if not excludes(self.blocks, 0.0, sign):
+            return False
+        if self.rate is None:
+            return True
+        counts = self.rate.counts
+        log_e = counts.log_e_greater(0.0) if sign > 0 else counts.log_e_below(0.0)
+        return log_e >= math.log(2 / REQUIRED.each)
 
 
-def _grouped(values: Array, length: int) -> Array:
-    whole = values.shape[1] // length
-    cut = values[:, : whole * length].reshape(values.shape[0], whole, length)
-    found: Array = cut.sum(axis=2)
-    return found
+class TimedLaunch:
+    """The evidence of one launch so far."""
+
+    def __init__(self) -> None:
+        self.evidence = EvidenceTotals(threshold=1, scale_ns=1.0)
+        self.evidence.slow.blocks.beside = self.evidence.effect
+        #: The evidence keeps differences so that a review may change them, which takes longer: it
+        #: gets them when a verdict is asked for.
+        self.differences = RobustRate()
+        self._differences: list[tuple[int, int, int]] = []
+        self.passed: set[Requirement] = set()
+        margins = REQUIRED.margins
+        rates = {
+            Requirement.FAILURES: self.evidence.errors,
+            Requirement.SLOW_ORDERS: self.evidence.slow,
+            Requirement.DIFFERENCES: self.differences,
+        }
+        self.headlines = {
+            Requirement.SPEED: TimedHeadline(margins[Requirement.SPEED], self.evidence.effect),
+            **{name: TimedHeadline(margins[name], one.blocks, one) for name, one in rates.items()},
+        }
+
+    @property
+    def orders(self) -> int:
+        return self.evidence.orders
+
+    @property
+    def ready(self) -> bool:
+        """Whether all headlines have passed, if this is asked after every block: a pass stays until
+        there is evidence against it."""
+        for name, one in self.headlines.items():
+            if name not in self.passed or one.beyond:
+                self.passed.discard(name)
+                if one.passes:
+                    self.passed.add(name)
+        return len(self.passed) == len(self.headlines)
+
+    @property
+    def worse(self) -> bool:
+        return any(one.failed for one in self.headlines.values())
+
+    @property
+    def alarm(self) -> bool:
+        return any(one.alarm for one in self.headlines.values())
+
+    @property
+    def warned(self) -> bool:
+        """Whether the board warns that results are correlated over time."""
+        return any(
+            blocks.k >= FLAT_BLOCKS and blocks.lag1 > CORRELATED / math.sqrt(blocks.k)
+            for blocks in (one.blocks for name, one in self.headlines.items() if name in _TIMED)
+        )
+
+    def verdict(self) -> Verdict:
+        """The product's, as if nothing had passed before."""
+        self.evidence.differences = Differences()
+        for n, *alone in self._differences:
+            classes = {name: number for name, number in zip(_ALONE, alone, strict=True) if number}
+            self.evidence.differences.add(n, classes)
+        health = LaunchHealth(behind_s=0.0)
+        return verdict(self.evidence, REQUIRED, health, timing=Timing(), bench=EvidenceTotals())
+
+    def add(self, block: Block) -> None:
+        own, pairs = self.evidence, block.pairs
+        own.orders += block.orders
+        own.pairs += pairs
+        own.handled += pairs
+        own.compared += pairs
+        own.missing.add(0, 0, block.orders)
+        own.effect.add(pairs, block.log_ratio)
+        for rate, (n, pos, neg) in (
+            (own.errors, block.failures),
+            (own.slow, block.slow),
+            (self.differences, block.differences),
+        ):
+            rate.add(pos, neg, n - pos - neg)
+        self._differences.append(block.differences)
 
 
-def _shifted(values: Array) -> Array:
-    return np.concatenate([np.zeros((values.shape[0], 1)), values[:, :-1]], axis=1)
-
-
-def _mixture(distance: Array, spread: Array) -> Array:
-    whole = np.full(distance.shape, -np.inf)
-    for scale, log_weight in zip(sequences.SCALES, sequences.LOG_WEIGHTS, strict=True):
-        widened = spread + scale
-        term = log_weight + 0.5 * np.log(scale / widened) + distance**2 / (2 * widened)
-        whole = np.logaddexp(whole, term)
-    return whole
+def looks(drawn: Launches, run: int) -> Iterator[TimedLaunch]:
+    """One launch, after each of its blocks."""
+    launch = TimedLaunch()
+    for block in drawn.blocks(run):
+        launch.add(block)
+        yield launch

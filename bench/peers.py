@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.random import Generator
 
-from bench import kitchens, looks
-from bench.looks import Array, Mask
-from dashboard.verdict.rates import FIELD_LIMIT
+from bench import kitchens
+from bench.kitchens import Array, Mask
+from dashboard.verdict.rates import beyond_noise
 
 _FIELDS, _EVERY = 40, 100
 
@@ -25,7 +25,7 @@ def peers(
     either = np.maximum(np.cumsum(np.diff(counted, axis=1, prepend=0) != 0, axis=1), 1)
     mcnemar = np.abs(counted) > 1.959964 * np.sqrt(either)
     raw, noise, both = _fields(rng, runs, orders)
-    more = looks.greater_log_e(raw, noise, np.zeros_like(raw), 0.0) >= FIELD_LIMIT
+    more = np.vectorize(beyond_noise, otypes=[bool])(raw, noise, 0)
     diffy = diffy_alarms(raw + both, noise + both, np.arange(1, raw.shape[1] + 1) * float(_EVERY))
     for what, method, alarms in (
         ("speed", "paired t-test at 5 %, every order", t_test),

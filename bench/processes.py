@@ -42,12 +42,12 @@ def used_s(pid: int, *, program: str = "") -> float:
 
 
 def pss_mb(pid: int) -> float:
-    """The memory of a process in MB; pages that it shares count in part."""
+    """A process's memory in MB, with its share of shared pages."""
     return float(psutil.Process(pid).memory_full_info().pss) / _MIB
 
 
 def lower(pid: int) -> None:
-    """Give a process, with all the threads that it has now, the lowest priority."""
+    """Give a process and its current threads the lowest priority."""
     for thread in psutil.Process(pid).threads():
         os.setpriority(os.PRIO_PROCESS, thread.id, _LOWEST)
 
@@ -56,7 +56,7 @@ def lower(pid: int) -> None:
 def running(
     *command: str, log: Path | None = None, environ: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
-    """A program that speaks over pipes, or into a log, for the time of the block."""
+    """A program that talks over pipes or writes a log, for the duration of the block."""
     with (log or Path(os.devnull)).open("ab") as output:
         process = subprocess.Popen(
             ends_with_us(command),
@@ -75,7 +75,7 @@ def running(
 
 
 def line(process: subprocess.Popen[str]) -> str:
-    """The next line that a program says; raises RuntimeError if it has ended."""
+    """The next line of a program's output; raises RuntimeError if it has ended."""
     text = process.stdout.readline() if process.stdout else ""
     if not text:
         raise RuntimeError(f"{process.args!r} ended too soon")
@@ -83,7 +83,7 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def ask(process: subprocess.Popen[str], question: str = "") -> str:
-    """The line with which a program answers a line."""
+    """Send a line to a program; returns its reply."""
     if process.stdin is not None:
         process.stdin.write(f"{question}\n")
         process.stdin.flush()

@@ -1,4 +1,4 @@
-"""What a goal measures with: its time, private servers, and the product as processes."""
+"""What goals are measured with: private servers, and the product's processes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,23 +21,22 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aio_pika
 import psycopg
+from aio_pika.abc import AbstractChannel
 
 from bench.figures import BEFORE, PRODUCT
 from bench.processes import used_s
-from kitchen_worker.contract.topology import OBSERVER_QUEUE, kitchen_queue
+from kitchen_worker.contract.topology import kitchen_queue
 from local.broker_node import BrokerNode
 from local.ports import LOOPBACK
 from local.postgres import private_postgres
-from local.settings import ROOT
+from local.settings import ROOT, run_directory
 from local.stack import Stack, StackFailed, until
 
 T = TypeVar("T")
 Engine = Literal["sqlite", "postgresql"]
 CONTROL = "vlatest"
 
-_ROUNDS, _QUICK_ROUNDS = 5, 2
-#: Virtual hosts that are made by one call of rabbitmqctl, which takes a second.
-_HOSTS_AT_ONCE = 10
+_ROUNDS, _QUICK_ROUNDS = 3, 2
 #: The longest pause after which a relay looks for new orders by itself, and a little more.
 _RELAY_PAUSE_S = 1.1
 #: How often the database is asked whether something has ended.
@@ -45,69 +45,13 @@ _LOOK_S = 0.02
 _BESIDE = {"broker": "beam", "database": "postgres", "browser": "chrom"}
 
 _NEWEST = "select coalesce(max(id), 0) from restaurant_order"
-_ENDED = "select coalesce(sum(handled + failed), 0) from dashboard_tally"
-_SLOWEST = "select coalesce(min(handled + failed), 0) from dashboard_tally"
+_ENDED = "select coalesce(sum(handled + failed), 0) from {table}"
+_SLOWEST = "select coalesce(min(handled + failed), 0) from {table}"
 _UNANSWERED = (
     "select count(*) from restaurant_order where id between ? and ? and answered_at is null"
 )
-_UNSENT = "select count(*) from restaurant_letter where sent_at is null"
-
-
-class Servers:
-    """The broker and the database server of a run: started when needed, gone at its end."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._open = ExitStack()
-        self._numbers = itertools.count(1)
-        self._hosts: list[str] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    @cached_property
-    def broker(self) -> BrokerNode:
-        """The private node."""
-        node = BrokerNode(self._folder / "broker")
-        self._open.callback(node.stop, gently=False)
-        node.start()
-        return node
-
-    @cached_property
-    def postgres(self) -> str:
-        """The URL of a private server, which writes as one in production does."""
-        return self._open.enter_context(private_postgres(forgetful=False))
-
-    def amqp_url(self) -> str:
-        """The URL of a virtual host with nothing in it."""
-        if not self._hosts:
-            self._hosts = [f"bench-{next(self._numbers)}" for _ in range(_HOSTS_AT_ONCE)]
-            everything = dict.fromkeys(("configure", "write", "read"), ".*")
-            made = {
-                "vhosts": [{"name": name} for name in self._hosts],
-                "permissions": [
-                    {"user": "guest", "vhost": name, **everything} for name in self._hosts
-                ],
-            }
-            self.broker.import_definitions(json.dumps(made))
-        return f"amqp://guest:guest@{LOOPBACK}:{self.broker.ports.amqp}/{self._hosts.pop()}"
-
-    @contextmanager
-    def database(self, engine: Engine, folder: Path) -> Iterator[str]:
-        """The URL of an empty database, for the time of the block."""
-        name = f"bench_{next(self._numbers)}"
-        if engine == "sqlite":
-            yield f"sqlite:///{folder / name}.sqlite3"
-            return
-        with psycopg.connect(self.postgres, autocommit=True) as server:
-            server.execute(f"create database {name}")
-            try:
-                yield urlunsplit(urlsplit(self.postgres)._replace(path=f"/{name}"))
-            finally:
-                server.execute(f"drop database {name} with (force)")
+_UNSENT = "select count(*) from restaurant_outboxmessage"
+_FORMERLY_UNSENT = "select count(*) from restaurant_letter where sent_at is null"
 
 
 class Product(Stack):
@@ -123,7 +67,6 @@ class Product(Stack):
         reported of orders then comes from the bench.
         """
         self.start("relay", "observer")
-        self.wait_for_reader(OBSERVER_QUEUE)
         if site:
             self.start("site")
         self.start(*kitchens)
@@ -132,27 +75,61 @@ class Product(Stack):
         if not kitchens:
             self.stop("relay")
 
+    @cached_property
+    def counters(self) -> str:
+        """The table of what each version has done, which earlier checkouts call otherwise."""
+        try:
+            self.query("select 1 from dashboard_participant limit 1")
+        except (sqlite3.Error, psycopg.Error):
+            return "dashboard_tally"
+        return "dashboard_participant"
+
+    @property
+    def is_former(self) -> bool:
+        """Whether this is a checkout in which the dashboard read the restaurant's tables."""
+        return self.counters == "dashboard_tally"
+
+    def on_channel(self, work: Callable[[AbstractChannel], Awaitable[T]]) -> T:
+        """Do something on a channel of the product's broker."""
+
+        async def connected() -> T:
+            async with await aio_pika.connect(self.amqp_url) as connection:
+                return await work(await connection.channel())
+
+        return in_a_loop(connected())
+
     def wait_for_reader(self, queue: str, *, gone: bool = False) -> None:
         """Wait until a process reads a queue, or until none does any more."""
+
+        async def readers(channel: AbstractChannel) -> int:
+            try:
+                declared = await channel.declare_queue(queue, passive=True)
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                return 0
+            return declared.declaration_result.consumer_count or 0
+
         until(
-            lambda: bool(in_a_loop(_readers(self.amqp_url, queue))) is not gone,
+            lambda: bool(self.on_channel(readers)) is not gone,
             f"{'no' if gone else 'a'} process reads {queue}",
         )
 
     def newest(self) -> int:
-        """The number of the order that was placed last."""
+        """The number of the last order placed."""
         return self.number(_NEWEST)
+
+    def unsent(self) -> int:
+        return self.number(_FORMERLY_UNSENT if self.is_former else _UNSENT)
 
     def ends(self) -> int:
         """Orders that have ended, counted for each version."""
-        return self.number(_ENDED)
+        return self.number(_ENDED.format(table=self.counters))
 
     def ended_by_all(self) -> int:
         """Orders that every version has ended."""
-        return self.number(_SLOWEST)
+        return self.number(_SLOWEST.format(table=self.counters))
 
     def place(self, orders: int) -> range:
-        """Place orders in bulk; gives their numbers."""
+        """Place orders in bulk; returns their numbers."""
         before = self.newest()
         words = ("--orders", str(orders), "--rate", "1000000", "--wait", "0")
         self.manage("rush", *words, "--seed", str(before))
@@ -162,7 +139,7 @@ class Product(Stack):
     def relay_halted(self) -> Iterator[None]:
         """Stop the relay during the block; afterwards it looks at the outbox at once:
         its longest pause has passed."""
-        until(lambda: not self.number(_UNSENT), "the outbox is empty")
+        until(lambda: not self.unsent(), "the outbox is empty")
         pid, began = self.pids()["relay"], time.monotonic()
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -171,26 +148,31 @@ class Product(Stack):
         finally:
             os.kill(pid, signal.SIGCONT)
 
-    def backlog(self, orders: int) -> range:
-        """Place orders that go out all at once, from now on."""
-        with self.relay_halted():
-            return self.place(orders)
-
     def drain(self, orders: int, *, versions: int = 2) -> Drained:
         """Place a backlog, and wait until the ends of so many versions are recorded and every
         customer has an answer."""
         ends = self.ends() + versions * orders
         with self.relay_halted():
-            placed = self.place(orders)
-            busy = Busy(self)
+            placed, before = self.place(orders), self.used_s()
         began = time.monotonic()
         self.wait_for_ends(ends)
-        wait(lambda: not self.number(_UNANSWERED, placed[0], placed[-1]), "all are answered")
-        return Drained(orders, time.monotonic() - began, busy.seconds())
+        self.wait_for_answers(placed)
+        took_s = time.monotonic() - began
+        return Drained(orders, took_s, since(before, self.used_s()))
+
+    def used_s(self) -> dict[str, float]:
+        """Seconds on a processor of each part until now."""
+        own = {name: used_s(pid) for name, pid in self.pids().items()}
+        return own | {part: used_s(os.getpid(), program=name) for part, name in _BESIDE.items()}
 
     def wait_for_ends(self, ends: int) -> None:
         """Wait until so many ends are recorded in all."""
         wait(lambda: self.ends() >= ends, f"{ends} ends are recorded")
+
+    def wait_for_answers(self, orders: range) -> None:
+        """Wait until the customers of these orders have an answer."""
+        open_ones = (_UNANSWERED, orders[0], orders[-1])
+        wait(lambda: not self.number(*open_ones), "all orders are answered")
 
     def rush(self, rate: float, seconds: float, *, seed: int = 5) -> None:
         """Start to place orders at a rate, for so many seconds or until it is stopped."""
@@ -200,7 +182,7 @@ class Product(Stack):
         until(lambda: self.newest() > placed, "the rush is on its way")
 
     def stop_rush(self) -> None:
-        """End it at once: told to stop, it would first count what became of its orders."""
+        """Kill it: on a stop signal it would first count its orders' states."""
         self.stop("rush", with_signal=signal.SIGKILL)
 
     def sustained(self, *, seconds: float, orders: int) -> float:
@@ -219,7 +201,7 @@ class Product(Stack):
 
 @dataclass(frozen=True)
 class Drained:
-    """What a backlog took: seconds on the clock, and on a processor by process."""
+    """How long a backlog took, on the clock and on a processor by process."""
 
     orders: int
     seconds: float
@@ -227,25 +209,12 @@ class Drained:
 
     @property
     def rate(self) -> float:
-        """Orders a second."""
         return self.orders / self.seconds
 
 
-class Busy:
-    """The processor time that the parts of a product use from now on."""
-
-    def __init__(self, product: Product) -> None:
-        self._product = product
-        self._before = self._now()
-
-    def seconds(self) -> dict[str, float]:
-        """Of each part."""
-        now = self._now()
-        return {name: now[name] - self._before.get(name, 0.0) for name in now}
-
-    def _now(self) -> dict[str, float]:
-        own = {name: used_s(pid) for name, pid in self._product.pids().items()}
-        return own | {part: used_s(os.getpid(), program=name) for part, name in _BESIDE.items()}
+def since(before: Mapping[str, float], now: Mapping[str, float]) -> dict[str, float]:
+    """What each part has used between two moments."""
+    return {name: used - before.get(name, 0.0) for name, used in now.items()}
 
 
 def us_per_order(rounds: Sequence[Drained]) -> dict[str, float]:
@@ -259,41 +228,64 @@ def us_per_order(rounds: Sequence[Drained]) -> dict[str, float]:
 
 @dataclass
 class Rig:
-    """One goal's share of a run. ``against``: another checkout, measured in turn with this one."""
+    """What goals are measured with; the broker and the database server are started when needed, and
+    gone at its end. ``against``: another checkout, measured in turn with this one."""
 
     folder: Path
-    servers: Servers
-    seconds: float
     quick: bool = False
     against: Path | None = None
     #: Orders of the larger database of P6.
     large_orders: int = 100_000
+    _open: ExitStack = field(default_factory=ExitStack)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    def __post_init__(self) -> None:
-        self.folder.mkdir(parents=True)
-        self._ends_at = time.monotonic() + self.seconds
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._open.close()
 
-    def left(self) -> float:
-        """Seconds of its share that are left; below nought when it is over its time."""
-        return self._ends_at - time.monotonic()
+    @cached_property
+    def broker(self) -> BrokerNode:
+        node = BrokerNode(self.folder / "broker")
+        self._open.callback(node.stop, gently=False)
+        node.start()
+        return node
 
-    def rounds(self, *, until_left: float = 0.0) -> Iterator[int]:
-        """The numbers of rounds: at least one, or two of a pair, which take turns in going first;
-        then as many as end with this time left."""
-        took_s, least = 0.0, 2 if self.against else 1
-        for number in range(_QUICK_ROUNDS if self.quick else _ROUNDS):
-            if number >= least and self.left() - took_s < until_left:
-                break
-            began = self.left()
-            yield number
-            took_s = began - self.left()
+    @cached_property
+    def postgres(self) -> str:
+        """The URL of a private server, which writes as one in production does."""
+        return self._open.enter_context(private_postgres(forgetful=False))
+
+    def amqp_url(self) -> str:
+        """The URL of a virtual host with nothing in it."""
+        name = f"bench-{next(self._numbers)}"
+        everything = dict.fromkeys(("configure", "write", "read"), ".*")
+        made = {
+            "vhosts": [{"name": name}],
+            "permissions": [{"user": "guest", "vhost": name, **everything}],
+        }
+        self.broker.import_definitions(json.dumps(made))
+        return f"amqp://guest:guest@{LOOPBACK}:{self.broker.ports.amqp}/{name}"
+
+    @contextmanager
+    def database(self, engine: Engine, folder: Path) -> Iterator[str]:
+        """An empty database's URL, for the duration of the block."""
+        name = f"bench_{next(self._numbers)}"
+        if engine == "sqlite":
+            yield f"sqlite:///{folder / name}.sqlite3"
+            return
+        with psycopg.connect(self.postgres, autocommit=True) as server:
+            server.execute(f"create database {name}")
+            try:
+                yield urlunsplit(urlsplit(self.postgres)._replace(path=f"/{name}"))
+            finally:
+                server.execute(f"drop database {name} with (force)")
+
+    @property
+    def rounds(self) -> range:
+        """The numbers of rounds; of a pair, the two take turns in going first."""
+        return range(_QUICK_ROUNDS if self.quick else _ROUNDS)
 
     @property
     def checkouts(self) -> Mapping[str, Path]:
@@ -323,7 +315,7 @@ class Rig:
             candidates = {"vnext": 100}
         home = self.folder / f"{label}-{next(self._numbers)}"
         home.mkdir()
-        with self.servers.database(engine, home) as url:
+        with self.database(engine, home) as url:
             # Nothing is missing or sent again because a backlog waits for its turn.
             settings = {
                 "DATABASE_URL": url,
@@ -336,7 +328,7 @@ class Rig:
             kitchens = {CONTROL: "control", **dict.fromkeys(candidates, "candidate")}
             product = Product(
                 home,
-                self.servers.amqp_url(),
+                self.amqp_url(),
                 settings,
                 kitchens=kitchens,
                 root=self.checkouts.get(label, ROOT),
@@ -353,6 +345,13 @@ class Rig:
                 yield product
             finally:
                 product.stop()
+                shutil.rmtree(home, ignore_errors=True)
+
+
+def kept() -> Path:
+    folder = run_directory(os.environ) / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def wait(condition: Callable[[], object], what: str, *, within_s: float = 60.0) -> None:
@@ -368,12 +367,3 @@ def in_a_loop(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in another thread: playwright has a loop in this one."""
     with ThreadPoolExecutor(1) as beside:
         return beside.submit(asyncio.run, work).result()
-
-
-async def _readers(url: str, queue: str) -> int:
-    try:
-        async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-            declared = await channel.declare_queue(queue, passive=True)
-            return declared.declaration_result.consumer_count or 0
-    except aio_pika.exceptions.ChannelNotFoundEntity:
-        return 0

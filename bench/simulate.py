@@ -1,8 +1,7 @@
-"""What the verdict promises, simulated: `make simulate` prints it as Markdown, in a few minutes.
+"""What the verdict promises, simulated: `make simulate` prints it as Markdown.
 
-Everything is seeded, and looked at after every block of every launch, by ``bench.looks`` and
-``bench.judging``, which tests hold against the product's own code. ``--runs`` scales all numbers of
-launches, in percent.
+Everything is seeded, and the product's own evidence is looked at after every block of every launch.
+``--runs`` scales all numbers of launches, in percent.
 """
 
 from __future__ import annotations
@@ -12,26 +11,27 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 from numpy.random import PCG64, Generator
 
-from bench.figures import head, row
-from bench.forecast import LOOKS, named
-from bench.judging import DRAWN, Judged
-from bench.kitchens import Array, Kitchen, launches
-from bench.looks import Blocks, Mask
+from bench.figures import table
+from bench.kitchens import Array, BenchKitchen, Mask, launches
+from bench.looks import TimedLaunch, excludes, looks
 from bench.peers import peers
-from dashboard.verdict.requirements import HEADLINES, Requirement
-from dashboard.verdict.words import LEAST_BLOCKS
+from dashboard.verdict.thresholds import HEADLINES, Requirement, longest
+from dashboard.verdict.wording import LEAST_BLOCKS
 
 ORDERS = 20_000
 #: Orders that are simulated at once.
 _AT_ONCE = 3_000_000
+#: Blocks after which the number of more orders is looked at.
+LOOKS = (10, 20, 40)
 #: Blocks from which on a look is a later one.
 _LATER = 40
 _NOISES = ("heavy", "quiet")
@@ -43,55 +43,45 @@ _RATES = {
 }
 
 Rows = Iterator[Sequence[str]]
+Asked = Callable[[TimedLaunch], bool]
 
 
 def simulated(
-    rng: Generator, kitchen: Kitchen, runs: int, orders: float = ORDERS
-) -> Iterator[Judged]:
-    """So many launches of about so many orders, a part of them at once."""
+    rng: Generator, kitchen: BenchKitchen, runs: int, orders: float = ORDERS
+) -> Iterator[Iterator[TimedLaunch]]:
+    """So many launches of about so many orders, each look by look."""
     part = max(1, min(runs, int(_AT_ONCE / orders)))
     for start in range(0, runs, part):
-        yield Judged(launches(rng, kitchen, min(part, runs - start), orders))
+        several = min(part, runs - start)
+        drawn = launches(rng, kitchen, several, orders)
+        yield from (looks(drawn, run) for run in range(several))
 
 
 def firsts(
-    rng: Generator,
-    kitchen: Kitchen,
-    runs: int,
-    *asked: Callable[[Judged], Mask],
-    orders: float = ORDERS,
-) -> list[Array]:
-    """For each question, the orders until its answer is first yes; infinity for never."""
-    found = [
-        [judged.first(when(judged)) for when in asked]
-        for judged in simulated(rng, kitchen, runs, orders)
-    ]
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    rng: Generator, kitchen: BenchKitchen, runs: int, *asked: Asked, orders: float = ORDERS
+) -> Array:
+    """For each question and launch, the orders until its answer is yes; infinity for never."""
+    found = np.full((len(asked), runs), np.inf)
+    for run, launch in enumerate(simulated(rng, kitchen, runs, orders)):
+        waiting = dict(enumerate(asked))
+        for look in launch:
+            for place in [place for place, when in waiting.items() if when(look)]:
+                found[place, run] = look.orders
+                del waiting[place]
+            if not waiting:
+                break
+    return found
 
 
-def ready(judged: Judged) -> Mask:
-    """Whether the launch is READY."""
-    return judged.ready
-
-
-def worse(judged: Judged) -> Mask:
-    """Whether it is WORSE."""
-    return judged.worse
-
-
-def alarm(judged: Judged) -> Mask:
-    """Whether any interval excludes 0."""
-    return judged.alarm
-
-
-def of(requirement: Requirement, what: str) -> Callable[[Judged], Mask]:
+def of(requirement: Requirement, what: str) -> Asked:
     """What is so of one headline: its ``alarm``, ``more``, ``less`` or ``passes``."""
+    asked = attrgetter(what)
+    return lambda launch: bool(asked(launch.headlines[requirement]))
 
-    def when(judged: Judged) -> Mask:
-        found: Mask = getattr(judged.headlines[requirement], what)
-        return found
 
-    return when
+ready: Asked = attrgetter("ready")
+worse: Asked = attrgetter("worse")
+alarm: Asked = attrgetter("alarm")
 
 
 def share(holds: Mask) -> str:
@@ -103,12 +93,10 @@ def share(holds: Mask) -> str:
 
 
 def ever(found: Array) -> str:
-    """How often something ever held."""
     return share(np.isfinite(found))
 
 
 def percentiles(values: Array) -> str:
-    """10th, 50th and 90th percentile."""
     ends = np.percentile(values, (10, 50, 90), method="inverted_cdf")
     return " / ".join("never" if np.isinf(one) else f"{one:,.0f}" for one in ends)
 
@@ -122,26 +110,27 @@ def _time(seconds: float) -> str:
 def false_alarms(rng: Generator, runs: int) -> Rows:
     """A/A: how often a version is called other than itself, for each noise that is covered."""
     cases = {
-        "heavy tails": Kitchen(),
-        "quiet": Kitchen(noise="quiet"),
-        "all times equal but for 0.3 %": Kitchen(noise=0.003, size_sd=0.0),
-        "5 % failures": Kitchen(noise="quiet", fails=0.025),
-        "20 % noise in differences": Kitchen(noise="quiet", differs=0.2),
-        "incidents of one version, 1 in 2,000 orders": Kitchen(incident_every=2000),
-        "slow spells of one host, 10 s": Kitchen(spell_s=10),
-        "slow spells of one host, 20 s": Kitchen(spell_s=20),
-        "5 orders a minute, blocks of 300 s": Kitchen(rate=5 / 60, block_s=300),
-        "100 orders a second": Kitchen(rate=100),
+        "heavy tails": BenchKitchen(),
+        "quiet": BenchKitchen(noise="quiet"),
+        "all times equal but for 0.3 %": BenchKitchen(noise=0.003, size_sd=0.0),
+        "5 % failures": BenchKitchen(noise="quiet", fails=0.025),
+        "20 % noise in differences": BenchKitchen(noise="quiet", differs=0.2),
+        "incidents of one version, 1 in 2,000 orders": BenchKitchen(incident_every=2000),
+        "slow spells of one host, 10 s": BenchKitchen(spell_s=10),
+        "slow spells of one host, 20 s": BenchKitchen(spell_s=20),
+        "5 orders a minute, blocks of 300 s": BenchKitchen(rate=5 / 60, block_s=300),
+        "100 orders a second": BenchKitchen(rate=100),
     }
-    asked = (alarm, worse, *(of(one, "alarm") for one in HEADLINES))
+    asked = (worse, *(of(one, "alarm") for one in HEADLINES))
     for name, kitchen in cases.items():
         fast = kitchen.rate > 10
         some, orders = (max(20, runs // 4), 100_000) if fast else (runs, ORDERS)
-        yield name, *map(ever, firsts(rng, kitchen, some, *asked, orders=orders))
+        bad, *alarms = firsts(rng, kitchen, some, *asked, orders=orders)
+        yield name, *map(ever, (np.min(alarms, axis=0), bad, *alarms))
 
 
 def _in_both(
-    cases: dict[str, Kitchen], when: Callable[[Judged], Mask], text: Callable[[Array], str]
+    cases: dict[str, BenchKitchen], when: Asked, text: Callable[[Array], str]
 ) -> Callable[[Generator, int], Rows]:
     """Each case beside heavy tails and beside quiet ones."""
 
@@ -154,26 +143,26 @@ def _in_both(
 
 
 _FALSE_READY = {
-    "speed, 2 % slower": Kitchen(slower=0.02),
-    "failures, +0.5 pp": Kitchen(more_fails=0.005),
-    "slow orders, +1 pp": Kitchen(more_slow=0.01),
-    "differences, +0.5 pp": Kitchen(more_differs=0.005),
+    "speed, 2 % slower": BenchKitchen(slower=0.02),
+    "failures, +0.5 pp": BenchKitchen(more_fails=0.005),
+    "slow orders, +1 pp": BenchKitchen(more_slow=0.01),
+    "differences, +0.5 pp": BenchKitchen(more_differs=0.005),
 }
 _TO_WORSE = {
-    "5 % slower": Kitchen(slower=0.05),
-    "10 % slower": Kitchen(slower=0.10),
-    "+1 pp failures": Kitchen(more_fails=0.01),
-    "+2 pp differences": Kitchen(more_differs=0.02),
+    "5 % slower": BenchKitchen(slower=0.05),
+    "10 % slower": BenchKitchen(slower=0.10),
+    "+1 pp failures": BenchKitchen(more_fails=0.01),
+    "+2 pp differences": BenchKitchen(more_differs=0.02),
 }
 
 
 def false_worse(rng: Generator, runs: int) -> Rows:
     """How often a candidate within all thresholds is WORSE."""
     cases = {
-        "1 % slower": Kitchen(slower=0.01),
-        "+0.3 pp failures": Kitchen(more_fails=0.003),
-        "+0.5 pp slow orders": Kitchen(more_slow=0.005),
-        "+0.3 pp differences": Kitchen(more_differs=0.003),
+        "1 % slower": BenchKitchen(slower=0.01),
+        "+0.3 pp failures": BenchKitchen(more_fails=0.003),
+        "+0.5 pp slow orders": BenchKitchen(more_slow=0.005),
+        "+0.3 pp differences": BenchKitchen(more_differs=0.003),
     }
     for name, kitchen in cases.items():
         for noise in _NOISES:
@@ -184,37 +173,46 @@ def false_worse(rng: Generator, runs: int) -> Rows:
 def true_effects(rng: Generator, runs: int) -> Rows:
     """How often the interval of speed ever leaves out a true, skewed effect."""
     cases = {
-        "10 % faster, but 2 % of orders 5 times slower": Kitchen(slower=-0.1, stalls=0.02),
-        "0.5 % of orders 5 times slower": Kitchen(noise="quiet", stalls=0.005),
+        "10 % faster, but 2 % of orders 5 times slower": BenchKitchen(slower=-0.1, stalls=0.02),
+        "0.5 % of orders 5 times slower": BenchKitchen(noise="quiet", stalls=0.005),
     }
     for name, kitchen in cases.items():
         many = launches(rng, kitchen, 1, 2_000_000)
         truth = float(many.log_ratios.sum() / many.pairs.sum())
         own = launches(rng, kitchen, runs, ORDERS)
-        effect = Blocks(own.pairs, own.log_ratios)
-        missed = effect.above(truth, DRAWN) | effect.below(truth, DRAWN)
-        yield name, f"{100 * math.expm1(truth):+.2f} %", share(np.any(missed, axis=1))
+        missed = [
+            any(
+                excludes(one.evidence.effect, truth, sign)
+                for one in looks(own, run)
+                for sign in (1, -1)
+            )
+            for run in range(runs)
+        ]
+        yield name, f"{100 * math.expm1(truth):+.2f} %", share(np.array(missed))
 
 
 def beyond_the_assumption(rng: Generator, runs: int) -> Rows:
     """A/A with slow spells of one host that last many blocks, and how often the board warns."""
     for blocks in (0, 4, 10, 40):
         for noise in _NOISES:
-            parts = [
-                (one.alarm, one.worse.any(axis=1), one.warned)
-                for one in simulated(rng, Kitchen(noise=noise, spell_s=10 * blocks), runs)
-            ]
-            alarms, bad, warned = (np.concatenate(one) for one in zip(*parts, strict=True))
-            looks = f"{100 * warned[:, LEAST_BLOCKS - 1 :].mean():.0f} %"
+            kitchen = BenchKitchen(noise=noise, spell_s=10 * blocks)
+            seen = np.array(
+                [
+                    [(one.alarm, one.worse, one.warned) for one in launch]
+                    for launch in simulated(rng, kitchen, runs)
+                ]
+            )
+            alarms, bad, warned = np.moveaxis(seen, 2, 0)
             later = share(np.any(alarms[:, _LATER - 1 :], axis=1))
-            cells = share(np.any(alarms, axis=1)), later, share(bad), looks, share(warned[:, -1])
+            words = f"{100 * warned[:, LEAST_BLOCKS - 1 :].mean():.0f} %", share(warned[:, -1])
+            cells = share(np.any(alarms, axis=1)), later, share(np.any(bad, axis=1)), *words
             yield f"{blocks} blocks" if blocks else "none", noise, *cells
 
 
 def bursts(rng: Generator, runs: int) -> Rows:
     """False READY where failures come in bursts."""
     for size in (1, 3, 10):
-        kitchen = Kitchen(noise="quiet", more_fails=0.005, burst=size)
+        kitchen = BenchKitchen(noise="quiet", more_fails=0.005, burst=size)
         yield str(size), ever(firsts(rng, kitchen, runs, ready)[0])
 
 
@@ -222,7 +220,7 @@ def orders_to_ready(rng: Generator, runs: int) -> Rows:
     """Orders until an equal candidate is READY."""
     for name, (rate, block_s, orders) in _RATES.items():
         for noise in _NOISES:
-            kitchen = Kitchen(rate=rate, block_s=block_s, noise=noise)
+            kitchen = BenchKitchen(rate=rate, block_s=block_s, noise=noise)
             some = max(5, runs // 3) if rate > 10 else runs
             (found,) = firsts(rng, kitchen, some, ready, orders=orders)
             time = _time(float(np.median(found)) / rate)
@@ -232,12 +230,12 @@ def orders_to_ready(rng: Generator, runs: int) -> Rows:
 def slow_orders(rng: Generator, runs: int) -> Rows:
     """The least effect of slow orders."""
     cases = {
-        "0.3 % slower, all times equal but for 0.3 %": Kitchen(
+        "0.3 % slower, all times equal but for 0.3 %": BenchKitchen(
             noise=0.003, size_sd=0.0, slower=0.003
         ),
-        "2 % slower, all times equal": Kitchen(noise=0.0, size_sd=0.0, slower=0.02),
-        "2 % of orders five times slower": Kitchen(stalls=0.02),
-        "equal, heavy tails": Kitchen(),
+        "2 % slower, all times equal": BenchKitchen(noise=0.0, size_sd=0.0, slower=0.02),
+        "2 % of orders five times slower": BenchKitchen(stalls=0.02),
+        "equal, heavy tails": BenchKitchen(),
     }
     asked = (of(Requirement.SLOW_ORDERS, "more"), of(Requirement.SLOW_ORDERS, "passes"))
     for name, kitchen in cases.items():
@@ -250,7 +248,7 @@ def block_lengths(rng: Generator, runs: int) -> Rows:
     for name, (rate, _, orders) in _RATES.items():
         for block_s in (60, 300, 1200) if rate < 1 else (2, 5, 10, 20):
             some = max(5, runs // 4) if rate > 10 else runs
-            own = Kitchen(rate=rate, block_s=block_s)
+            own = BenchKitchen(rate=rate, block_s=block_s)
             (found,) = firsts(rng, own, some, ready, orders=orders)
             ends = np.percentile(found, (50, 90), method="inverted_cdf") / rate
             spelled = replace(own, spell_s=20.0)
@@ -263,7 +261,7 @@ def split_traffic(rng: Generator, runs: int) -> Rows:
     faster = of(Requirement.SPEED, "less")
     for noise in _NOISES:
         for slower, effect in ((-0.05, "5 %"), (-0.10, "10 %")):
-            paired = Kitchen(noise=noise, slower=slower, block_s=0.5)
+            paired = BenchKitchen(noise=noise, slower=slower, block_s=0.5)
             alone = replace(paired, paired=False)
             (one,) = firsts(rng, paired, runs, faster, orders=10_000)
             (two,) = firsts(rng, alone, max(5, runs // 5), faster, orders=40_000)
@@ -274,25 +272,41 @@ def split_traffic(rng: Generator, runs: int) -> Rows:
 def forecasts(rng: Generator, runs: int) -> Rows:
     """How good "about n more orders" is."""
     cases = {
-        "equal, heavy tails": Kitchen(),
-        "equal, quiet": Kitchen(noise="quiet"),
-        "+0.2 pp failures, quiet": Kitchen(noise="quiet", more_fails=0.002),
+        "equal, heavy tails": BenchKitchen(),
+        "equal, quiet": BenchKitchen(noise="quiet"),
+        "+0.2 pp failures, quiet": BenchKitchen(noise="quiet", more_fails=0.002),
     }
     for name, kitchen in cases.items():
         drawn = launches(rng, kitchen, runs, 40_000)
-        judged = Judged(drawn)
-        truth = judged.first(judged.ready)
-        found = [named(drawn, judged, run) for run in range(runs)]
-        for at, blocks in enumerate(LOOKS):
-            now = judged.orders[:, blocks - 1]
+        several = np.array([forecast(looks(drawn, run)) for run in range(runs)])
+        truth = several[:, -1, 0]
+        for (now, numbers), blocks in zip(np.moveaxis(several[:, :-1], 0, 2), LOOKS, strict=True):
             waits = truth > now
-            numbers = np.array([one[at] for one in found])
             given = waits & ~np.isnan(numbers)
             if given.any():
                 by = share((truth - now <= numbers)[given])
                 ends = np.percentile((numbers / (truth - now))[given], (10, 50, 90))
                 ratio = " / ".join(f"{one:.1f}" for one in ends)
                 yield name, str(blocks), f"{given.sum()} of {waits.sum()}", by, ratio
+
+
+def forecast(launch: Iterable[TimedLaunch]) -> list[tuple[float, float]]:
+    """The orders at each of the LOOKS with the number of more orders that is named then, NaN where
+    there is none; last the orders until it is READY, infinity for never."""
+    found, truth = [], math.inf
+    for blocks, look in enumerate(launch, start=1):
+        if look.ready:
+            truth = min(truth, look.orders)
+        if blocks in LOOKS:
+            waits = [
+                one for one in look.verdict().requirements if one.requirement not in look.passed
+            ]
+            last = longest(waits)
+            more = None if last is None else last.more_orders
+            found.append((look.orders, math.nan if more is None else more))
+        if blocks >= max(LOOKS) and math.isfinite(truth):
+            break
+    return [*found, (truth, math.nan)]
 
 
 #: Each table: its launches, its rows, its columns and what it says; ``{runs}`` are the launches.
@@ -347,7 +361,6 @@ _TABLES: tuple[tuple[int, Callable[[Generator, int], Rows], Sequence[str], str],
 
 
 def main() -> None:
-    """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100, help="percent of the usual launches")
     percent = parser.parse_args().runs
@@ -363,8 +376,8 @@ def main() -> None:
 def _table(number: int, percent: int) -> list[str]:
     launches, rows, columns, title = _TABLES[number]
     runs, seed = max(5, launches * percent // 100), 20_260_101 + number
-    lines = [f"<!-- seed {seed} -->", title.format(runs=runs), "", *head(columns)]
-    return lines + [row(one) for one in rows(Generator(PCG64(seed)), runs)]
+    found = table(columns, list(rows(Generator(PCG64(seed)), runs)))
+    return [f"<!-- seed {seed} -->", title.format(runs=runs), "", *found]
 
 
 if __name__ == "__main__":

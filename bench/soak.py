@@ -7,40 +7,34 @@ few seconds whether backlog, latency and memory stay flat. What it saw is kept a
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
-import shutil
 import signal
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import aio_pika
 import psutil
+from aio_pika.abc import AbstractChannel
 from matplotlib.figure import Figure
 
 from bench.browser import PageLoad, chromium, open_board
-from bench.processes import machine, pss_mb, used_s
-from bench.rig import CONTROL, Product, Rig, Servers
-from kitchen_worker.contract.topology import ANSWERS_QUEUE, OBSERVER_QUEUE, kitchen_queue
-from local.settings import run_directory
+from bench.processes import machine, pss_mb
+from bench.rig import CONTROL, Product, Rig, kept, since
+from kitchen_worker.contract.topology import ANSWERS_QUEUE, STREAM_QUEUE, kitchen_queue
 
 _CANDIDATE = "vnext"
 _EVERY_S = 5.0
 #: Collecting the page's garbage takes time of its own: so many samples share one look at its heap.
 _HEAP_EVERY = 6
+#: Minutes after which there are samples enough of everything.
+_SHORTEST = 2.0
 _DRAINED, _OVERLOADED_S = 4000, 20.0
 _MB = 1e6
-#: Points of a trend at most: all pairs of them are looked at.
-_MOST = 400
 
 BACKLOG, LATENCY, MEMORY = "Backlog, messages", "Placed to recorded for both, ms", "Memory, MB"
 CORES, HEAP, DISK = "Processor, cores", "Page heap after collecting, MB", "Database, MB"
@@ -49,16 +43,18 @@ _LIMITS = {LATENCY: (0.2, 30.0), MEMORY: (0.05, 2.0), HEAP: (0.05, 1.0)}
 #: Seconds of orders that may wait more at the end than at the beginning.
 _BACKLOG_S = 1.0
 
-_UNSENT = "select count(*) from restaurant_letter where sent_at is null"
 _PAIRS = (
-    "select c.id, c.compared_at, o.placed_at from dashboard_comparison c"
-    ' join restaurant_order o on o.uuid = c."order" where c.id > ? order by c.id'
+    "select o.id, c.judged_at, o.placed_at from dashboard_observation c"
+    " join dashboard_observedorder o on o.id = c.order_id"
+    " where c.judged_at is not null and o.id > ? order by o.id"
 )
-_LAST_PAIR = "select coalesce(max(id), 0) from dashboard_comparison"
+_LAST_PAIR = (
+    "select coalesce(max(order_id), 0) from dashboard_observation where judged_at is not null"
+)
 
 
 @dataclass(frozen=True)
-class Sample:
+class SoakSample:
     """How things were at a moment: by panel of the picture, then by line."""
 
     at_s: float
@@ -67,49 +63,47 @@ class Sample:
 
 
 class Sampler:
-    """Takes one sample after the other of a product on SQLite."""
+    """Takes one sample after the other of a product on SQLite, and of a page with its board."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, product: Product, load: PageLoad) -> None:
         self._product = product
-        self._queues = (OBSERVER_QUEUE, ANSWERS_QUEUE, *map(kitchen_queue, (CONTROL, _CANDIDATE)))
+        self._load = load
+        self._queues = (STREAM_QUEUE, ANSWERS_QUEUE, *map(kitchen_queue, (CONTROL, _CANDIDATE)))
         self._database = Path(product.database_url.removeprefix("sqlite:///"))
         self._began = self._last = time.monotonic()
         self._used = self._used_s()
         self._pair = product.number(_LAST_PAIR)
 
-    def sample(self) -> Sample:
-        """One sample, now."""
+    def sample(self, *, heap: bool) -> SoakSample:
+        """One sample, now; ``heap``: with a look at the page's."""
         now, used = time.monotonic(), self._used_s()
         elapsed, self._last, before, self._used = now - self._last, now, self._used, used
-        files = self._database.parent.glob(f"{self._database.name}*")
+        files = self._database.parent.glob(f"{self._database.stem}*")
         panels = {
-            BACKLOG: asyncio.run(self._backlog()),
+            BACKLOG: self._product.on_channel(self._depths),
             LATENCY: self._latencies_ms(),
             MEMORY: {name: pss_mb(pid) for name, pid in self._product.pids().items()},
-            CORES: {name: (used[name] - before.get(name, used[name])) / elapsed for name in used},
+            CORES: {name: one / elapsed for name, one in since(before, used).items()},
+            HEAP: {"page": self._load.heap_mb()} if heap else {},
             DISK: {"on disk": sum(file.stat().st_size for file in files) / _MB},
         }
-        return Sample(now - self._began, self._product.newest(), panels)
+        return SoakSample(now - self._began, self._product.newest(), panels)
 
     def _used_s(self) -> dict[str, float]:
         times = psutil.cpu_times()
         return {
-            **{name: used_s(pid) for name, pid in self._product.pids().items()},
-            "broker": used_s(os.getpid(), program="beam"),
+            **self._product.used_s(),
+            "browser's page": self._load.used_s(),
             # What makes everything slow, and is no process's of these.
             "waiting for the disk": times.iowait,
             "taken by the host": times.steal,
         }
 
-    async def _backlog(self) -> dict[str, float]:
-        depths: dict[str, float] = {"outbox": self._product.number(_UNSENT)}
-        async with (
-            await aio_pika.connect(self._product.amqp_url) as connection,
-            connection.channel() as channel,
-        ):
-            for name in self._queues:
-                queue = await channel.declare_queue(name, passive=True)
-                depths[name] = queue.declaration_result.message_count or 0
+    async def _depths(self, channel: AbstractChannel) -> dict[str, float]:
+        depths: dict[str, float] = {"outbox": self._product.unsent()}
+        for name in self._queues:
+            queue = await channel.declare_queue(name, passive=True)
+            depths[name] = queue.declaration_result.message_count or 0
         return depths
 
     def _latencies_ms(self) -> dict[str, float]:
@@ -143,38 +137,31 @@ class Trend:
         return self.rise <= self.allowed
 
 
-def trend(
-    times: Sequence[float], values: Sequence[float], *, part: float, least: float = 0.0
-) -> Trend:
+def trend(values: Sequence[float], *, part: float, least: float = 0.0) -> Trend:
     """The trend of a series that may rise by this part of its level over the whole time, or by
-    ``least`` in any case: by the slope of Theil and Sen, which a few wild points cannot turn."""
-    start = len(times) // 10
-    step = -(-(len(times) - start) // _MOST) or 1
-    points = list(zip(times, values, strict=True))[start::step]
-    if len(points) < 2:
-        raise ValueError("two points are needed after the warm-up")
-    slope = statistics.median(
-        (late - early) / (then - at)
-        for (at, early), (then, late) in combinations(points, 2)
-        if then != at
-    )
-    level = statistics.median(value for _, value in points)
-    rise = slope * (points[-1][0] - points[0][0])
+    ``least`` in any case: between the medians of the first and the last third, which wild points
+    hardly move."""
+    settled = values[len(values) // 10 :]
+    if len(settled) < 3:
+        raise ValueError("three points are needed after the warm-up")
+    third, level = len(settled) // 3, statistics.median(settled)
+    # From the middle of the first third to that of the last are two thirds of the time.
+    rise = 1.5 * (statistics.median(settled[-third:]) - statistics.median(settled[:third]))
     return Trend(level=level, rise=rise, allowed=max(least, part * abs(level)))
 
 
-def trends(samples: Sequence[Sample], *, rate: float) -> dict[str, Trend]:
+def trends(samples: Sequence[SoakSample], *, rate: float) -> dict[str, Trend]:
     """What is to stay flat, by panel and line; the backlog as a whole."""
     whole = [sum(one.panels[BACKLOG].values()) for one in samples]
-    times = [one.at_s for one in samples]
-    found = {BACKLOG: trend(times, whole, part=0.0, least=_BACKLOG_S * rate)}
+    found = {BACKLOG: trend(whole, part=0.0, least=_BACKLOG_S * rate)}
     for panel, (part, least) in _LIMITS.items():
         for line, points in lines(samples, panel).items():
-            found[f"{panel}: {line}"] = trend(*zip(*points, strict=True), part=part, least=least)
+            values = [value for _, value in points]
+            found[f"{panel}: {line}"] = trend(values, part=part, least=least)
     return found
 
 
-def lines(samples: Sequence[Sample], panel: str) -> dict[str, list[tuple[float, float]]]:
+def lines(samples: Sequence[SoakSample], panel: str) -> dict[str, list[tuple[float, float]]]:
     """The points of each line of a panel: seconds and value."""
     found: dict[str, list[tuple[float, float]]] = {}
     for one in samples:
@@ -183,7 +170,7 @@ def lines(samples: Sequence[Sample], panel: str) -> dict[str, list[tuple[float, 
     return found
 
 
-def draw(samples: Sequence[Sample], *, rate: float, file: Path) -> None:
+def draw(samples: Sequence[SoakSample], *, rate: float, file: Path) -> None:
     """The picture: a panel for each thing that was looked at."""
     picture, panels = Figure(figsize=(10, 13), layout="constrained"), list(samples[0].panels)
     axes = picture.subplots(len(panels), sharex=True)
@@ -199,7 +186,7 @@ def draw(samples: Sequence[Sample], *, rate: float, file: Path) -> None:
     picture.savefig(file)
 
 
-def soak(rig: Rig, *, seconds: float, share: float) -> tuple[float, list[Sample]]:
+def soak(rig: Rig, *, seconds: float, share: float) -> tuple[float, list[SoakSample]]:
     """Orders a second that were placed, and all samples."""
     with rig.product(MINUTE_MS="1") as product, chromium() as browser:
         product.open(CONTROL, _CANDIDATE)
@@ -207,43 +194,30 @@ def soak(rig: Rig, *, seconds: float, share: float) -> tuple[float, list[Sample]
             rate = share * product.sustained(seconds=_OVERLOADED_S, orders=_DRAINED)
             product.rush(rate, seconds + 60)  # it is stopped before its end
             load = PageLoad.of(browser, page)
-            samples = list(_samples(Sampler(product), load, seconds=seconds))
+            sampler, samples, began = Sampler(product, load), list[SoakSample](), time.monotonic()
+            for number in range(round(seconds / _EVERY_S)):
+                wait_s = began + (number + 1) * _EVERY_S - time.monotonic()
+                page.wait_for_timeout(max(0.0, wait_s) * 1000)
+                samples.append(sampler.sample(heap=not number % _HEAP_EVERY))
             product.stop_rush()
             return rate, samples
 
 
-def _samples(sampler: Sampler, load: PageLoad, *, seconds: float) -> Iterator[Sample]:
-    """A sample every few seconds. The browser's library has a loop in this thread, so that what
-    asks the broker runs in another."""
-    began, used, last = time.monotonic(), load.used_s(), time.monotonic()
-    with ThreadPoolExecutor(1) as beside:
-        for number in range(round(seconds / _EVERY_S)):
-            wait_s = began + (number + 1) * _EVERY_S - time.monotonic()
-            load.page.wait_for_timeout(max(0.0, wait_s) * 1000)
-            sample = beside.submit(sampler.sample).result()
-            now, used_now = time.monotonic(), load.used_s()
-            cores = {**sample.panels[CORES], "browser's page": (used_now - used) / (now - last)}
-            used, last = used_now, now
-            heap = {} if number % _HEAP_EVERY else {"page": load.heap_mb()}
-            panels = {**sample.panels, CORES: cores, HEAP: heap}
-            yield Sample(sample.at_s, sample.orders, panels)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Soak, print and keep; 1 if something was not flat."""
+    """Soak, print and write the results; returns 1 if something wasn't flat."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (30)")
     parser.add_argument("--share", type=float, default=0.7, help="of the maximum (0.7)")
     options = parser.parse_args(argv)
+    if options.minutes < _SHORTEST:
+        parser.error(f"--minutes: no trend is told from less than {_SHORTEST:g}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    kept = run_directory(os.environ) / "bench"
-    kept.mkdir(parents=True, exist_ok=True)
-    folder, about = Path(tempfile.mkdtemp(prefix="soak-", dir=kept)), machine()
-    try:
-        with Servers(folder) as servers, Rig(folder / "soak", servers, 0) as rig:
-            rate, samples = soak(rig, seconds=options.minutes * 60, share=options.share)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    about = machine()
+    with (
+        TemporaryDirectory(prefix="soak-", dir=kept(), ignore_cleanup_errors=True) as folder,
+        Rig(Path(folder)) as rig,
+    ):
+        rate, samples = soak(rig, seconds=options.minutes * 60, share=options.share)
     print(f"{rate:.0f} orders/s, {options.share:.0%} of what was kept up with before;")
     print(f"{samples[0].orders:,} orders at the first sample, {samples[-1].orders:,} at the last:")
     found = trends(samples, rate=rate)
@@ -251,14 +225,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         verdict = "flat" if one.is_flat else "NOT FLAT"
         change = f"rose by {one.rise:.2f} of {one.level:.2f}, and may by {one.allowed:.2f}"
         print(f"- {name}: {verdict}; {change}")
-    draw(samples, rate=rate, file=kept / "soak.svg")
+    draw(samples, rate=rate, file=kept() / "soak.svg")
     document = {
         "machine": about,
         "rate": rate,
         "trends": {name: asdict(one) | {"flat": one.is_flat} for name, one in found.items()},
         "samples": [asdict(one) for one in samples],
     }
-    (kept / "soak.json").write_text(json.dumps(document, indent=1))
+    (kept() / "soak.json").write_text(json.dumps(document, indent=1))
     return 0 if all(one.is_flat for one in found.values()) else 1
 
 

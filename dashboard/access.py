@@ -1,4 +1,4 @@
-"""Who may watch the board, and who may review: one answer for pages, acts and the socket."""
+"""Permissions: who may see the board, and who may do what."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ _Rest = ParamSpec("_Rest")
 _View = Callable[Concatenate[HttpRequest, _Rest], HttpResponseBase]
 _User = AbstractBaseUser | AnonymousUser
 
-#: What a user needs to decide, to make and end rules and judge the past by them, to send orders
-#: again, and to set what is required of a launch's candidates.
+#: To decide on discrepancies; to create and end rules and rejudge by them; to replay orders; to set
+#: a launch's thresholds.
 REVIEW = "dashboard.add_review"
 RULE = "dashboard.add_rule"
 REPLAY = "dashboard.add_replay"
 REQUIRE = "dashboard.add_launchrequirements"
+#: To change a launch in the admin.
+CHANGE_LAUNCH = "restaurant.change_launch"
 
 
 def may_watch(user: _User) -> bool:
-    """Anybody while the board is public, else whoever is logged in."""
+    """Anyone if the board is public, else logged-in users."""
     return bool(settings.BOARD_PUBLIC) or (user.is_authenticated and user.is_active)
 
 
 def may(user: _User, permission: str) -> bool:
-    """Whether a user has a permission; nobody who is not logged in has any."""
+    """Whether a user has a permission."""
     return isinstance(user, PermissionsMixin | AnonymousUser) and user.has_perm(permission)
 
 
 def may_review(user: _User) -> bool:
-    """Whether a user may decide on discrepancies."""
     return may(user, REVIEW)
 
 
 def board_access(view: _View[_Rest]) -> _View[_Rest]:
-    """Send whoever may not watch to the login, the whole page also when htmx asked for a part."""
+    """Require `may_watch`; others are redirected to the login, also by htmx requests."""
 
     @wraps(view)
     def guarded(
@@ -55,7 +56,7 @@ def board_access(view: _View[_Rest]) -> _View[_Rest]:
 
 
 def access_by(permission: str) -> Callable[[_View[_Rest]], _View[_Rest]]:
-    """Let those with a permission pass; send anybody else to the login, or, if logged in, away."""
+    """Require a permission; other users get a 403, anonymous ones the login."""
 
     def guard(view: _View[_Rest]) -> _View[_Rest]:
         @wraps(view)
@@ -73,13 +74,8 @@ def access_by(permission: str) -> Callable[[_View[_Rest]], _View[_Rest]]:
     return guard
 
 
-def review_access(view: _View[_Rest]) -> _View[_Rest]:
-    """Let those pass who may decide on discrepancies."""
-    return access_by(REVIEW)(view)
-
-
 def _login(request: HttpRequest) -> HttpResponse:
-    """The login, and then the page that was asked for; after an act, the board."""
+    """Redirect to the login; it returns to the requested page, or after a POST to the board."""
     if "HX-Request" in request.headers:
         return HttpResponse(headers={"HX-Redirect": redirect_to_login(reverse("board")).url})
     asked = request.get_full_path() if request.method in ("GET", "HEAD") else reverse("board")

@@ -14,7 +14,7 @@ from kitchen_worker.amqp.health import Health, serve_health
 from kitchen_worker.amqp.process import run_process
 from kitchen_worker.amqp.shutdown import shutdown_on_signals
 from kitchen_worker.config import ConfigError, WorkerConfig
-from kitchen_worker.cooking import Kitchen, kitchen_of
+from kitchen_worker.handling import Kitchen, kitchen_of
 from kitchen_worker.watchdog import end_soon, watchdog
 from kitchen_worker.worker import CannotWork, Worker
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("kitchen_worker")
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a kitchen until it is asked to stop; the exit status."""
+    """Run a kitchen until it is asked to stop; returns the exit status."""
     try:
         config = WorkerConfig.read(argv, environ)
         kitchen = kitchen_of(config)
@@ -39,7 +39,7 @@ async def _run(config: WorkerConfig, kitchen: Kitchen) -> int:
     watching = watchdog(config.order_timeout_seconds, health)
     async with shutdown_on_signals() as shutdown, probes, watching:
         worker = Worker(config=config, kitchen=kitchen, shutdown=shutdown, health=health)
-        logger.info("%s opens as %s", config.version, config.role, extra={"action": "opened"})
+        logger.info("%s started as %s", config.version, config.role, extra={"action": "opened"})
         status = 0
         try:
             await keep_connected(
@@ -50,15 +50,15 @@ async def _run(config: WorkerConfig, kitchen: Kitchen) -> int:
                 on_state=partial(_note_state, health),
             )
         except CannotWork as cause:
-            logger.critical("%s; ending", cause, extra={"action": "cannot_work"})
+            logger.critical("%s; exiting", cause, extra={"action": "cannot_work"})
             status = 1
-    logger.info("%s is closed", config.version, extra={"action": "closed"})
+    logger.info("%s stopped", config.version, extra={"action": "closed"})
     end_soon(status)
     return status
 
 
 def _note_state(health: Health, connected: bool) -> None:
-    """Not ready without a broker; with one, it is ready once the worker takes orders."""
+    """Without a broker it isn't ready; with one, the worker says when it is."""
     if connected:
         health.beat()
     else:
@@ -67,11 +67,11 @@ def _note_state(health: Health, connected: bool) -> None:
 
 def _log_in_lines(level: str) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(message)s")
-    # Every connection that ends is told once, by keep_connected; not once a channel, with traces.
+    # keep_connected logs a lost connection once; the libraries log every channel with a traceback.
     for name in ("aiormq", "aio_pika"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path.cwd()))  # where a user's own kitchen may be
+    sys.path.insert(0, str(Path.cwd()))  # where my_kitchen.py may be
     sys.exit(main(sys.argv[1:], os.environ))

@@ -1,8 +1,8 @@
-"""A broker in memory, with the face of the real one: what tests of all three packages run on.
+"""An in-memory broker with the interface of the real one, for the tests of all packages.
 
-It routes over fanout, headers, topic and exchange-to-exchange bindings as a Topology declares
-them, bounds queues that drop their oldest, delivers again what was not acknowledged, and can be
-told to be lost. Of lifetimes (``x-message-ttl``) it knows only the one of 0.
+It routes over fanout, headers, topic and exchange-to-exchange bindings as declared by a Topology,
+supports bounded queues that drop their oldest message, single active consumers, redelivery, and
+simulated connection loss. Of message TTLs it supports only 0.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from kitchen_worker.contract.topology import (
 
 @dataclass
 class MemoryQueue:
-    """A queue that stands: what waits in it, oldest first."""
+    """A declared queue and its messages, oldest first."""
 
     declared: Queue
     waiting: deque[Delivery] = field(default_factory=deque)
@@ -41,9 +41,9 @@ class MemoryQueue:
 
 
 class MemoryBroker:
-    """All of a broker in memory: sessions come and go (``lose``, ``restore``), queues stay.
+    """A broker in memory. Sessions come and go (``lose``, ``restore``), queues stay.
 
-    ``published`` is every message that it took, in order; ``queues`` what waits, by queue.
+    ``published`` has every accepted message, in order; ``queues`` the waiting ones, by queue.
     """
 
     def __init__(self) -> None:
@@ -57,26 +57,25 @@ class MemoryBroker:
 
     @property
     def dead_letters(self) -> list[Outgoing]:
-        """What was dead-lettered by hand or by an overflowing queue, in order."""
+        """All messages that were dead-lettered, in order."""
         return [message for message in self.published if message.exchange == ORDERS_DEAD]
 
     def bodies(self, queue: str) -> list[bytes]:
-        """What waits in a queue, oldest first."""
+        """The bodies of a queue's messages, oldest first."""
         return [delivery.body for delivery in self.queues[queue].waiting]
 
     def lose(self, reason: str = "the broker went away") -> None:
-        """End the session: whoever waits gets BrokerLost, what was not acked is requeued."""
+        """End the session: waiting calls raise BrokerLost, unacknowledged messages are requeued."""
         self._lost = reason
         consumers, self._consumers = self._consumers, []
         for consumer in consumers:
             consumer.end(reason)
 
     def restore(self) -> None:
-        """Be there again, for the next session."""
+        """Accept the next session."""
         self._lost = None
 
     async def declare(self, topology: Topology) -> None:
-        """See Broker.declare."""
         self._check()
         for exchange in topology.exchanges:
             if self._exchanges.setdefault(exchange.name, exchange) != exchange:
@@ -90,12 +89,10 @@ class MemoryBroker:
         self._bindings += [one for one in topology.bindings if one not in self._bindings]
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
-        """See Broker.unbind."""
         self._check()
         self._bindings = [one for one in self._bindings if one not in bindings]
 
     async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
-        """See Broker.delete_queue."""
         self._check()
         queue = self.queues.get(name)
         if queue is None:
@@ -110,12 +107,12 @@ class MemoryBroker:
         return True
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
-        """See Broker.publish."""
         await asyncio.sleep(0)
         return [self._publish(message) for message in messages]
 
-    async def consume(self, queue: str, *, prefetch: int) -> MemoryDeliveries:
-        """See Broker.consume."""
+    async def consume(
+        self, queue: str, *, prefetch: int, single_active: bool = False
+    ) -> MemoryDeliveries:
         self._check()
         if queue not in self.queues:
             raise DeclareRefused(queue, f"no queue {queue}")
@@ -124,21 +121,25 @@ class MemoryBroker:
         return consumer
 
     async def has_queue(self, name: str) -> bool:
-        """See Broker.has_queue."""
         self._check()
         return name in self.queues
 
     async def depth(self, queue: str) -> int:
-        """See Broker.depth."""
         self._check()
         if queue not in self.queues:
             raise DeclareRefused(queue, f"no queue {queue}")
         return len(self.queues[queue].waiting)
 
     async def consumers(self, queue: str) -> int:
-        """See Broker.consumers."""
         await self.depth(queue)
-        return sum(one.queue == queue for one in self._consumers)
+        return sum(one.queue == queue and one.takes for one in self._consumers)
+
+    def is_active(self, consumer: MemoryDeliveries) -> bool:
+        """Whether a consumer gets deliveries now."""
+        if not self.queues[consumer.queue].declared.arguments.get("x-single-active-consumer"):
+            return True
+        takers = (one for one in self._consumers if one.queue == consumer.queue and one.takes)
+        return next(takers, None) is consumer
 
     def _publish(self, message: Outgoing) -> PublishFailed | None:
         if self._lost is not None:
@@ -154,7 +155,7 @@ class MemoryBroker:
         return None
 
     def _routed(self, name: str, message: Outgoing) -> Iterator[str]:
-        """The queues that a message comes to; what an exchange cannot route, its alternate may."""
+        """The queues that a message is routed to, by way of the alternate exchange if need be."""
         exchange = self._exchanges[name]
         found = [
             one
@@ -177,6 +178,7 @@ class MemoryBroker:
                 tag=self._tags,
                 queue=queue.declared.name,
                 body=message.body,
+                exchange=message.exchange,
                 routing_key=message.routing_key,
                 message_id=message.message_id,
                 headers=dict(message.headers),
@@ -221,16 +223,19 @@ class MemoryDeliveries:
 
     @property
     def queue(self) -> str:
-        """The queue's name."""
         return self._queue.declared.name
 
     @property
     def held(self) -> int:
-        """How many were handed over and are not acknowledged yet."""
+        """How many deliveries are not acknowledged yet."""
         return len(self._held)
 
+    @property
+    def takes(self) -> bool:
+        """Whether it still consumes."""
+        return not self._cancelled and self._ended is None
+
     async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
-        """See Deliveries.batch."""
         loop = asyncio.get_running_loop()
         taken: list[Delivery] = []
         deadline = loop.time() + wait_s
@@ -250,13 +255,11 @@ class MemoryDeliveries:
         return taken
 
     async def set_prefetch(self, prefetch: int) -> None:
-        """See Deliveries.set_prefetch."""
         self._check()
         self._prefetch = len(self._held) + prefetch
         self._queue.changed.set()
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """See Deliveries.ack."""
         self._check()
         for delivery in deliveries:
             if self._held.pop(delivery.tag, None) is None:
@@ -265,12 +268,12 @@ class MemoryDeliveries:
         self._queue.changed.set()
 
     async def cancel(self) -> None:
-        """See Deliveries.cancel."""
         self._check()
         self._cancelled = True
+        self._queue.changed.set()
 
     def end(self, reason: str) -> None:
-        """End with BrokerLost, and put back at the queue's head what was not acknowledged."""
+        """End with BrokerLost, and requeue unacknowledged deliveries at the queue's head."""
         self._ended = reason
         for delivery in reversed(self._held.values()):
             self._queue.waiting.appendleft(replace(delivery, redelivered=True))
@@ -279,6 +282,8 @@ class MemoryDeliveries:
 
     def _take(self, taken: list[Delivery]) -> bool:
         if self._cancelled or not self._queue.waiting or len(self._held) >= self._prefetch:
+            return False
+        if not self._broker.is_active(self):
             return False
         delivery = self._queue.waiting.popleft()
         self._held[delivery.tag] = delivery

@@ -1,4 +1,4 @@
-"""A bounded pool of daemon threads: a kitchen that hangs in one never keeps the process alive."""
+"""A bounded pool of daemon threads: a hanging kitchen can't keep the process alive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 
 class _Job:
-    """One call: the function, who waits for it, and since when it runs."""
+    """One call: the function, the future of its result, and when it started."""
 
     def __init__(self, call: Callable[[], Any], ended: asyncio.Future[Any]) -> None:
         self.call = call
@@ -24,21 +24,21 @@ class _Job:
         self.begun_at = math.inf
 
     def run(self) -> None:
-        """Call it, unless nobody waits for it by now, and give what came of it to the loop."""
+        """Call the function unless its future was cancelled; pass the result to the event loop."""
         if self.ended.cancelled():
             return
         self.begun_at = time.monotonic()
         try:
             settle: tuple[Callable[[Any], None], Any] = (self.ended.set_result, self.call())
-        except BaseException as error:  # noqa: BLE001 - who waits gets it
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
             settle = (self.ended.set_exception, error)
-        _tell(self.ended, *settle)
+        _settle_in_loop(self.ended, *settle)
 
 
 class DaemonThreads:
-    """At most ``most`` threads that somebody waits for, started when there is work for them.
+    """At most ``most`` threads with work that somebody awaits, started on demand.
 
-    A call that nobody waits for any more gives its place to another one: no thread can be ended.
+    A thread can't be ended, so one whose caller gave up no longer counts towards ``most``.
     """
 
     def __init__(self, most: int, *, name: str) -> None:
@@ -50,7 +50,7 @@ class DaemonThreads:
         self._running: set[_Job] = set()
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Run ``function`` in a thread and wait for it. One that is not begun can be cancelled."""
+        """Run ``function`` in a thread and wait for it. Can be cancelled until it has started."""
         ended: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         with self._lock:
             self._queued += 1
@@ -69,7 +69,7 @@ class DaemonThreads:
         return sum(time.monotonic() - one > limit_s for one in begun)
 
     def _room(self) -> int:
-        """How many more threads there may be; below 0 when there are too many."""
+        """How many more threads may start; negative when there are too many."""
         abandoned = sum(job.ended.cancelled() for job in self._running)
         return self._most + abandoned - self._threads
 
@@ -89,10 +89,10 @@ class DaemonThreads:
                 self._free += 1
 
 
-def _tell(ended: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:
+def _settle_in_loop(ended: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:
     def deliver() -> None:
         if not ended.done():
             settle(value)
 
-    with suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+    with suppress(RuntimeError):  # the loop is closed: nobody awaits it
         ended.get_loop().call_soon_threadsafe(deliver)

@@ -1,4 +1,4 @@
-"""The kitchen's loop: take orders, cook a bounded number at once, tell what became of each."""
+"""The kitchen's main loop: take orders, handle a bounded number at once, publish their events."""
 
 from __future__ import annotations
 
@@ -16,53 +16,47 @@ from kitchen_worker.amqp.broker import Broker, Deliveries, Delivery
 from kitchen_worker.amqp.dead_letters import dead_letter
 from kitchen_worker.amqp.health import Health
 from kitchen_worker.amqp.shutdown import Shutdown
+from kitchen_worker.careful_deliveries import CarefulDeliveries
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.contract.messages import MessageError, Role, utc_now
-from kitchen_worker.contract.topology import OBSERVER_QUEUE, events_key, kitchen_queue
-from kitchen_worker.cooking import Kitchen, timed_out
-from kitchen_worker.reporter import DARK_GATHER_S, GATHER_S, Reporter
-from kitchen_worker.taking import CarefulDeliveries
-from kitchen_worker.telling import OrderTold
+from kitchen_worker.contract.topology import STREAM_QUEUE, events_key, kitchen_queue
+from kitchen_worker.event_publisher import DARK_GATHER_S, GATHER_S, EventPublisher
+from kitchen_worker.handling import Kitchen, timed_out
+from kitchen_worker.order_events import OrderEvents
 
 logger = logging.getLogger(__name__)
 
-#: How long what is held may take to finish once the process was asked to stop; a little less than
-#: the time after which the session is cut off.
+#: How long orders may take to finish after a stop request; a little less than the session's own
+#: time limit.
 DRAIN_S = 9.0
-#: The loop shows that it lives at least this often.
+#: Longest pause between two signs of life.
 _BEAT_S = 5.0
-#: Longest wait for work that was cancelled; what ignores it is left behind.
+#: How long to wait for cancelled work before leaving it behind.
 _CANCEL_S = 1.0
-#: An order that ends sooner is not said to be received: its end says so.
+#: An order that ends sooner gets no `received` event: its end implies it.
 RECEIVED_AFTER_S = 0.25
 #: How long a control waits for its queue: the relay may be starting, too.
-CONTROL_PATIENCE_S = 10.0
-#: How long relay and observer may take to start before it is worth a word.
+CONTROL_TIMEOUT_S = 10.0
+#: How long relay and observer may take to start before a warning.
 _STARTING_S = 3.0
-#: How often a queue that does not exist is asked for, and how often its absence is logged.
+#: How often a missing queue is checked for, and logged.
 _ASK_EVERY_S, _WARN_EVERY_S = 1.0, 30.0
 
 
 class CannotWork(Exception):
-    """Raised when the process has to end; says why.
-
-    ::
-
-        NoQueue         Raised when a control has no queue: no launch has it as its control.
-        KitchenHangs    Raised when most orders that are cooked at once do not come to an end.
-    """
+    """Raised when the process has to exit."""
 
 
 class NoQueue(CannotWork):
-    """Raised when a control has no queue: no launch has it as its control."""
+    """Raised when a control has no queue: no launch names it as control."""
 
 
 class KitchenHangs(CannotWork):
-    """Raised when most orders that are cooked at once do not come to an end."""
+    """Raised when most of the running orders are past their time limit."""
 
 
 class Worker:
-    """Cooks a version's orders, session after session with the broker."""
+    """Handles a version's orders, over successive sessions with the broker."""
 
     def __init__(
         self,
@@ -78,7 +72,7 @@ class Worker:
         self._shutdown = shutdown
         self._health = health
         self._drain_s = drain_s
-        #: What goes on although it was cancelled.
+        #: Tasks that keep running after they were cancelled.
         self._lingering: set[asyncio.Task[None]] = set()
         self._name = f"{socket.gethostname()}:{os.getpid()}"[:200]
 
@@ -93,7 +87,7 @@ class Worker:
         deliveries = await CarefulDeliveries.of(
             broker, kitchen_queue(config.version), prefetch=config.prefetch
         )
-        reporter = Reporter(
+        publisher = EventPublisher(
             broker,
             deliveries,
             events_key(config.role, config.version),
@@ -108,7 +102,7 @@ class Worker:
         )
         shift = _Shift(
             deliveries=deliveries,
-            reporter=reporter,
+            publisher=publisher,
             handle=lambda delivery: self._handle(shift, broker, delivery),
             concurrency=config.concurrency,
             beat=self._health.beat,
@@ -121,13 +115,13 @@ class Worker:
 
     @property
     def hung(self) -> int:
-        """How many orders are cooked although their time is over."""
+        """How many orders are still running after their time limit."""
         limit_s = self._config.order_timeout_seconds
         return self._kitchen.hung(limit_s) + sum(not task.done() for task in self._lingering)
 
     async def _has_queues(self, broker: Broker) -> bool:
-        """Wait for the queues that others declare; False when asked to stop. Raises NoQueue."""
-        deadline = time.monotonic() + CONTROL_PATIENCE_S
+        """Wait for the queues that others declare; False on shutdown. Raises NoQueue."""
+        deadline = time.monotonic() + CONTROL_TIMEOUT_S
         found, warn_at = "", 0.0
         while missing := await _missing_queue(broker, self._config):
             self._health.beat()
@@ -139,53 +133,55 @@ class Worker:
             if now >= warn_at:
                 logger.warning("%s; waiting for it", missing, extra={"action": "no_queue"})
                 warn_at = now + _WARN_EVERY_S
-            if await self._shutdown.wait(min(_ASK_EVERY_S, CONTROL_PATIENCE_S)):
+            if await self._shutdown.wait(min(_ASK_EVERY_S, CONTROL_TIMEOUT_S)):
                 return False
         return True
 
     async def _handle(self, shift: _Shift, broker: Broker, delivery: Delivery) -> None:
-        """Everything about one order, from its bytes to its report."""
+        """Handle one order, from its bytes to its events."""
         try:
-            told = OrderTold.read(delivery, config=self._config, worker=self._name)
+            events = OrderEvents.read(delivery, config=self._config, worker=self._name)
         except MessageError as unreadable:
             logger.warning(
                 "dead-lettered an order: %s", unreadable, extra={"action": "dead_lettered"}
             )
             await dead_letter(broker, shift.deliveries, delivery, unreadable.reason)
             return
-        if told.is_redelivered:
-            # It may have ended the last process, and may end this one before any timer does.
-            await shift.reporter.publish(told.received(utc_now()))
+        if events.is_redelivered:
+            # It may have crashed the last process, and may crash this one before any timer fires.
+            await shift.publisher.publish(events.received(utc_now()))
         task = cast("asyncio.Task[None]", asyncio.current_task())
         loop, received_at = asyncio.get_running_loop(), utc_now()
         timers = [
             loop.call_later(
-                self._config.order_timeout_seconds, self._time_out, shift, task, told, received_at
+                self._config.order_timeout_seconds, self._time_out, shift, task, events, received_at
             )
         ]
-        if not told.is_redelivered:
+        if not events.is_redelivered:
             timers.append(
-                loop.call_later(RECEIVED_AFTER_S, _say_received, shift, task, told, received_at)
+                loop.call_later(
+                    RECEIVED_AFTER_S, _publish_received, shift, task, events, received_at
+                )
             )
         try:
-            cooked = await self._kitchen.cook(told.order)
+            handling = await self._kitchen.cook(events.order)
         finally:
             for timer in timers:
                 timer.cancel()
         if task in shift.running:
-            shift.reporter.add(told.ended(cooked))
+            shift.publisher.add(events.ended(handling))
 
     def _time_out(
-        self, shift: _Shift, task: asyncio.Task[None], told: OrderTold, received_at: datetime
+        self, shift: _Shift, task: asyncio.Task[None], events: OrderEvents, received_at: datetime
     ) -> None:
-        """Report an order as failed, and give its slot to another one."""
+        """Publish an order as failed and free its slot."""
         limit_s = self._config.order_timeout_seconds
         logger.warning(
             "gave up an order after %g s",
             limit_s,
-            extra={"action": "timed_out", "order_id": told.order.id},
+            extra={"action": "timed_out", "order_id": events.order.id},
         )
-        shift.reporter.add(told.ended(timed_out(received_at, limit_s)))
+        shift.publisher.add(events.ended(timed_out(received_at, limit_s)))
         shift.give_up(task)
         self._lingering.add(task)
         task.add_done_callback(self._lingering.discard)
@@ -197,54 +193,54 @@ class Worker:
             self._health.set_connected(False)
             shift.end(
                 KitchenHangs(
-                    f"{hung} orders go on after their time limit of "
-                    f"{self._config.order_timeout_seconds:g} s, and {slots} are cooked at once"
+                    f"{hung} orders are still in work after their time limit of "
+                    f"{self._config.order_timeout_seconds:g} s; at most {slots} run at once"
                 )
             )
 
 
 class _Shift:
-    """One session's work: at most ``concurrency`` orders at once, ended as a whole."""
+    """The work of one session: at most ``concurrency`` orders at once, ended as a whole."""
 
     def __init__(
         self,
         *,
         deliveries: Deliveries,
-        reporter: Reporter,
+        publisher: EventPublisher,
         handle: Callable[[Delivery], Awaitable[None]],
         concurrency: int,
         beat: Callable[[], None],
     ) -> None:
         self.deliveries = deliveries
-        self.reporter = reporter
+        self.publisher = publisher
         self.running: set[asyncio.Task[None]] = set()
         self._handle = handle
         self._concurrency = concurrency
         self._beat = beat
         self._changed = asyncio.Event()
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        #: Why the process has to end after this shift.
+        #: Why the process has to exit after this shift.
         self._ending: asyncio.Future[CannotWork] = asyncio.get_running_loop().create_future()
 
     async def work(self, shutdown: Shutdown, *, drain_s: float) -> None:
-        """Take and cook until shutdown, then finish what is held within ``drain_s``.
+        """Take and handle orders until shutdown, then finish what is held within ``drain_s``.
 
-        Raises BrokerError when the broker is lost, and what ``end`` was given.
+        Raises BrokerError when the broker is lost, and the cause given to ``end``.
         """
         stop = asyncio.create_task(_until(shutdown), name="stop")
         taking = asyncio.create_task(self._take(), name="take")
-        telling = asyncio.create_task(self.reporter.run(), name="tell")
+        publishing = asyncio.create_task(self.publisher.run(), name="publish")
         try:
-            await _first_of(stop, taking, telling, self._broken, self._ending)
+            await _first_of(stop, taking, publishing, self._broken, self._ending)
             await _cancelled(taking)
             await self.deliveries.cancel()
             drained = asyncio.create_task(self._drained(), name="drain")
             try:
                 async with asyncio.timeout(drain_s):
-                    await _first_of(drained, telling, self._broken)
+                    await _first_of(drained, publishing, self._broken)
             except TimeoutError:
                 logger.warning(
-                    "%d orders were not finished in time; the broker gives them to the next",
+                    "%d orders were not finished in time; the broker redelivers them",
                     len(self.running),
                     extra={"action": "drain_ended"},
                 )
@@ -253,10 +249,10 @@ class _Shift:
             if self._ending.done():
                 raise self._ending.result()
         finally:
-            await _cancelled(stop, taking, telling, *self.running)
+            await _cancelled(stop, taking, publishing, *self.running)
 
     def give_up(self, task: asyncio.Task[None]) -> None:
-        """Cancel the work on an order, and wait for it no more."""
+        """Cancel the work on an order without waiting for it."""
         self.running.discard(task)
         self._changed.set()
         task.cancel()
@@ -295,33 +291,33 @@ class _Shift:
         while self.running:
             self._changed.clear()
             await self._changed.wait()
-        await self.reporter.wait_until_told()
+        await self.publisher.wait_until_published()
 
 
-def _say_received(
-    shift: _Shift, task: asyncio.Task[None], told: OrderTold, received_at: datetime
+def _publish_received(
+    shift: _Shift, task: asyncio.Task[None], events: OrderEvents, received_at: datetime
 ) -> None:
-    """Report that an order is in work, unless it was given up."""
+    """Publish `received`, unless the order was given up."""
     if task in shift.running:
-        shift.reporter.add(told.received(received_at))
+        shift.publisher.add(events.received(received_at))
 
 
 async def _missing_queue(broker: Broker, config: WorkerConfig) -> str:
-    """What is missing before a kitchen can work, and what it takes; empty when nothing is."""
+    """Why a kitchen can't work yet, and what would help; empty if nothing is missing."""
     version, queue = config.version, kitchen_queue(config.version)
     if not await broker.has_queue(queue):
         if config.role is Role.CONTROL:
             return (
-                f"{version} is not the control of a launch: the relay has declared no queue {queue}"
+                f"no launch has {version} as its control: the relay has declared no queue {queue}"
             )
         return (
             f"no launch names {version}: the relay has declared no queue {queue}; "
             f"add {version} to the open launch as a {config.role}"
         )
-    if config.role is not Role.CONTROL and not await broker.has_queue(OBSERVER_QUEUE):
+    if config.role is not Role.CONTROL and not await broker.has_queue(STREAM_QUEUE):
         return (
-            f"nobody would learn what {version} did: the observer has declared no queue "
-            f"{OBSERVER_QUEUE}; start the observer"
+            f"the results of {version} would be lost: the observer has declared no queue "
+            f"{STREAM_QUEUE}; start the observer"
         )
     return ""
 
@@ -331,14 +327,14 @@ async def _until(shutdown: Shutdown) -> None:
 
 
 async def _first_of(*waiting: asyncio.Future[Any]) -> None:
-    """Wait until one ends; raises what any that ended raised."""
+    """Wait until one ends; raises its exception, if any."""
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for one in done:
         one.result()
 
 
 async def _cancelled(*tasks: asyncio.Task[None]) -> None:
-    """Cancel tasks and wait for them; one that will not end is left behind."""
+    """Cancel tasks and wait for them, but not forever."""
     unfinished = [task for task in tasks if not task.done()]
     for task in unfinished:
         task.cancel()
@@ -346,4 +342,4 @@ async def _cancelled(*tasks: asyncio.Task[None]) -> None:
         await asyncio.wait(unfinished, timeout=_CANCEL_S)
     for task in tasks:
         if task.done() and not task.cancelled():
-            task.exception()  # looked at: what ended the session was told already
+            task.exception()  # retrieved, or asyncio logs it again

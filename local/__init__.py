@@ -1,1 +1,1 @@
-"""The private broker and database of a developer's machine, and what `make run` starts."""
+"""What `make run` starts on a developer's machine: private broker, database, processes."""

@@ -1,4 +1,4 @@
-"""Three private RabbitMQ nodes that are one cluster; each can be killed and started by itself."""
+"""Three private RabbitMQ nodes as one cluster; each can be killed and started separately."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIZE = 3
 
 
 class BrokerCluster:
-    """The nodes of one directory, and what they share: a cookie and a name server."""
+    """The nodes of one directory, with a shared cookie and name server."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory.resolve()
@@ -30,11 +30,11 @@ class BrokerCluster:
 
     @property
     def url(self) -> str:
-        """Where clients find the cluster: every node, to be tried in turn."""
+        """The URLs of all nodes, to be tried in turn."""
         return ",".join(node.url for node in self.nodes)
 
     def start(self) -> None:
-        """Start the first node, then the others, which join it; wait until they are one cluster."""
+        """Start the first node, then the others, which join it; wait until they form a cluster."""
         home = self._directory / "home"
         home.mkdir(parents=True)
         cookie = home / ".erlang.cookie"
@@ -49,7 +49,6 @@ class BrokerCluster:
         self.nodes[0].control("await_online_nodes", str(_SIZE))
 
     def stop(self) -> None:
-        """Kill all nodes, and end what they shared."""
         for node in self.nodes:
             node.stop(gently=False)
         self.nodes[0].stop_epmd()
@@ -57,7 +56,7 @@ class BrokerCluster:
 
 @contextmanager
 def broker_cluster(directory: Path) -> Iterator[BrokerCluster]:
-    """A running cluster; nothing of it is left afterwards."""
+    """A running cluster; nothing is left of it afterwards."""
     cluster = BrokerCluster(directory)
     try:
         cluster.start()

@@ -1,9 +1,9 @@
-"""A RabbitMQ node of one's own: in a directory, on the loopback interface, beside any other.
+"""A private RabbitMQ node in a directory of its own, on the loopback interface.
 
-It has its own cookie, its own free ports (AMQP, Erlang distribution, epmd, and the management API
-if asked for) and its own data; stopped, it leaves no process. RABBITMQ_ROOT names the root of
-another Debian whose RabbitMQ is to run. ``python -m local.broker_node list_queues`` runs a command
-of rabbitmqctl on the node of a running `make run`.
+It has its own cookie, ports (AMQP, Erlang distribution, epmd, and the management API if requested)
+and data; once stopped, it leaves no process. RABBITMQ_ROOT names the root of another Debian whose
+RabbitMQ to run. ``python -m local.broker_node list_queues`` runs a rabbitmqctl command on the node
+of a running `make run`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,11 @@ _MANAGEMENT = ("rabbitmq_management", "rabbitmq_management_agent", "rabbitmq_web
 
 
 class NodeFailed(RuntimeError):
-    """Raised when a node does not start, or does not stop."""
+    """Raised when a node doesn't start or stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """The ports of one node."""
-
     amqp: int
     distribution: int
     epmd: int
@@ -43,12 +41,10 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Four ports that nobody uses."""
         amqp, distribution, epmd, management = free_ports(4)
         return cls(amqp=amqp, distribution=distribution, epmd=epmd, management=management)
 
     def are_free(self) -> bool:
-        """Whether a node could use all of them now."""
         return all(can_listen(port) for port in asdict(self).values())
 
 
@@ -56,16 +52,16 @@ class Ports:
 class Membership:
     """What a node of a cluster needs to know of it."""
 
-    #: Holds the directory of each node, and the home with the cookie that they share.
+    #: Has the directory of each node, and the home with their shared cookie.
     directory: Path
     #: The Erlang name of the node that starts first; the others join it.
     first: str
-    #: The name server that they share; it is not a node's to end.
+    #: Their shared name server; no node stops it.
     epmd: int
 
 
 class BrokerNode:
-    """The node of one directory; whoever names the directory can start and stop it."""
+    """The node of one directory; every process that knows the directory can start and stop it."""
 
     def __init__(
         self,
@@ -84,37 +80,33 @@ class BrokerNode:
 
     @property
     def url(self) -> str:
-        """Where clients find the node."""
         return f"amqp://guest:guest@{LOOPBACK}:{self.ports.amqp}/"
 
     @property
     def management_url(self) -> str:
-        """Where the management API is, if it was asked for."""
+        """The management API's URL, if it was requested."""
         return f"http://{LOOPBACK}:{self.ports.management}/api"
 
     @property
     def ports(self) -> Ports:
-        """The ports that the node has, or had when it last ran."""
+        """The node's ports, or those of its last run."""
         return Ports(**json.loads(self._ports_file.read_text()))
 
     @property
     def name(self) -> str:
-        """The node's Erlang name."""
         return self._name
 
     @property
     def log(self) -> Path:
-        """The node's own log."""
         return self._directory / "log" / "rabbit.log"
 
     def is_running(self) -> bool:
-        """Whether the node's Erlang machine runs."""
         return self._pid() is not None
 
     def start(self) -> None:
-        """Start the node and wait until it takes connections; a running one is left as it is.
+        """Start the node unless it runs, and wait until it accepts connections.
 
-        It takes the ports that it had, so that clients find it again; new ones if they are taken.
+        It keeps its last ports if they are free, so that clients find it again.
         """
         if self.is_running() and self._answers():
             return
@@ -122,9 +114,9 @@ class BrokerNode:
         self.wait_until_begun()
 
     def begin(self) -> None:
-        """Start the node without waiting for it, as the nodes of a new cluster wait for another.
+        """Start the node without waiting, since the nodes of a new cluster wait for each other.
 
-        Call it in a thread that stays: Linux ends the node with the thread, too.
+        Call it in a thread that stays: Linux ends the node with its parent thread.
         """
         self.stop()
         self._write_configuration(self._choose_ports())
@@ -142,14 +134,14 @@ class BrokerNode:
             )
 
     def wait_until_begun(self) -> None:
-        """Wait until the node takes connections."""
+        """Wait until the node accepts connections."""
         self._wait_until_it_answers()
         self._remembered_pid_file.write_text(str(self._pid()))
 
     def stop(self, *, gently: bool = True) -> None:
-        """Stop the node and its epmd, whoever started them; stopped gently, it keeps its data."""
+        """Stop the node and its epmd, no matter who started them; a clean stop keeps its data."""
         pid = self._pid()
-        # While it starts, it may not hear.
+        # While starting, it may not respond.
         patience_s = STOP_TIMEOUT_S if self._ports_file.exists() and self._answers() else 2.0
         for number in (signal.SIGTERM, signal.SIGKILL) if gently else (signal.SIGKILL,):
             self._signal(pid, number)
@@ -165,7 +157,7 @@ class BrokerNode:
             self.stop_epmd()
 
     def control(self, *arguments: str, program: str = "rabbitmqctl") -> str:
-        """Run ``rabbitmqctl``, or another of its tools, on the node and give what it printed."""
+        """Run ``rabbitmqctl``, or another tool, on the node; returns its output."""
         script = self._seen_in_root((scripts(self._root) or Path()) / program)
         try:
             done = subprocess.run(
@@ -182,8 +174,8 @@ class BrokerNode:
         return done.stdout
 
     def import_definitions(self, definitions: str) -> None:
-        """Make the users, permissions and so on of this JSON, or change those that exist."""
-        # From a file: the rabbitmqctl of RabbitMQ 4 reads none from its input.
+        """Import users, permissions and so on from JSON."""
+        # From a file: RabbitMQ 4's rabbitmqctl doesn't read them from stdin.
         file = self._directory / "definitions.json"
         file.touch(mode=0o600)
         file.write_text(definitions)
@@ -195,7 +187,7 @@ class BrokerNode:
         return in_root(self._root, shared, command)
 
     def _seen_in_root(self, path: Path) -> Path:
-        """A path of the root as it is in there; the node's own directory is the same inside."""
+        """A path as seen inside the root; the node's own directory is the same."""
         return Path("/") / path.relative_to(self._root) if path.is_relative_to(self._root) else path
 
     @property
@@ -213,7 +205,7 @@ class BrokerNode:
         return Ports.free()
 
     def _ports_in(self, cluster: Membership) -> Ports:
-        """A member keeps the ports that it had: its clients and the other nodes know them."""
+        """A cluster member keeps its ports: clients and other nodes know them."""
         if self._ports_file.exists():
             return self.ports
         return replace(Ports.free(), epmd=cluster.epmd)
@@ -238,7 +230,7 @@ class BrokerNode:
                 f"cluster_formation.classic_config.nodes.{number} = {name}"
                 for number, name in enumerate(sorted({self._cluster.first, self._name}), start=1)
             ]
-        if self._management:  # it would listen on every interface
+        if self._management:  # by default it listens on every interface
             lines += [
                 f"management.tcp.ip = {LOOPBACK}",
                 f"management.tcp.port = {ports.management}",
@@ -271,7 +263,7 @@ class BrokerNode:
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_GENERATED_CONFIG_DIR": str(directory / "schema"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(directory / "enabled_plugins"),
-            # One scheduler that sleeps when idle: a developer's machine has few cores.
+            # One scheduler that sleeps when idle, for machines with few cores.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none"
             ),
@@ -279,12 +271,12 @@ class BrokerNode:
 
     @property
     def _pid_file(self) -> Path:
-        """Written by the node; gone as soon as it begins to stop."""
+        """Written by the node; deleted when it starts to stop."""
         return self._directory / "pid"
 
     @property
     def _remembered_pid_file(self) -> Path:
-        """Our copy, which tells until the very end whether the node still uses its data."""
+        """Our copy, which lasts until the node no longer uses its data."""
         return self._directory / "remembered-pid"
 
     def _pid(self) -> int | None:
@@ -329,7 +321,7 @@ class BrokerNode:
         return False
 
     def stop_epmd(self) -> None:
-        """End the node's name server, found by its port; it refuses while a node is registered."""
+        """Stop the node's name server, found by its port; it refuses while a node is registered."""
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while answers(self.ports.epmd) and time.monotonic() < deadline:
             command = self._in_root("epmd", "-kill")
@@ -338,7 +330,7 @@ class BrokerNode:
 
 
 def main() -> int:
-    """Run a command of rabbitmqctl on the node of a running `make run`."""
+    """Run a rabbitmqctl command on the node of a running `make run`."""
     node = BrokerNode(run_directory(os.environ) / BROKER)
     if not node.is_running():
         print("No private broker runs here: start `make run` first.", file=sys.stderr)

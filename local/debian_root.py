@@ -1,5 +1,6 @@
-"""The root of another Debian, with the RabbitMQ that it ships: made once by debootstrap, kept in
-`.run/`. A node from it runs beside everything else; see BrokerNode.
+"""The root of another Debian with its RabbitMQ, created once by debootstrap and kept in `.run/`.
+
+See BrokerNode.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from local.install import DEBOOTSTRAP, CannotInstall, install
 from local.rabbitmq import scripts
 from local.settings import ROOT
 
-#: What making it may take; with a near mirror it is less than a minute.
+#: Time limit for creating it; with a nearby mirror it takes less than a minute.
 LIMIT_S = 900.0
 _ROOTS = ROOT / ".run" / "debian"
 
-#: In a namespace of its own, so that no mount is left if it is killed; whole, or not at all.
+#: In its own namespace, so that no mount is left if it is killed; all or nothing.
 _MAKE = """
 set -eu
 suite=$1 mirror=$2 made=$3
@@ -30,7 +31,7 @@ mv "$made.part" "$made"
 
 
 def debian_root(suite: str) -> Path:
-    """The root of the Debian named ``suite``; made if it is not there, or CannotInstall."""
+    """The root of the Debian ``suite``, created if it doesn't exist; raises CannotInstall."""
     _check_we_may()
     made = _ROOTS / suite
     if scripts(made) is None:
@@ -72,7 +73,7 @@ def _make(suite: str, made: Path) -> None:
 
 
 def _mirror() -> str:
-    """The Debian mirror that apt uses, or the one of DEBIAN_MIRROR."""
+    """DEBIAN_MIRROR, or the mirror that apt uses."""
     given = os.environ.get("DEBIAN_MIRROR", "").strip()
     if given:
         return given

@@ -1,4 +1,4 @@
-"""Installs the Debian packages that are missing, where that is possible, and else says what to do.
+"""Installs missing Debian packages if possible; otherwise prints what to do.
 
 ``python3 -m local.install venv`` needs nothing but Python itself.
 """
@@ -17,8 +17,8 @@ from functools import partial
 
 from local import postgres, rabbitmq
 
-#: Runs as root. The services of the packages stay off, now and at the next boot: what we start is
-#: ours, in a directory and on ports of its own.
+#: Runs as root. The packages' services stay disabled: we start our own, with their own directory
+#: and ports.
 _APT = r"""
 set -eu
 policy=/usr/sbin/policy-rc.d
@@ -39,24 +39,24 @@ fi
 
 
 class CannotInstall(RuntimeError):
-    """Raised when packages are missing that we cannot install here; names what would help."""
+    """Raised when missing packages can't be installed here; says what would help."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """A Debian package, and how to see that what we want of it is there."""
+    """A Debian package, and how to check that it is there."""
 
     package: str
     is_there: Callable[[], bool]
 
 
 def _on_path(name: str) -> bool:
-    """Whether there is such a program, for us or for root."""
+    """Whether a program exists, for this user or for root."""
     return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") is not None
 
 
 def _has_venv() -> bool:
-    importlib.invalidate_caches()  # it may have come a moment ago
+    importlib.invalidate_caches()  # it may have just been installed
     return importlib.util.find_spec("ensurepip") is not None
 
 
@@ -88,12 +88,11 @@ _PURPOSES = {
 
 
 def needs_of(purpose: str) -> tuple[Need, ...]:
-    """What a purpose needs of the machine."""
     return _PURPOSES[purpose]
 
 
 def install(needs: Iterable[Need]) -> None:
-    """Install by apt what is missing of ``needs``; CannotInstall where that is not possible."""
+    """Install missing packages with apt; raises CannotInstall if that isn't possible."""
     missing = [need for need in needs if not need.is_there()]
     if not missing:
         return
@@ -114,7 +113,7 @@ def install(needs: Iterable[Need]) -> None:
 
 
 def _as_root() -> list[str] | None:
-    """What to put before a command so that root runs it; None where we may not."""
+    """The prefix that runs a command as root; None if we may not."""
     if os.geteuid() == 0:
         return []
     if not _on_path("sudo"):
@@ -124,7 +123,7 @@ def _as_root() -> list[str] | None:
 
 
 def main() -> int:
-    """Install what the purposes named on the command line need."""
+    """Install what the purposes on the command line need."""
     try:
         for purpose in sys.argv[1:]:
             install(needs_of(purpose))

@@ -1,4 +1,4 @@
-"""Runs a kitchen at the broker of `make run`: ``python -m local.kitchen --version vmine ...``."""
+"""Runs a kitchen on the broker of `make run`: ``python -m local.kitchen --version vmine ...``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from local.broker import make_users, url_of
 from local.broker_node import BrokerNode
 from local.settings import BROKER, environment, run_directory
 
-_NO_BROKER = "No private broker runs here: start `make run` first, or set AMQP_URL to a broker."
+_NO_BROKER = "No private broker is running here: start `make run` first, or set AMQP_URL."
 
 
 def main() -> None:
-    """Become the kitchen; exits with 1 where there is no broker for it."""
+    """Become the kitchen; exits with 1 if there is no broker."""
     environ = environment(os.environ)
     arguments = sys.argv[1:]
     try:
         config = WorkerConfig.read(arguments, environ)
     except ConfigError:
-        pass  # The kitchen says what is wrong.
+        pass  # The kitchen prints the error.
     else:
         if "AMQP_URL" not in environ and not any(one.startswith("--amqp-url") for one in arguments):
             environ["AMQP_URL"] = _private_url(environ, config)
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _private_url(environ: Mapping[str, str], config: WorkerConfig) -> str:
-    """The private broker of `make run`, with a user that this version has from now on."""
+    """The private broker's URL for this version's user, which is created."""
     directory = run_directory(environ)
     node = BrokerNode(directory / BROKER)
     if not node.is_running():

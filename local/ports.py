@@ -1,4 +1,4 @@
-"""Finds ports of the loopback interface that nobody uses."""
+"""Finds free ports on the loopback interface."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import random
 import socket
 
 LOOPBACK = "127.0.0.1"
-#: Below the ports that systems give to clients: there, a client that knocks again and again on a
-#: server that is down may take the server's port itself, and even be answered by itself.
+#: Below the ephemeral ports: else a client that keeps reconnecting to a stopped server could be
+#: given the server's own port.
 _CANDIDATES = range(20_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Choose ``count`` different ports that are free at this moment."""
+    """``count`` different ports that are free right now."""
     free: list[int] = []
     for port in random.sample(_CANDIDATES, len(_CANDIDATES)):
         if len(free) == count:
@@ -23,10 +23,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def can_listen(port: int, host: str = LOOPBACK) -> bool:
-    """Whether a server could listen on the port now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        # As servers do: the last connections of a server that just ended do not count.
+        # Like a server: ignores lingering connections of one that has just ended.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -37,7 +36,6 @@ def can_listen(port: int, host: str = LOOPBACK) -> bool:
 
 
 def answers(port: int, host: str = LOOPBACK) -> bool:
-    """Whether somebody accepts connections on the port."""
     try:
         with socket.create_connection((host, port), timeout=1):
             return True

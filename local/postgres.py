@@ -1,6 +1,6 @@
-"""A PostgreSQL server of one's own, new and on the loopback interface: forgetful for tests.
+"""A private PostgreSQL server on the loopback interface, without durability, for tests.
 
-PostgreSQL refuses to run as root; started by root, it runs as the user that its package made.
+PostgreSQL refuses to run as root; started by root, it runs as its package's user.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 _ACCOUNT = "postgres"
 _DATABASE = "postgres"
-#: What a server may do that nobody needs after a crash.
+#: Settings for a server whose data needn't survive a crash.
 _FORGETFUL = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 class PostgresFailed(RuntimeError):
-    """Raised when the server cannot be made, or does not start."""
+    """Raised when the server can't be created or started."""
 
 
 def programs() -> Path | None:
-    """The directory of PostgreSQL's programs, the newest ones, or None where there are none."""
+    """The newest PostgreSQL's program directory; None if there is none."""
     packaged = Path("/usr/lib/postgresql").glob("*/bin/postgres")
     newest = max(packaged, key=lambda program: float(program.parts[-3]), default=None)
     if newest is not None:
@@ -44,10 +44,10 @@ def programs() -> Path | None:
 
 @contextmanager
 def private_postgres(*, forgetful: bool = True, certificate: bytes = b"") -> Iterator[str]:
-    """Give the DATABASE_URL of a server that is there for the time of the block.
+    """The DATABASE_URL of a server for the duration of the block.
 
-    One that is not forgetful writes as a server in production does. One with a certificate (and
-    its key, as PEM) also speaks TLS.
+    Unless it is forgetful, it writes durably, as in production. With a certificate (and its key, as
+    PEM) it also speaks TLS.
     """
     directory = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
@@ -116,7 +116,7 @@ def _program(name: str) -> str:
 
 
 def _secret_file(path: Path, content: bytes) -> Path:
-    """A file that the server alone can read."""
+    """A file that only the server can read."""
     path.touch(mode=0o600)
     path.write_bytes(content)
     _give_to_account(path)
@@ -130,7 +130,7 @@ def _give_to_account(path: Path) -> None:
 
 
 def _as_account(command: Sequence[str]) -> list[str]:
-    """The command as a user that PostgreSQL accepts, ending when we die."""
+    """The command as a user that PostgreSQL accepts; it ends when we die."""
     if os.geteuid() != 0:
         return ends_with_us(command, signal_name="INT")
     account = pwd.getpwnam(_ACCOUNT)

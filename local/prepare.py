@@ -1,4 +1,4 @@
-"""Makes the database of `make run` ready: its tables, the demo login, and a first launch."""
+"""Prepares the database of `make run`: tables, demo login, first launch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local.settings import DEMO_USER, kept_secrets, run_directory
 
 
 def prepare() -> None:
-    """Bring the database to what the processes expect; changes nothing that is right already."""
+    """Idempotent."""
     call_command("check")
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0)
@@ -33,7 +33,7 @@ def _keep_demo_login(password: str) -> None:
 
 
 def main() -> int:
-    """Prepare, or say in one line what is wrong."""
+    """Prepare, or print in one line what is wrong."""
     django.setup()
     try:
         prepare()

@@ -1,4 +1,4 @@
-"""Other programs as processes: whether one runs, and that it ends with us."""
+"""Checks other processes, and makes them end with us."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 def is_running(pid: int, *, naming: str) -> bool:
-    """Whether the process runs, and has ``naming`` in its command line or its environment.
+    """Whether the process runs, with ``naming`` in its command line or environment.
 
-    A process number that was given anew to another program does not count.
+    A reused process id of another program doesn't count.
     """
     process = Path("/proc") / str(pid)
     try:
@@ -23,7 +23,7 @@ def is_running(pid: int, *, naming: str) -> bool:
 
 
 def ends_with_us(command: Sequence[str], *, signal_name: str = "TERM") -> list[str]:
-    """The command such that it is told to end when the process that started it dies, however."""
+    """The command, such that it is terminated when its parent dies, however that happens."""
     setpriv = shutil.which("setpriv", path=f"{os.environ.get('PATH', '')}:/usr/bin")
     if setpriv is None:
         return list(command)

@@ -1,8 +1,7 @@
-"""Where RabbitMQ is installed, on this machine or in the root of another Debian, and a view of it
-that starts faster.
+"""Finds the installed RabbitMQ, and lays out a copy that starts faster.
 
-Erlang looks for every module in every folder of the installation, and 40 of its 70 folders are
-plugins that we do not use: without them a node starts in little more than half the time.
+Erlang searches every folder of the installation for every module, and 40 of its 70 folders are
+unused plugins: without them a node starts in little more than half the time.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from pathlib import Path
 
 #: The scripts as packaged; the wrappers on the path insist on the user `rabbitmq`.
 _SCRIPTS = "usr/lib/rabbitmq/bin"
-#: A part of the server itself, for all its name.
+#: Part of the server itself, despite its name.
 _NO_PLUGIN = "rabbitmq_prelaunch"
 #: The machine's own root.
 MACHINE = Path("/")
 
-#: The mounts are in a namespace of the process's own and end with it: nothing to unmount, and
-#: nobody who deletes the root later deletes through them.
+#: The mounts are in the process's own namespace and end with it: nothing to unmount, and deleting
+#: the root later can't delete through them.
 _IN_ROOT = """
 set -eu
 root=$1 shared=$2
@@ -34,14 +33,14 @@ exec chroot "$root" "$@"
 
 
 def given_root(environ: Mapping[str, str]) -> Path:
-    """The root in which RabbitMQ is to run: the one of RABBITMQ_ROOT, or the machine's own."""
+    """RABBITMQ_ROOT, or the machine's own root."""
     return Path(environ.get("RABBITMQ_ROOT") or MACHINE).resolve()
 
 
 def in_root(root: Path, shared: Path, command: Sequence[str]) -> list[str]:
-    """The command such that it runs in ``root``, where ``shared`` has the same path as outside.
+    """The command, such that it runs in ``root``, where ``shared`` has the same path.
 
-    Only root may do so. The process keeps its number, and nothing else changes.
+    Only root may do this. The process keeps its id.
     """
     if root == MACHINE:
         return list(command)
@@ -49,13 +48,13 @@ def in_root(root: Path, shared: Path, command: Sequence[str]) -> list[str]:
 
 
 def scripts(root: Path = MACHINE) -> Path | None:
-    """The directory of RabbitMQ's own scripts, or None where RabbitMQ is not installed."""
+    """The directory of RabbitMQ's own scripts; None if RabbitMQ isn't installed."""
     found = root / _SCRIPTS
     return found if (found / "rabbitmq-server").exists() else None
 
 
 def version(root: Path = MACHINE) -> str | None:
-    """The version of the installed RabbitMQ, as its Debian package names its directory."""
+    """The installed RabbitMQ's version, from its directory's name."""
     installed = scripts(root)
     if installed is None:
         return None
@@ -63,9 +62,9 @@ def version(root: Path = MACHINE) -> str | None:
 
 
 def server_script(directory: Path, *, plugins: Collection[str], root: Path = MACHINE) -> Path:
-    """Lay out a RabbitMQ in ``directory`` that has these plugins alone; gives its server script.
+    """Lay out a RabbitMQ in ``directory`` with only these plugins; returns its server script.
 
-    The scripts are copied, since they look for the rest beside the place where they really are.
+    The scripts are copied, because they look for the rest relative to their real path.
     """
     installed = scripts(root)
     if installed is None:
@@ -73,7 +72,7 @@ def server_script(directory: Path, *, plugins: Collection[str], root: Path = MAC
     server = (installed / "rabbitmq-server").resolve()
     parts = server.parent.parent / "plugins"
     if not parts.is_dir() or " " in str(directory):
-        return server  # not laid out as we know it, or too much for its scripts: as it is
+        return server  # unknown layout, or unsuitable for its scripts: use it as it is
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(server.parent, directory / "sbin")
     (directory / "plugins").mkdir()

@@ -22,14 +22,14 @@ from honcho.printer import Printer
 from kitchen_worker.contract import permissions
 from kitchen_worker.contract.messages import Role
 from local import mend
-from local.broker import Broker, NoBroker, broker
+from local.broker import NoBroker, RunningBroker, broker
 from local.broker_node import NodeFailed
 from local.ports import can_listen, free_ports
 from local.processes import ends_with_us
 from local.settings import DEMO_USER, ROOT, environment, kept_secrets, run_directory
 from local.supervisor import Supervisor
 
-#: After this long, it is said which processes are still not ready.
+#: After this long, processes that are still not ready are logged.
 READY_TIMEOUT_S = 60.0
 _PYTHON = sys.executable
 _DJANGO = (_PYTHON, str(ROOT / "manage.py"))
@@ -38,15 +38,15 @@ _KITCHENS = {"vlatest": Role.CONTROL, "vnext": Role.CANDIDATE, "vlatest-b": Role
 
 
 class CannotRun(RuntimeError):
-    """Raised when `make run` cannot go on; says why and what would help."""
+    """Raised when `make run` can't continue; says why and what would help."""
 
 
 class Interrupted(BaseException):
-    """Raised when we are told to stop while we are still starting."""
+    """Raised when a stop signal comes during the start."""
 
 
 class StopSignals:
-    """Turns SIGINT, SIGTERM and SIGHUP into an event; the second one changes nothing."""
+    """Turns SIGINT, SIGTERM and SIGHUP into an event; a second one changes nothing."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -57,7 +57,7 @@ class StopSignals:
             signal.signal(signal.SIGHUP, self._handle)
 
     def only_set_the_event(self) -> None:
-        """From now on, whoever runs looks at the event; before, a signal interrupts."""
+        """From now on a signal only sets the event; before, it interrupts."""
         self._interrupts = False
         if self.event.is_set():
             raise Interrupted
@@ -71,7 +71,7 @@ class StopSignals:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A process to be started, and the address at which it says that it is ready."""
+    """A process to start, and the URL that tells whether it is ready."""
 
     name: str
     command: tuple[str, ...]
@@ -80,7 +80,7 @@ class Planned:
 
 
 def plan(environ: Mapping[str, str], url_of: Callable[[str], str]) -> list[Planned]:
-    """The processes of `make run`, each with the AMQP_URL of its own user of the broker."""
+    """The processes of `make run`, each with its own broker user's AMQP_URL."""
     host, port = environ["HOST"], environ["PORT"]
     daphne = (_PYTHON, "-m", "daphne", "-v", "0", "-b", host, "-p", port, _SITE)
     commands: dict[str, tuple[str, ...]] = {
@@ -113,13 +113,13 @@ def plan(environ: Mapping[str, str], url_of: Callable[[str], str]) -> list[Plann
 
 
 def address(environ: Mapping[str, str]) -> str:
-    """Where a browser on this machine finds the site."""
+    """The site's address for a browser on this machine."""
     everywhere = environ["HOST"] in ("0.0.0.0", "::")  # noqa: S104
     return f"http://{'127.0.0.1' if everywhere else environ['HOST']}:{environ['PORT']}"
 
 
 def greeting(environ: Mapping[str, str], broker_name: str) -> str:
-    """What a person needs to know once everything runs."""
+    """The text that is printed once everything runs."""
     site, password = address(environ), kept_secrets(run_directory(environ)).demo_password
     return f"""
   Dark Kitchen is ready.
@@ -134,8 +134,10 @@ def greeting(environ: Mapping[str, str], broker_name: str) -> str:
 
 
 def run(stop: StopSignals) -> None:
-    """Start everything, print one log, and stop everything when told to."""
+    """Start everything, print one log, and stop everything on a signal."""
     environ = environment(os.environ)
+    if "DOOR" in environ:
+        raise CannotRun("`make run` serves both doors from one process. Unset DOOR and OTHER_DOOR.")
     _check_port(environ)
     mend.forget(run_directory(environ))
     preparing = subprocess.Popen(
@@ -147,7 +149,7 @@ def run(stop: StopSignals) -> None:
     try:
         with broker(environ, permissions.users(_KITCHENS)) as chosen:
             if preparing.wait():
-                raise CannotRun("The database could not be made ready; see above.")
+                raise CannotRun("The database could not be prepared; see above.")
             stop.only_set_the_event()
             _supervise(environ, chosen, stop.event)
     finally:
@@ -155,7 +157,7 @@ def run(stop: StopSignals) -> None:
         preparing.wait()
 
 
-def _supervise(environ: Mapping[str, str], chosen: Broker, stop: threading.Event) -> None:
+def _supervise(environ: Mapping[str, str], chosen: RunningBroker, stop: threading.Event) -> None:
     supervisor = Supervisor(ROOT, Printer(sys.stdout))
     try:
         planned = plan(environ, chosen.url_of)
@@ -175,7 +177,7 @@ def _supervise(environ: Mapping[str, str], chosen: Broker, stop: threading.Event
 def _announce(
     supervisor: Supervisor, planned: list[Planned], text: str, stop: threading.Event
 ) -> None:
-    """Print the greeting as soon as every process is ready."""
+    """Print the greeting once every process is ready."""
     waiting = list(planned)
     late_at = time.monotonic() + READY_TIMEOUT_S
     while waiting and not stop.is_set():
@@ -189,7 +191,7 @@ def _announce(
 
 
 def _is_ready(url: str) -> bool:
-    # A proxy that is set for the outside has nothing to say about this machine.
+    # This machine is not behind the outgoing proxy.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as response:
@@ -202,25 +204,25 @@ def _check_port(environ: Mapping[str, str]) -> None:
     try:
         port = int(environ["PORT"])
     except ValueError:
-        raise CannotRun(f"PORT is {environ['PORT']!r}, which is no port.") from None
+        raise CannotRun(f"PORT is {environ['PORT']!r}, which is not a port.") from None
     if not can_listen(port, environ["HOST"]):
-        raise CannotRun(f"Port {port} is taken. Choose another, as in: PORT=8001 make run")
+        raise CannotRun(f"Port {port} is in use. Choose another one: PORT=8001 make run")
 
 
 @contextlib.contextmanager
 def _only_one(directory: Path) -> Iterator[IO[str]]:
-    """Hold the directory; a second `make run` there would share the broker's data."""
+    """Lock the directory: a second `make run` would share the broker's data."""
     directory.mkdir(mode=0o700, exist_ok=True)
     with (directory / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CannotRun("`make run` runs in this directory already.") from None
+            raise CannotRun("`make run` is already running in this directory.") from None
         yield lock
 
 
 def main() -> int:
-    """Run until told to stop; 0 when that was all that happened."""
+    """Run until stopped; returns the exit status."""
     stop = StopSignals()
     try:
         with _only_one(run_directory(os.environ)):

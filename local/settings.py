@@ -1,6 +1,6 @@
-"""The settings of `make run`: the given environment, over a developer's defaults.
+"""The settings of `make run`: the given environment over a developer's defaults.
 
-The secrets are made at the first run and kept in `.run/`, which nobody else can read.
+Secrets are generated at the first run and kept in `.run/`, readable by this user only.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_USER = "demo"
-#: Where the private node lives, in the directory of the run.
+#: The private node's directory, inside the run's.
 BROKER = "broker"
 
 _DEFAULTS = {
     "DJANGO_SETTINGS_MODULE": "restaurant.settings",
     "HOST": "127.0.0.1",
     "PORT": "8000",
-    # On a machine of one's own, everybody may look, and an answer is soon missed, and
-    # a verdict soon given.
+    # On a developer's machine the board is public, and missing answers and verdicts come soon.
     "BOARD_PUBLIC": "1",
     "DEADLINE_SECONDS": "5",
     "BLOCK_SECONDS": "1",
@@ -32,19 +31,17 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Secrets:
-    """What `make run` keeps to itself, from one run to the next."""
-
     secret_key: str
     demo_password: str
 
 
 def run_directory(given: Mapping[str, str]) -> Path:
-    """Where `make run` keeps what it makes: in `.run`, or in the RUN_DIRECTORY that is given."""
+    """The directory for everything that `make run` creates: RUN_DIRECTORY, or `.run`."""
     return Path(given.get("RUN_DIRECTORY") or ROOT / ".run").resolve()
 
 
 def kept_secrets(directory: Path) -> Secrets:
-    """The secrets of a directory; made when there are none yet."""
+    """The directory's secrets; generated if there are none."""
     file = directory / "secrets.json"
     directory.mkdir(mode=0o700, exist_ok=True)
     try:
@@ -58,7 +55,7 @@ def kept_secrets(directory: Path) -> Secrets:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of every process of `make run`; what is given counts, unless it is empty."""
+    """The environment of all processes of `make run`; given, non-empty values win."""
     directory = run_directory(given)
     made = {
         "SECRET_KEY": kept_secrets(directory).secret_key,

@@ -1,46 +1,48 @@
-"""What `make test` runs, one stage after another, and the sum of it in its last line; with
-``brokers``, what `make test-brokers` runs.
+"""The stages of `make test`, and their sum in the last line; with ``brokers``, of `make
+test-brokers`.
 
-A stage that fails does not stop the next ones; it fails the whole. Nothing may be skipped.
+A failed stage doesn't stop the next ones, but fails the whole. Nothing may be skipped.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from xml.etree import ElementTree
 
 from local import rabbitmq
 from local.debian_root import debian_root
-from local.install import RABBITMQ, CannotInstall, Need, install, needs_of
+from local.install import RABBITMQ, CannotInstall, install, needs_of
 from local.kubectl import KubectlFailed, kubectl
 from local.postgres import PostgresFailed, private_postgres
 from local.settings import ROOT
 from restaurant.checks import IDS
 
-#: A command, and the report in which it counts its tests, if it has tests.
-Command = tuple[Sequence[str], Path | None]
 _REPORTS = ROOT / ".run" / "reports"
+#: Hundreds of processes import the product: it is compiled once, whatever the environment says.
+_BYTECODE = ROOT / ".run" / "bytecode"
 _PROGRAMS = Path(sys.executable).parent
-#: What the person's own settings would change in the tests.
+#: Each process has databases and a broker of its own.
+_PARALLEL = ("-n", "logical", "--maxprocesses", "4", "--dist", "worksteal")
+#: The user's own settings, which would affect the tests.
 _SETTINGS = {*IDS, "HOST", "PORT"}
-#: The word for the tests on this machine's RabbitMQ and on another Debian's.
+#: The argument for the tests on this machine's RabbitMQ and on another Debian's.
 _BROKERS = "brokers"
-#: How long these may take on one RabbitMQ.
+#: Their time limit on one RabbitMQ.
 _BROKERS_LIMIT_S = 2400.0
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """How much passed and how much failed; a command without tests counts as one."""
+    """How many passed and failed; a command without tests counts as one."""
 
     passed: int = 0
     failed: int = 0
@@ -49,71 +51,10 @@ class Count:
         return Count(passed=self.passed + other.passed, failed=self.failed + other.failed)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """Some commands under one name, and what must be there for the time that they run."""
-
-    name: str
-    commands: Sequence[Command]
-    surroundings: Callable[[], AbstractContextManager[Mapping[str, str]]] = lambda: (
-        contextlib.nullcontext({})
-    )
-    needs: Sequence[Need] = ()
-    #: How long each command may take; it is ended then, and has failed.
-    limit_s: float | None = None
+Stage = Callable[[], Count]
 
 
-def broker_stages() -> list[Stage]:
-    """The tests that use a broker, on this machine's RabbitMQ and on the other Debian's."""
-    own = (rabbitmq.version() or "").partition(".")[0]
-    other, suite = ("3", "bookworm") if own == "4" else ("4", "trixie")
-    roots: dict[str, Callable[[], Path]] = {
-        own: lambda: rabbitmq.MACHINE,
-        other: partial(debian_root, suite),
-    }
-    return [
-        _on_rabbitmq(f"rabbitmq-{version}{database}", root, postgres=bool(database))
-        for version, root in roots.items()
-        for database in ("", "-postgresql")
-    ]
-
-
-def stages() -> list[Stage]:
-    """All of them, in the order in which they tell most soonest."""
-    return [
-        Stage(name="lint", commands=_lint()),
-        Stage(name="types", commands=[([_program("mypy")], None)]),
-        Stage(
-            name="tests",
-            commands=[_pytest("tests", "not browser and not kubernetes and not postgres")],
-            needs=needs_of("broker-tests"),
-        ),
-        Stage(
-            name="postgresql",
-            commands=[
-                _pytest("postgresql", "(database or postgres) and not browser and not sqlite")
-            ],
-            surroundings=_on_postgresql,
-            needs=needs_of("database-tests"),
-        ),
-        Stage(
-            name="browser",
-            commands=[_pytest("browser", "browser", "tests/browser")],
-            needs=needs_of("browser-tests"),
-        ),
-        Stage(
-            name="kubernetes",
-            commands=[_pytest("kubernetes", "kubernetes", "tests/k8s")],
-            surroundings=_with_kubectl,
-        ),
-    ]
-
-
-def _program(name: str) -> str:
-    return str(_PROGRAMS / name)
-
-
-def _lint() -> list[Command]:
+def lint() -> Count:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "templates/*.html"],
         cwd=ROOT,
@@ -121,93 +62,126 @@ def _lint() -> list[Command]:
         text=True,
     )
     templates = [name for name in listed.stdout.splitlines() if (ROOT / name).exists()]
-    return [
-        ([_program("ruff"), "check", "--quiet", "."], None),
-        ([_program("ruff"), "format", "--check", "--quiet", "."], None),
-        ([_program("djade"), "--target-version", "5.2", "--check", *templates], None),
-    ]
-
-
-def _pytest(name: str, marks: str, *paths: str) -> Command:
-    report = _REPORTS / f"{name}.xml"
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
-    return [*words, f"--junitxml={report}", "-m", marks, *paths], report
-
-
-def _on_rabbitmq(name: str, root: Callable[[], Path], *, postgres: bool) -> Stage:
-    """The tests on a broker: those that need PostgreSQL, or all others."""
-
-    @contextlib.contextmanager
-    def surroundings() -> Iterator[Mapping[str, str]]:
-        there = root()
-        print(f"RabbitMQ {rabbitmq.version(there)}", flush=True)
-        database: AbstractContextManager[Mapping[str, str]] = (
-            _on_postgresql() if postgres else contextlib.nullcontext({})
-        )
-        with database as added:
-            yield {"RABBITMQ_ROOT": str(there), **added}
-
-    chosen = "postgres" if postgres else "not postgres"
-    return Stage(
-        name=name,
-        commands=[_pytest(name, f"broker and not browser and {chosen}")],
-        surroundings=surroundings,
-        needs=(*needs_of("broker-tests"), *needs_of("database-tests")),
-        limit_s=_BROKERS_LIMIT_S,
+    commands = (
+        ("ruff", "check", "--quiet", "."),
+        ("ruff", "format", "--check", "--quiet", "."),
+        ("djade", "--target-version", "5.2", "--check", *templates),
     )
+    return sum((run((str(_PROGRAMS / name), *rest)) for name, *rest in commands), Count())
 
 
-@contextlib.contextmanager
-def _on_postgresql() -> Iterator[Mapping[str, str]]:
+def types() -> Count:
+    return run([str(_PROGRAMS / "mypy")])
+
+
+def tests() -> Count:
+    """All tests without a stage of their own, on SQLite."""
+    install(needs_of("broker-tests"))
+    marks = "not serial and not browser and not kubernetes and not postgres"
+    return pytest("tests", marks, *_PARALLEL)
+
+
+def serial() -> Count:
+    """The tests that measure time or need several broker nodes."""
+    install(needs_of("broker-tests"))
+    return pytest("serial", "serial and not browser and not kubernetes")
+
+
+def postgresql() -> Count:
+    install((*needs_of("broker-tests"), *needs_of("database-tests")))
     with private_postgres() as url:
-        yield {"DATABASE_URL": url}
+        marks = "(database or postgres) and not serial and not browser and not sqlite"
+        return pytest("postgresql", marks, *_PARALLEL, added={"DATABASE_URL": url})
 
 
-@contextlib.contextmanager
-def _with_kubectl() -> Iterator[Mapping[str, str]]:
-    yield {"PATH": f"{kubectl().parent}{os.pathsep}{os.environ['PATH']}"}
+def browser() -> Count:
+    install(needs_of("browser-tests"))
+    return pytest("browser", "browser", "tests/browser")
+
+
+def kubernetes() -> Count:
+    path = f"{kubectl().parent}{os.pathsep}{os.environ['PATH']}"
+    return pytest("kubernetes", "kubernetes", "tests/k8s", added={"PATH": path})
+
+
+#: The quickest to find problems first.
+STAGES: Mapping[str, Stage] = {
+    one.__name__: one for one in (lint, types, tests, serial, postgresql, browser, kubernetes)
+}
+
+
+def broker_stages() -> dict[str, Stage]:
+    """The tests on a broker, on this machine's RabbitMQ and on the other Debian's."""
+    own = (rabbitmq.version() or "").partition(".")[0]
+    other, suite = ("3", "bookworm") if own == "4" else ("4", "trixie")
+    roots: dict[str, Callable[[], Path]] = {
+        own: lambda: rabbitmq.MACHINE,
+        other: partial(debian_root, suite),
+    }
+    names = {
+        f"rabbitmq-{version}{database}": (root, bool(database))
+        for version, root in roots.items()
+        for database in ("", "-postgresql")
+    }
+    return {name: partial(on_rabbitmq, name, *how) for name, how in names.items()}
+
+
+def on_rabbitmq(name: str, root: Callable[[], Path], postgres: bool) -> Count:
+    """The tests on a broker: those that need PostgreSQL, or all others."""
+    install((*needs_of("broker-tests"), *needs_of("database-tests")))
+    there = root()
+    print(f"RabbitMQ {rabbitmq.version(there)}", flush=True)
+    marks, added = "broker and not browser and", {"RABBITMQ_ROOT": str(there)}
+    if not postgres:
+        return pytest(name, f"{marks} not postgres", added=added, limit_s=_BROKERS_LIMIT_S)
+    with private_postgres() as url:
+        added["DATABASE_URL"] = url
+        return pytest(name, f"{marks} postgres", added=added, limit_s=_BROKERS_LIMIT_S)
 
 
 def run_stage(stage: Stage) -> Count:
-    """Run every command of a stage and count what passed."""
-    environ = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
-    environ["NO_SKIPS"] = "1"
+    """Run a stage and count; a stage whose needs aren't met has failed."""
     try:
-        install(stage.needs)
-        with stage.surroundings() as added:
-            counts = [
-                run_command(command, environ | dict(added), limit_s=stage.limit_s)
-                for command in stage.commands
-            ]
+        return stage()
     except (CannotInstall, KubectlFailed, PostgresFailed) as impossible:
         print(impossible, file=sys.stderr)
         return Count(failed=1)
-    return sum(counts, Count())
 
 
-def run_command(
-    command: Command, environ: Mapping[str, str], *, limit_s: float | None = None
+def pytest(
+    name: str,
+    marks: str,
+    *options: str,
+    added: Mapping[str, str] = _NOTHING,
+    limit_s: float | None = None,
 ) -> Count:
-    """Run a command and count what passed."""
-    words, report = command
-    if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.unlink(missing_ok=True)
+    report = _REPORTS / f"{name}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=5"]
+    words += [f"--junitxml={report}", "-m", marks, *options]
+    return count_of(report, failed=bool(run(words, added=added, limit_s=limit_s).failed))
+
+
+def run(
+    words: Sequence[str], *, added: Mapping[str, str] = _NOTHING, limit_s: float | None = None
+) -> Count:
+    """Run a command; after its time limit it is killed, and has failed."""
+    environ = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    environ |= {"NO_SKIPS": "1", "PYTHONPYCACHEPREFIX": str(_BYTECODE), **added}
     try:
         done = subprocess.run(
             words, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, timeout=limit_s
         )
-        failed = done.returncode != 0
     except subprocess.TimeoutExpired:
         print(f"Ended: it took longer than {limit_s:g} s.", file=sys.stderr)
-        failed = True
-    if report is None:
-        return Count(failed=1) if failed else Count(passed=1)
-    return count_of(report, failed=failed)
+        return Count(failed=1)
+    return Count(failed=1) if done.returncode else Count(passed=1)
 
 
 def count_of(report: Path, *, failed: bool) -> Count:
-    """The count of a test report; of a failed run it has one failure at least."""
+    """Parse a test report; a failed run has at least one failure."""
     suites = ElementTree.parse(report).iter("testsuite") if report.exists() else ()  # noqa: S314
     ran = lost = 0
     for suite in suites:
@@ -217,29 +191,29 @@ def count_of(report: Path, *, failed: bool) -> Count:
     return Count(passed=max(ran - lost, 0), failed=lost)
 
 
-def _chosen(names: Sequence[str]) -> list[Stage]:
+def _chosen(names: Sequence[str]) -> Mapping[str, Stage]:
     if _BROKERS in names:
-        install([RABBITMQ])  # which one it is decides what the other is
+        install([RABBITMQ])  # its version decides which other one is needed
         return broker_stages()
-    return [stage for stage in stages() if not names or stage.name in names]
+    return {name: stage for name, stage in STAGES.items() if not names or name in names}
 
 
 def main() -> int:
-    """Run the stages named on the command line, or all of `make test`."""
+    """Run the stages on the command line, or all of `make test`."""
     try:
         chosen = _chosen(sys.argv[1:])
     except CannotInstall as impossible:
         print(impossible, file=sys.stderr)
         return 1
     lines, total = [], Count()
-    for stage in chosen:
-        print(f"\n== {stage.name}", flush=True)
+    for name, stage in chosen.items():
+        print(f"\n== {name}", flush=True)
         started_at = time.monotonic()
         count = run_stage(stage)
         took_s = time.monotonic() - started_at
         verdict = "FAILED" if count.failed or not count.passed else "ok"
         lines.append(
-            f"{stage.name:<12}{took_s:>7.1f} s {count.passed:>6} passed {count.failed:>4} failed"
+            f"{name:<12}{took_s:>7.1f} s {count.passed:>6} passed {count.failed:>4} failed"
             f"   {verdict}"
         )
         total += count

@@ -1,7 +1,7 @@
-"""Keeps a set of processes running under one log, until it is told to stop.
+"""Keeps processes running under one log until it is stopped.
 
-Built on honcho's processes and printer. Its manager ends them all when one ends; here, a process
-that ends is started again after a moment, so that any of them can be killed and replaced.
+Built on honcho's processes and printer. Honcho's manager ends all processes when one ends; here, a
+process that ends is restarted after a pause, so that any of them can be killed and replaced.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from honcho.process import Process
 
 from local.processes import ends_with_us
 
-#: How long processes may take to finish what they hold.
+#: How long processes may take to stop.
 STOP_TIMEOUT_S = 15.0
-#: The pause before a process is started again: at first, and at most.
+#: The first and the longest pause before a restart.
 _PAUSES_S = (0.5, 60.0)
-#: A process that ran this long was in order; a control that no launch names ends after 10 seconds.
+#: A process that ran this long was healthy; a control that no launch names exits after 10 seconds.
 _SETTLED_S = 30.0
 
 
 def next_pause_s(last_s: float, *, ran_s: float) -> float:
-    """The pause after a process ended: each one twice the last, until it runs for long."""
+    """The pause after a process ended: doubled each time, until it runs for long."""
     shortest, longest = _PAUSES_S
     return shortest if ran_s > _SETTLED_S else min(max(last_s * 2, shortest), longest)
 
 
 class Supervisor:
-    """Starts processes, prints what they say, and starts those again that end."""
+    """Starts processes, prints their output, and restarts those that end."""
 
     def __init__(self, directory: Path, printer: Printer) -> None:
         self.stop_timeout_s = STOP_TIMEOUT_S
@@ -51,7 +51,6 @@ class Supervisor:
         self._pids: dict[str, int] = {}
 
     def add(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        """Start a process and keep it running."""
         self._printer.width = max(self._printer.width, len(name))
         shell_command = f"exec {shlex.join(ends_with_us(command))}"
         process = Process(
@@ -66,21 +65,21 @@ class Supervisor:
         keeper.start()
 
     def say(self, text: str) -> None:
-        """Print a line of our own in the log; from any thread."""
+        """Log a line of our own; thread-safe."""
         self._put("line", text)
 
     def show(self, text: str) -> None:
-        """Print a text as it is, between two lines of the log; from any thread."""
+        """Print a text as it is, between two log lines; thread-safe."""
         self._put("text", text)
 
     def run_until(self, stop: threading.Event) -> None:
-        """Print the log until ``stop`` is set; then stop every process, and return."""
+        """Print the log until ``stop`` is set; then stop every process."""
         while not stop.is_set():
             self._handle_next_event()
         self.stop()
 
     def stop(self) -> None:
-        """Ask every process to stop, wait until all have, and kill those that do not."""
+        """Terminate all processes, wait, and kill those that remain."""
         self._stopping.set()
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + self.stop_timeout_s
@@ -114,12 +113,12 @@ class Supervisor:
             return
         if event.type == "start":
             self._pids[event.name] = event.data["pid"]
-            if self._stopping.is_set():  # it slipped in between
+            if self._stopping.is_set():  # stopped meanwhile
                 self._signal(event.data["pid"], signal.SIGTERM)
         elif event.type == "stop":
             self._pids.pop(event.name, None)
         else:
-            # A terminal that went away is no reason to leave processes behind.
+            # The terminal may be gone; the processes must still be stopped.
             with contextlib.suppress(OSError):
                 if event.type == "line":
                     self._printer.write(event)

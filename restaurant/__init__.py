@@ -1,1 +1,2 @@
-"""The restaurant: takes orders, posts them once, and answers the customer. Knows no dashboard."""
+"""The restaurant: takes orders, publishes each once, answers the customer. Doesn't know the
+dashboard."""

@@ -1,4 +1,4 @@
-"""The restaurant's admin: launches to change, orders and letters to read."""
+"""The restaurant's admin: launches can be changed, orders read."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from restaurant.launches import (
     newest_change,
     open_launch,
     plan_end,
+    plan_problems,
     rename_launch,
     set_percent,
     start_launch,
-    wrong_in_plan,
 )
-from restaurant.models import DarkVersion, Launch, LaunchChange, Letter, Order, OrderLine
+from restaurant.models import DarkVersion, Launch, LaunchChange, Order, OrderLine
 
-if TYPE_CHECKING:  # only the type checker knows that these take types
+if TYPE_CHECKING:  # generic for the type checker only
     _Admin = admin.ModelAdmin[Any]
     _Inline = admin.TabularInline[Any, Any]
     _Form = forms.ModelForm[Launch]
@@ -46,9 +46,9 @@ else:
     _Form, _DarkForm = forms.ModelForm, forms.ModelForm
     _FormSet, _Paginator = forms.BaseInlineFormSet, Paginator
 
-#: Rows that lists count and page through; what lies beyond is found by searching.
+#: Maximum number of rows that lists count and page through; search finds the rest.
 COUNTED = 5_000
-_NOTHING_TO_END = "Nothing to end: that was over before."
+_NOTHING_TO_END = "This launch has already ended."
 
 
 class BoundedPaginator(_Paginator):
@@ -56,7 +56,6 @@ class BoundedPaginator(_Paginator):
 
     @cached_property
     def count(self) -> int:
-        """The number of rows, at most ``COUNTED``."""
         rows = self.object_list
         if isinstance(rows, QuerySet):
             return rows.values("pk")[:COUNTED].count()
@@ -64,23 +63,20 @@ class BoundedPaginator(_Paginator):
 
 
 class ReadOnly:
-    """Facts: nobody adds, changes or deletes them."""
+    """Facts: no one may add, change or delete them."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody may."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody may."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody may."""
         return False
 
 
 class FactAdmin(ReadOnly, _Admin):
-    """A list of facts of any length."""
+    """A list of read-only facts, of any length."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -97,7 +93,7 @@ class FactAdmin(ReadOnly, _Admin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find by the order's number ("1042", "#1042") or by its id."""
+        """Finds an order by its number ("1042", "#1042") or id."""
         term = search_term.strip().removeprefix("#")
         if not term:
             return queryset, False
@@ -110,62 +106,40 @@ class FactAdmin(ReadOnly, _Admin):
 
 
 class OrderLines(ReadOnly, _Inline):
-    """An order's lines."""
-
     model = OrderLine
     extra = 0
 
 
 @admin.register(Order)
 class OrderAdmin(FactAdmin):
-    """Orders, newest first."""
-
     list_display = ("__str__", "uuid", "placed_at", "state", "total_price", "launch", "note")
     list_select_related = ("launch",)
     search_fields = ("id", "uuid")
     search_help_text = "An order's number or id"
     inlines = (OrderLines,)
-
-
-@admin.register(Letter)
-class LetterAdmin(FactAdmin):
-    """Letters, newest first."""
-
-    list_display = ("order", "launch", "sample", "sent_at")
-    list_select_related = ("order", "launch")
-    search_fields = ("order",)
-    search_help_text = "An order's number or id"
-    number_lookup = "order_id"
-    uuid_lookup = "order__uuid"
-    fields = ("order", "launch", "sample", "sent_at", "message")
     readonly_fields = ("message",)
 
     @admin.display(description="message")
-    def message(self, letter: Letter) -> str:
-        """The letter's body as text."""
-        return bytes(letter.body).decode(errors="replace")
+    def message(self, order: Order) -> str:
+        return bytes(order.body).decode(errors="replace")
 
 
 class ReasonField(forms.CharField):
-    """Why a launch is changed."""
-
     def __init__(self) -> None:
         super().__init__(
             max_length=500,
-            help_text="Why; kept with your name and the time, and shown on the board.",
-            error_messages={"required": "Say why: it is kept."},
+            help_text="Kept with your name and the time, and shown on the board.",
+            error_messages={"required": "Enter a reason."},
             widget=forms.TextInput(attrs={"class": "vTextField"}),
         )
 
 
 class EndForm(forms.Form):
-    """Why a launch ends."""
-
     reason = ReasonField()
 
 
 class LaunchForm(_Form):
-    """A launch, of which one alone may be open, and the reason of the change."""
+    """A launch, and the reason for the change."""
 
     reason = ReasonField()
     #: The newest change when the page was opened.
@@ -176,30 +150,30 @@ class LaunchForm(_Form):
         self.initial["seen"] = newest_change(self.instance.pk)
 
     def clean(self) -> dict[str, Any] | None:
-        """Refuse a second open launch, and a page that shows the launch as it was before."""
+        """Refuse a second open launch, and changes to a launch that was changed meanwhile."""
         running = open_launch()
         if self.instance.ended_at is None and running not in (None, self.instance):
-            raise ValidationError("A launch is open; end it first.")
+            raise ValidationError("Another launch is running. End it first.")
         if self.cleaned_data.get("seen") != newest_change(self.instance.pk):
             newest = LaunchChange.objects.filter(launch=self.instance).first()
             raise ValidationError(
-                f"Nothing is saved: {newest.author} has changed this launch meanwhile ({newest})."
-                " Open the page again."
+                f"Not saved: {newest.author} changed this launch meanwhile ({newest})."
+                " Reload the page."
                 if newest
-                else "Open the page again."
+                else "Reload the page."
             )
         if {"ends_at", "ends_after"} & set(self.changed_data):
             plan = PlannedEnd(self.cleaned_data.get("ends_at"), self.cleaned_data.get("ends_after"))
-            for field, message in wrong_in_plan(plan, self.instance.pk).items():
+            for field, message in plan_problems(plan, self.instance.pk).items():
                 self.add_error(field, message)
         return super().clean()
 
 
 class DarkVersionForm(_DarkForm):
-    """A dark version, whose name and role stay as they were when it joined."""
+    """A dark version; its name and role can't change once it has joined."""
 
     class Meta:
-        # Narrow, so that a telephone shows the percent, too.
+        # Narrow, so that a phone shows the percent, too.
         widgets: ClassVar = {"version": forms.TextInput(attrs={"size": 14})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -209,10 +183,8 @@ class DarkVersionForm(_DarkForm):
 
 
 class DarkVersionFormSet(_FormSet):
-    """A launch's dark versions: each has one part in it."""
-
     def clean(self) -> None:
-        """Refuse a version that has two parts."""
+        """Refuse a version that has two roles."""
         super().clean()
         said = [form.cleaned_data.get("version") for form in self.forms]
         dark = [version for version in said if version]
@@ -223,8 +195,6 @@ class DarkVersionFormSet(_FormSet):
 
 
 class DarkVersions(_Inline):
-    """A launch's dark versions, with the percent to change; 0 is the way out."""
-
     model = DarkVersion
     form = DarkVersionForm
     formset = DarkVersionFormSet
@@ -232,15 +202,15 @@ class DarkVersions(_Inline):
     extra = 0
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What it did in the launch stays."""
+        """What the version did in the launch must stay."""
         return False
 
 
 @admin.register(Launch)
 class LaunchAdmin(_Admin):
-    """Launches: the percent holds from the next order on, the parts stay, what ended is a fact.
+    """Launches: percents can be changed, versions and roles can't, ended launches are read-only.
 
-    Nothing is saved but by the functions of ``launches.py``, which leave a row of each change.
+    Everything is saved by the functions of ``launches.py``, which record each change.
     """
 
     form = LaunchForm
@@ -250,35 +220,31 @@ class LaunchAdmin(_Admin):
     actions = ["end"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Launch]:
-        """With the versions that the list shows."""
         return super().get_queryset(request).prefetch_related("dark_versions")
 
     def get_fields(self, request: HttpRequest, obj: Launch | None = None) -> list[Any]:
-        """With the reason, where there is something to change."""
         fields = ["name", "control", "started_at", "ends_at", "ends_after", "ended_at"]
         return [*fields, "reason", "seen"] if self.has_change_permission(request, obj) else fields
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Launch | None = None
     ) -> tuple[str, ...]:
-        """Who is compared with whom is settled when the launch starts."""
+        """The control is fixed when the launch starts."""
         return ("started_at", "ended_at") if obj is None else ("control", "started_at", "ended_at")
 
     def has_change_permission(self, request: HttpRequest, obj: Launch | None = None) -> bool:
-        """A launch that ended is only looked at."""
+        """Ended launches are read-only."""
         ended = obj is not None and obj.ended_at is not None
         return not ended and super().has_change_permission(request, obj)
 
     def view_on_site(self, obj: Launch) -> str:
-        """The launch's board."""
         return f"{reverse('board')}?launch={obj.pk}"
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """A launch is ended, never deleted."""
+        """Launches are ended, never deleted."""
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        """With the page that ends a launch."""
         end = self.admin_site.admin_view(self.end_view)
         return [path("<uuid:pk>/end/", end, name="restaurant_launch_end"), *super().get_urls()]
 
@@ -289,7 +255,7 @@ class LaunchAdmin(_Admin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The page. While it is checked and saved, other changes wait; orders do not."""
+        """Locks the launch while the form is checked and saved; orders don't wait."""
         if request.method != "POST":
             return super().changeform_view(request, object_id, form_url, extra_context)
         try:
@@ -297,17 +263,15 @@ class LaunchAdmin(_Admin):
                 list(Launch.objects.select_for_update(no_key=True).filter(ended_at=None))
                 return super().changeform_view(request, object_id, form_url, extra_context)
         except LaunchRefused as cause:
-            self.message_user(request, f"Nothing is saved: {cause}.", messages.ERROR)
+            self.message_user(request, f"Not saved: {cause}.", messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: Launch, form: Any, change: bool) -> None:
-        """Rename a running launch or plan its end; a new one starts with its versions."""
         if change:
             rename_launch(obj, obj.name, **_by(request, form))
             plan_end(obj, _plan(obj), **_by(request, form))
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """Start a new launch with its versions, or change those of a running one."""
         formset.save(commit=False)
         by, launch, added = _by(request, form), form.instance, formset.new_objects
         if not change:
@@ -321,12 +285,10 @@ class LaunchAdmin(_Admin):
 
     @admin.display(description="dark versions")
     def versions(self, launch: Launch) -> str:
-        """The dark versions with their percent."""
         return ", ".join(str(one) for one in launch.dark_versions.all())
 
     @admin.action(description="End the selected launch", permissions=["change"])
     def end(self, request: HttpRequest, queryset: QuerySet[Launch]) -> HttpResponse | None:
-        """Ask whether to end it; at most one is running."""
         running = queryset.filter(ended_at=None).first()
         if running is not None:
             return redirect("admin:restaurant_launch_end", running.pk)
@@ -334,7 +296,7 @@ class LaunchAdmin(_Admin):
         return None
 
     def end_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        """Ask why and whether in earnest, and end the launch."""
+        """Ask for the reason and a confirmation, then end the launch."""
         launch = get_object_or_404(Launch, pk=pk)
         if not super().has_change_permission(request, launch):
             raise PermissionDenied
@@ -343,7 +305,7 @@ class LaunchAdmin(_Admin):
             self.message_user(request, _NOTHING_TO_END, messages.WARNING)
         elif form.is_valid():
             end_launch(launch, **_by(request, form))
-            self.message_user(request, f"Ended: {launch.name}.", messages.SUCCESS)
+            self.message_user(request, f"{launch.name} has ended.", messages.SUCCESS)
         else:
             context = {
                 **self.admin_site.each_context(request),
@@ -358,8 +320,6 @@ class LaunchAdmin(_Admin):
 
 @admin.register(LaunchChange)
 class LaunchChangeAdmin(FactAdmin):
-    """Changes of launches, newest first."""
-
     list_display = ("at", "launch", "kind", "version", "old", "new", "author", "reason")
     list_select_related = ("launch",)
     search_fields = ("version", "author", "reason")
@@ -368,12 +328,11 @@ class LaunchChangeAdmin(FactAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """By words."""
+        """Django's own search, by words."""
         return super(FactAdmin, self).get_search_results(request, queryset, search_term)
 
 
 def _plan(launch: Launch) -> PlannedEnd:
-    """The planned end that the page gives."""
     return PlannedEnd(launch.ends_at, launch.ends_after)
 
 
@@ -383,5 +342,4 @@ class _By(TypedDict):
 
 
 def _by(request: HttpRequest, form: Any) -> _By:
-    """Who makes a change, and why."""
     return {"author": request.user.get_username(), "reason": form.cleaned_data["reason"]}

@@ -1,4 +1,4 @@
-"""The bill: lines as a customer reads them, each with what it costs altogether."""
+"""The bill: lines as a customer reads them, with the price of each line."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from typing import Protocol
 
 
 class Portions(Protocol):
-    """So many portions of one thing, ordered or about to be."""
+    """An ordered or chosen quantity of one item."""
 
     @property
-    def title(self) -> str:
-        """What it is called on the menu."""
-        ...
+    def title(self) -> str: ...
 
     @property
-    def quantity(self) -> int:
-        """How many."""
-        ...
+    def quantity(self) -> int: ...
 
     @property
-    def unit_price(self) -> Decimal:
-        """The price of one."""
-        ...
+    def unit_price(self) -> Decimal: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +31,4 @@ class BillLine:
 
 
 def bill(lines: Iterable[Portions]) -> list[BillLine]:
-    """Price every line."""
     return [BillLine(line.title, line.quantity, line.unit_price * line.quantity) for line in lines]

@@ -1,4 +1,4 @@
-"""The Content-Security-Policy header: nothing but this site's own files, and nothing inline."""
+"""The Content-Security-Policy header: this site's own files only, nothing inline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _View = Callable[[HttpRequest], HttpResponseBase]
 
 @sync_only_middleware
 def content_security_policy(get_response: _View) -> _View:
-    """Django middleware that sets the header, where a view has not."""
+    """Middleware that sets the header unless the view has set it."""
 
     def guarded(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)

@@ -1,13 +1,15 @@
 """The settings of the site, the relay and the observer, as one typed record.
 
-A process that is given a wrong one does not start: ``settings.py`` stops it.
+With a wrong setting a process doesn't start: ``settings.py`` stops it.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ from msgspec import Meta
 from kitchen_worker.amqp.settings import (
     Address,
     AmqpUrls,
+    CallablePath,
     Flag,
     LogLevel,
     Port,
@@ -35,22 +38,32 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 _CONNECTION_S = 60
 #: Pages that an SQLite connection keeps at hand: orders' ids are random, and so are their places.
 _SQLITE_CACHE_KB = 16_000
-#: Protects nothing, and is the same in every process: of use with DEBUG=1 alone.
+#: Not secret, and the same in every process: for DEBUG=1 only.
 _DEBUG_KEY = "the key of a developer's machine, which everybody can read in the code"
 
 
+class Door(StrEnum):
+    """The pages that a process serves."""
+
+    BOTH = "both"
+    #: The order page, tickets and the API; nobody logs in there.
+    CUSTOMERS = "customers"
+    #: The dashboard, its WebSocket, the login and the admin.
+    DASHBOARD = "dashboard"
+
+
 def database_of(url: str) -> dict[str, Any]:
-    """Django's settings of a database; raises ValueError for one that cannot be had."""
+    """Django's settings for a database URL; raises ValueError if it is invalid."""
     scheme = url.partition(":")[0]
     if scheme not in ("sqlite", "postgres", "postgresql"):
-        raise ValueError("it begins with none of sqlite:, postgres: and postgresql:")
+        raise ValueError("it does not start with sqlite:, postgres: or postgresql:")
     try:
         config: dict[str, Any] = {**dj_database_url.parse(url, conn_max_age=_CONNECTION_S)}
     except ValueError as cause:
-        # The error of a port quotes what may be a password.
-        raise ValueError("its host or its port cannot be read") from cause
+        # The message would quote what may be a password.
+        raise ValueError("its host or port is malformed") from cause
     if not config["NAME"]:
-        raise ValueError("it names no database")
+        raise ValueError("it has no database name")
     if scheme == "sqlite":
         config["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
@@ -59,23 +72,51 @@ def database_of(url: str) -> dict[str, Any]:
             f" PRAGMA cache_size=-{_SQLITE_CACHE_KB};",
         }
         # In a file: threads that share a database in memory lock each other out.
-        config["TEST"] = {"NAME": str(Path(str(config["NAME"])).with_name("test.sqlite3"))}
+        file = Path(str(config["NAME"]))
+        config["TEST"] = {"NAME": str(file.with_name(f"test-{file.name}"))}
     else:
         config["CONN_HEALTH_CHECKS"] = True
         config.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
     return config
 
 
+def _file_beside(database: Mapping[str, Any]) -> dict[str, Any]:
+    """The dashboard's SQLite file, beside the other one."""
+    made = copy.deepcopy(dict(database))
+    if (name := str(database["NAME"])) != ":memory:":
+        file = Path(name)
+        made["NAME"] = str(file.with_name(f"{file.stem}-dashboard{file.suffix}"))
+        made["TEST"]["NAME"] = str(file.with_name(f"test-{file.stem}-dashboard{file.suffix}"))
+    return made
+
+
+def _place(url: str) -> tuple[Any, ...]:
+    """What identifies a database; PostgreSQL's options may select a schema."""
+    database = database_of(url)
+    if database["ENGINE"].endswith("sqlite3"):
+        return (Path(database["NAME"]).resolve(),)
+    return tuple(database.get(key) for key in ("HOST", "PORT", "NAME", "OPTIONS"))
+
+
 def _check_origins(given: tuple[str, ...]) -> None:
     for origin in given:
         url = urlsplit(origin)
         if url.scheme not in ("http", "https") or not url.netloc or url.path:
-            raise ValueError(f"{origin[:80]!r} is no origin")
+            raise ValueError(f"{origin[:80]!r} is not an origin")
+
+
+def _check_other_door(given: str) -> None:
+    _check_origins((given,))
+    url = urlsplit(given)
+    if url.query or url.fragment or url.username is not None:
+        raise ValueError("it has more than a scheme, a host and a port")
 
 
 #: Blocks that a deadline may last. A block is kept until the deadline of its last order is over,
 #: and of 512 that are kept, half are left for a time in which none can be closed.
 MOST_BLOCKS_A_DEADLINE = 200
+
+DEFAULT_DESCRIPTION = "restaurant.description:describe"
 
 _Seconds = Annotated[float, number(1, 86_400)]
 _Rate = Annotated[int, whole(0, 1_000_000, ", 0 for no limit")]
@@ -84,12 +125,13 @@ _HostName = Annotated[
 ]
 _HostNames = Annotated[
     tuple[_HostName, ...],
-    Meta(description="host names without scheme and port, with a comma between"),
+    Meta(description="host names without scheme and port, separated by commas"),
 ]
 _Origins = Annotated[
     tuple[str, ...],
-    checked(_check_origins, "origins such as https://kitchen.example, with a comma between"),
+    checked(_check_origins, "origins such as https://kitchen.example, separated by commas"),
 ]
+_OtherDoor = Annotated[str, checked(_check_other_door, "an origin such as https://board.example")]
 _DatabaseUrl = Annotated[
     str,
     checked(
@@ -103,25 +145,34 @@ _SecretKey = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Every setting of the site, the relay and the observer.
+    """All settings of the site, the relay and the observer.
 
-    Each is read from the variable of its name; its id is the one of its system check.
+    Each field is read from the variable of its name; its id is that of its system check.
     """
 
     secret_key: Annotated[_SecretKey, "restaurant.E001"] = field(repr=False)
     debug: Annotated[Flag, "restaurant.E002"] = False
     allowed_hosts: Annotated[_HostNames, "restaurant.E003"] = ("localhost", "127.0.0.1", "[::1]")
     csrf_trusted_origins: Annotated[_Origins, "restaurant.E004"] = ()
+    #: Relays and observers have no pages: the customers' door has no app of the dashboard's.
+    door: Annotated[Door, "restaurant.E033"] = Door.BOTH
+    #: Where the other pages are, for links.
+    other_door: Annotated[_OtherDoor, "restaurant.E034"] | None = None
     #: May hold a password.
     database_url: Annotated[_DatabaseUrl, "restaurant.E005"] = field(
         default=f"sqlite:///{BASE_DIR / '.run' / 'dark-kitchen.sqlite3'}", repr=False
+    )
+    #: Of the dashboard's tables, where they are not to be in the database of all others, or on
+    #: SQLite not in the file beside it. May hold a password.
+    dashboard_database_url: Annotated[_DatabaseUrl, "restaurant.E031"] | None = field(
+        default=None, repr=False
     )
     #: May hold a password.
     amqp_url: Annotated[AmqpUrls, "restaurant.E006"] = field(
         default="amqp://guest:guest@127.0.0.1:5672/", repr=False
     )
     board_public: Annotated[Flag, "restaurant.E007"] = False
-    #: Whether browsers come by HTTPS, through a proxy that says so in ``X-Forwarded-Proto``.
+    #: Whether browsers use HTTPS, through a proxy that sets ``X-Forwarded-Proto``.
     https: Annotated[Flag, "restaurant.E021"] = False
     #: Proxies in front of the site, each of which appends to ``X-Forwarded-For``.
     trusted_proxies: Annotated[int, whole(0, 10), "restaurant.E030"] = 0
@@ -129,22 +180,24 @@ class Environment:
     request_s: Annotated[_Seconds, "restaurant.E029"] = 30.0
     orders_per_minute: Annotated[_Rate, "restaurant.E024"] = 600
     logins_per_minute: Annotated[_Rate, "restaurant.E025"] = 30
-    #: Wrong passwords for one name from one address, after which it is locked for a while.
+    #: Wrong passwords for one name from one address before the name is locked there.
     login_failures: Annotated[int, whole(1, 1_000), "restaurant.E026"] = 5
     login_lock_s: Annotated[_Seconds, "restaurant.E027"] = 300.0
     sockets_per_client: Annotated[int, whole(0, 100_000, ", 0 for no limit"), "restaurant.E028"] = (
         30
     )
-    #: How long after an order was sent a version may be silent before it counts as missing.
+    #: After how long without an answer an order counts as missing for a version.
     deadline_s: Annotated[_Seconds, "restaurant.E009"] = 30.0
-    #: How long the blocks are that orders are gathered in; else it is chosen by their rate.
+    #: Length of a block of orders; by default chosen by their rate.
     block_s: Annotated[_Seconds, "restaurant.E019"] | None = None
-    #: How long after a version's first answer its orders are not weighed yet.
+    #: For how long after a version's first answer its orders don't count for the verdict.
     warm_up_s: Annotated[_Seconds, "restaurant.E020"] = 60.0
-    #: Of the queues that customers wait for, and of all others.
+    #: The function that describes orders; only the observer calls it.
+    order_description: Annotated[CallablePath, "restaurant.E032"] = DEFAULT_DESCRIPTION
+    #: Types of the queues that customers wait for, and of all others.
     queue_type: Annotated[QueueType, "restaurant.E010"] = QueueType.CLASSIC
     dark_queue_type: Annotated[QueueType, "restaurant.E022"] = QueueType.CLASSIC
-    #: How long an order may stay unanswered before it is sent to the control again.
+    #: After how long without an answer an order is resent to the control.
     resend_s: Annotated[_Seconds, "restaurant.E023"] = 60.0
     #: Port of a process's health check; 0 for none.
     health_port: Annotated[Port, "restaurant.E015"] = 0
@@ -157,24 +210,38 @@ class Environment:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Environment:
-        """Read every setting; raises WrongSettings that names all that are wrong."""
+        """Read all settings; raises WrongSettings that names all wrong ones."""
         is_debug = environ.get("DEBUG", "").strip().lower() in ("1", "true")
         defaults = {"SECRET_KEY": _DEBUG_KEY} if is_debug else {}
         return read_settings(cls, environ, defaults=defaults, together=_problems)
 
     @property
     def queue_types(self) -> QueueTypes:
-        """How the broker keeps the queues."""
         return QueueTypes(live=self.queue_type, dark=self.dark_queue_type)
 
     @property
-    def database(self) -> dict[str, Any]:
-        """Django's settings of the database."""
-        return database_of(self.database_url)
+    def databases(self) -> dict[str, dict[str, Any]]:
+        """Django's DATABASES; ``dashboard`` if its tables have their own."""
+        default = database_of(self.database_url)
+        if self.door is Door.CUSTOMERS:
+            return {"default": default}
+        if self.dashboard_database_url:
+            return {"default": default, "dashboard": database_of(self.dashboard_database_url)}
+        if default["ENGINE"].endswith("sqlite3"):
+            return {"default": default, "dashboard": _file_beside(default)}
+        return {"default": default}
 
 
 def _problems(read: Environment) -> Iterator[Problem]:
-    """Settings that do not fit together."""
+    """Settings that contradict each other."""
+    if read.door is Door.BOTH and read.other_door:
+        use = f"DOOR={Door.CUSTOMERS} or DOOR={Door.DASHBOARD}, or unset OTHER_DOOR"
+        yield Problem("OTHER_DOOR", "DOOR is both, so there is no other door", use)
+    if read.door is not Door.BOTH and not read.other_door:
+        use = "the origin of the other door, such as https://board.example"
+        yield Problem("OTHER_DOOR", f"is not set, and DOOR is {read.door}", use)
+    if (own := read.dashboard_database_url) and _place(own) == _place(read.database_url):
+        yield Problem("DASHBOARD_DATABASE_URL", "it is DATABASE_URL's", "another database, or none")
     if read.block_s and read.deadline_s > MOST_BLOCKS_A_DEADLINE * read.block_s:
         yield Problem(
             "BLOCK_SECONDS",

@@ -1,4 +1,4 @@
-"""The order form: what a person chose on the order page, field by field, and what is wrong."""
+"""The order form: what a customer chose, field by field, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,27 @@ from django.forms.utils import ErrorList
 from restaurant.bill import BillLine, bill
 from restaurant.menu import BY_NAME, MAX_QUANTITY, MENU, MenuItem
 from restaurant.orders import MAX_KEY, MAX_NOTE
-from restaurant.pricing import Line, OrderRefused, Problem, Quote, Refusal, lines_from_menu, quote
-
-_CONFLICT = (
-    "This page has placed another order already. Place order once more to order this as well."
+from restaurant.pricing import (
+    OrderProblem,
+    OrderRefused,
+    PricedLine,
+    Quote,
+    Refusal,
+    lines_from_menu,
+    quote,
 )
+
+_CONFLICT = "This page has already placed a different order. Submit again to place this one too."
 
 
 def field_of(item_name: str) -> str:
-    """The form's field for so many portions of an item."""
+    """The name of an item's form field."""
     return f"quantity-{item_name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Dish:
-    """An item of the menu as the page shows it: with what was asked and what is wrong with it."""
+    """A menu item on the page, with the chosen quantity and its problem."""
 
     item: MenuItem
     field: str
@@ -36,12 +42,11 @@ class Dish:
 
     @property
     def most(self) -> int:
-        """Portions that one order may ask for."""
         return MAX_QUANTITY
 
 
 class _NoteField(forms.CharField):
-    """A note with its lines ended as the browser counts them: by one character."""
+    """A note whose line ends count as one character, as browsers count them."""
 
     def to_python(self, value: Any) -> str | None:
         text = super().to_python(value)
@@ -49,7 +54,7 @@ class _NoteField(forms.CharField):
 
 
 class OrderForm(forms.Form):
-    """A person's order. The rules are those of ``orders.py``; here they find their fields."""
+    """A customer's order. The rules are those of ``orders.py``; the form assigns them to fields."""
 
     note = _NoteField(
         required=False,
@@ -61,7 +66,7 @@ class OrderForm(forms.Form):
     def __init__(self, data: Mapping[str, Any] | None = None, *, may_be_empty: bool = False):
         super().__init__(data)
         self.may_be_empty = may_be_empty
-        self.lines: tuple[Line, ...] = ()
+        self.lines: tuple[PricedLine, ...] = ()
         self.key = (data or {}).get("idempotency_key") or _new_key()
         for item in MENU:
             self.fields[field_of(item.name)] = forms.IntegerField(
@@ -70,7 +75,7 @@ class OrderForm(forms.Form):
         self.full_clean()
 
     def clean(self) -> dict[str, Any]:
-        """Price what was read; what cannot be ordered is said at its field."""
+        """Price the items; problems go to their fields."""
         super().clean()
         try:
             self.lines = lines_from_menu(
@@ -81,7 +86,7 @@ class OrderForm(forms.Form):
         return self.cleaned_data
 
     def refuse(self, refusal: OrderRefused) -> None:
-        """Put every problem at the field that it is about, or at the order as a whole."""
+        """Assign every problem to its field, or to the order as a whole."""
         for problem in refusal.problems:
             if problem.code == Refusal.EMPTY and (self.may_be_empty or self._misread_items()):
                 continue
@@ -93,7 +98,6 @@ class OrderForm(forms.Form):
 
     @property
     def dishes(self) -> Iterator[Dish]:
-        """The menu, with what was asked of it."""
         for item in MENU:
             bound = self[field_of(item.name)]
             yield Dish(
@@ -105,39 +109,34 @@ class OrderForm(forms.Form):
 
     @property
     def bill(self) -> list[BillLine]:
-        """What was chosen, each line with its price."""
         return bill(self.lines)
 
     @property
     def quote(self) -> Quote | None:
-        """Total and minutes; nothing while an item's number is wrong."""
+        """Total and minutes; None while a quantity is wrong."""
         return None if self._misread_items() else quote(self.lines)
 
     @property
     def note_text(self) -> str:
-        """The note as it was typed."""
         return self["note"].value() or ""
 
     @property
     def note_problem(self) -> str:
-        """What is wrong with the note."""
         return _first(self["note"].errors)
 
     @property
     def problem(self) -> str:
-        """What is wrong with the order as a whole."""
         return _first(self.non_field_errors()) or _first(self["idempotency_key"].errors)
 
     @property
     def max_note(self) -> int:
-        """Characters of a note."""
         return MAX_NOTE
 
     def _misread_items(self) -> bool:
         return any(field_of(item.name) in self.errors for item in MENU)
 
 
-def _field_for(problem: Problem) -> str | None:
+def _field_for(problem: OrderProblem) -> str | None:
     if problem.field in BY_NAME:
         return field_of(problem.field)
     return "note" if problem.field == "note" else None
@@ -148,7 +147,7 @@ def _first(errors: ErrorList) -> str:
 
 
 def _shown(value: object) -> str:
-    """None of an item is an empty field, however it was written."""
+    """Zero of an item is shown as an empty field."""
     text = "" if value is None else str(value).strip()
     return text.lstrip("0") if text.isdigit() else text
 

@@ -1,6 +1,6 @@
-"""Launches: which one is open, which of its dark versions handle an order, and every change.
+"""Launches: which one is open, which dark versions get an order, and every change.
 
-Nothing else writes a launch: each change is one function here, which writes its row with it.
+Nothing else writes a launch: each change is one function here, which also records it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from uuid import UUID, uuid4
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import OuterRef, QuerySet, Subquery, Value
+from django.db.models import F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import IsNull
 
 from kitchen_worker.contract.messages import Role, utc_now
 from restaurant.models import (
@@ -40,26 +41,22 @@ _ROUTING = """
     ORDER BY dark.role DESC, dark.version
 """
 
-#: The queue of a version of this name would be called as the exchange of all events, and the
-#: broker's permissions do not tell the two apart.
+#: A version of this name would have a queue named like the exchange of all events, and the broker's
+#: permissions can't distinguish the two.
 _RESERVED = "events"
-#: Who ends a launch that has reached its planned end.
+#: The author of planned ends.
 _PLAN = "planned end"
 #: Sample points are hundredths of a percent.
 _POINTS = 10_000
 
 
 class LaunchRefused(ValueError):
-    """Raised when a launch cannot be started or changed as asked."""
+    """Raised when a launch can't be started or changed as requested."""
 
 
 class DarkShare(Protocol):
-    """A dark version and its percent of the orders."""
-
     @property
-    def version(self) -> str:
-        """The version's name."""
-        ...
+    def version(self) -> str: ...
 
     @property
     def percent(self) -> Decimal:
@@ -68,14 +65,15 @@ class DarkShare(Protocol):
 
 
 class Share(NamedTuple):
-    """A dark version and its percent, as read for the order that is being placed."""
+    """A dark version and its percent, as read for a new order."""
 
     version: str
     percent: Decimal
 
 
 class PlannedEnd(NamedTuple):
-    """When a launch ends by itself: at a time, with so many orders, or whichever comes first."""
+    """When a launch ends by itself: at a time, after a number of orders, or whichever comes
+    first."""
 
     at: datetime | None = None
     orders: int | None = None
@@ -85,29 +83,29 @@ NO_PLAN = PlannedEnd()
 
 
 class Routing(NamedTuple):
-    """Where orders go at this moment: the control, the open launch if there is one, its shares."""
+    """Where orders go right now: the control, the open launch if any, and its shares."""
 
     control: str
     launch: UUID | None = None
     shares: tuple[Share, ...] = ()
-    #: The launch's newest change: since when these shares hold.
+    #: The launch's newest change: these shares apply since then.
     change: int = 0
 
 
 def sample_point(order_id: UUID) -> int:
-    """The order's point in [0, 10000): the same for every version, spread evenly by a hash."""
+    """An order's point in [0, 10000): the same for every version, evenly distributed by a hash."""
     digest = hashlib.sha256(str(order_id).encode()).digest()
     return int.from_bytes(digest[:8], "big") * _POINTS >> 64
 
 
 def sample(order_id: UUID, shares: Iterable[DarkShare]) -> list[str]:
-    """The dark versions that handle this order: those whose percent lies above its point."""
+    """The dark versions that get this order: those whose percent is above its point."""
     point = sample_point(order_id)
     return [share.version for share in shares if share.percent * 100 > point]
 
 
 def routing() -> Routing:
-    """Where orders go now: to be asked inside the transaction that places them."""
+    """Where orders go now; call it in the transaction that places them."""
     with connection.cursor() as cursor:
         cursor.execute(_ROUTING)
         rows = cursor.fetchall()
@@ -119,14 +117,13 @@ def routing() -> Routing:
 
 
 def open_launch() -> Launch | None:
-    """The launch that is running, or None."""
     return Launch.objects.filter(ended_at__isnull=True).first()
 
 
 def newest_launch() -> Launch | None:
-    """The open launch, or else the one that was started last; with its dark versions."""
+    """The open launch, or else the last one, with its dark versions."""
     launches = Launch.objects.prefetch_related("dark_versions")
-    return launches.filter(ended_at=None).first() or launches.order_by("-started_at").first()
+    return launches.order_by(IsNull(F("ended_at"), True).desc(), "-started_at").first()
 
 
 def find_launch(launch: UUID) -> Launch | None:
@@ -143,20 +140,20 @@ def current_control() -> str:
 
 
 def former_controls() -> dict[str, bool]:
-    """The controls of former times, and whether orders still wait for their answers."""
+    """Earlier controls, and whether orders still wait for their answers."""
     names = {FIRST_CONTROL, *Launch.objects.values_list("control", flat=True).distinct()}
     names -= {current_control(), *DarkVersion.objects.values_list("version", flat=True).distinct()}
     return {name: unanswered(name).exists() for name in sorted(names)}
 
 
 def unanswered(control: str) -> QuerySet[Order]:
-    """The orders that a control is to answer and has not yet answered."""
+    """The orders that a control has not answered yet."""
     return Order.objects.filter(control=control, answered_at__isnull=True)
 
 
 def name_missing_controls() -> None:
-    """Say of each waiting order who answers it: an earlier release, which may still run while this
-    one is deployed, places orders that do not say so."""
+    """Set the control of unanswered orders that have none: an earlier release, which may still
+    run during a deployment, places such orders."""
     unnamed = unanswered("")
     if unnamed.exists():
         own = Launch.objects.filter(pk=OuterRef("launch")).values("control")
@@ -164,13 +161,12 @@ def name_missing_controls() -> None:
 
 
 def dark_versions() -> list[str]:
-    """The dark versions of the open launch."""
     running = DarkVersion.objects.filter(launch__ended_at__isnull=True)
     return list(running.values_list("version", flat=True))
 
 
 def newest_change(launch: UUID) -> int:
-    """The number of a launch's newest change; 0 where none is recorded."""
+    """The id of a launch's newest change; 0 if there is none."""
     return LaunchChange.objects.filter(launch=launch).values_list("pk", flat=True).first() or 0
 
 
@@ -184,9 +180,9 @@ def start_launch(
     pk: UUID | None = None,
     plan: PlannedEnd = NO_PLAN,
 ) -> Launch:
-    """Start a launch with its dark versions; raises LaunchRefused, also while one is open."""
+    """Raises LaunchRefused, also while another launch is open."""
     if open_launch() is not None:
-        raise LaunchRefused("a launch is open; end it first")
+        raise LaunchRefused("another launch is running; end it first")
     launch = Launch(pk=pk or uuid4(), name=name, control=control, started_at=utc_now())
     launch.ends_at, launch.ends_after = plan
     _check_plan(plan)
@@ -205,14 +201,14 @@ def start_launch(
             change = LaunchChange(kind=LaunchChangeKind.STARTED, new=", ".join(parts))
             _record(launch, change, author, reason)
     except IntegrityError as cause:
-        raise LaunchRefused("a launch was opened at the same moment") from cause
+        raise LaunchRefused("another launch was started at the same moment") from cause
     return launch
 
 
 def add_version(
     launch: Launch, version: str, role: Role, percent: Decimal, *, author: str, reason: str
 ) -> DarkVersion:
-    """Add a dark version to a running launch; raises LaunchRefused."""
+    """Raises LaunchRefused."""
     one = DarkVersion(launch=launch, version=version, role=role.value, percent=percent)
     with transaction.atomic():
         running = _running(launch)
@@ -229,7 +225,7 @@ def set_percent(
 ) -> LaunchChange | None:
     """Set a dark version's percent from the next order on, 0 to stop it; raises LaunchRefused.
 
-    Gives the change, or None where the percent is that one already.
+    Returns the change, or None if the percent is the same.
     """
     with transaction.atomic():
         one = _running(launch).dark_versions.filter(version=version).first()
@@ -247,7 +243,7 @@ def set_percent(
 
 
 def rename_launch(launch: Launch, name: str, *, author: str, reason: str) -> None:
-    """Give a running launch another name; raises LaunchRefused."""
+    """Raises LaunchRefused."""
     with transaction.atomic():
         running = _running(launch)
         old, running.name = running.name, name
@@ -259,9 +255,9 @@ def rename_launch(launch: Launch, name: str, *, author: str, reason: str) -> Non
 
 
 def plan_end(launch: Launch, plan: PlannedEnd, *, author: str, reason: str) -> LaunchChange | None:
-    """Set when a running launch ends by itself, or that it does not; raises LaunchRefused.
+    """Set or clear the planned end of a running launch; raises LaunchRefused.
 
-    Gives the change, or None where that was the plan already.
+    Returns the change, or None if the plan is the same.
     """
     with transaction.atomic():
         running = _running(launch)
@@ -278,8 +274,8 @@ def plan_end(launch: Launch, plan: PlannedEnd, *, author: str, reason: str) -> L
         return _record(running, change, author, reason)
 
 
-def wrong_in_plan(plan: PlannedEnd, launch: UUID | None = None) -> dict[str, str]:
-    """Why a launch cannot end then, by the field that is wrong; empty if it can."""
+def plan_problems(plan: PlannedEnd, launch: UUID | None = None) -> dict[str, str]:
+    """What is wrong with a planned end, by field; empty if nothing is."""
     wrong = {}
     if plan.at is not None and plan.at <= utc_now():
         wrong["ends_at"] = "This time has passed."
@@ -291,7 +287,7 @@ def wrong_in_plan(plan: PlannedEnd, launch: UUID | None = None) -> dict[str, str
 
 
 def end_where_planned() -> Launch | None:
-    """End the open launch if it has reached its planned end; gives the launch if it ended."""
+    """End the open launch if it has reached its planned end; returns it if it ended."""
     launch = open_launch()
     if launch is None or not launch.planned_end:
         return None
@@ -307,9 +303,9 @@ def end_where_planned() -> Launch | None:
 
 
 def end_launch(launch: Launch, *, author: str, reason: str, at: datetime | None = None) -> bool:
-    """End a launch: from the next order on nothing is sent in the dark.
+    """End a launch: from the next order on nothing is sent in the dark. Idempotent.
 
-    Gives whether it was still running: ending it twice is ending it once.
+    Returns whether it was still running.
     """
     with transaction.atomic():
         running = Launch.objects.filter(pk=launch.pk, ended_at__isnull=True)
@@ -322,7 +318,7 @@ def end_launch(launch: Launch, *, author: str, reason: str, at: datetime | None 
 
 
 def _running(launch: Launch) -> Launch:
-    """The launch, with other changes of it waiting until this one is written; orders do not."""
+    """The launch, locked against other changes; orders don't wait for the lock."""
     locked = Launch.objects.select_for_update(no_key=True).get(pk=launch.pk)
     if locked.ended_at is not None:
         raise LaunchRefused(f"{locked.name} has ended")
@@ -330,16 +326,16 @@ def _running(launch: Launch) -> Launch:
 
 
 def _check_plan(plan: PlannedEnd, launch: UUID | None = None) -> None:
-    if wrong := wrong_in_plan(plan, launch):
+    if wrong := plan_problems(plan, launch):
         raise LaunchRefused("; ".join(f"{field}: {message}" for field, message in wrong.items()))
 
 
 def _record(launch: Launch, change: LaunchChange, author: str, reason: str) -> LaunchChange:
-    """Write the row of a change, in the transaction that makes it."""
+    """Record a change, in the transaction that makes it."""
     change.launch, change.at = launch, utc_now()
     change.author, change.reason = author, reason.strip()
     if not change.reason and change.kind != LaunchChangeKind.STARTED:
-        raise LaunchRefused("say why: a change needs its reason")
+        raise LaunchRefused("a change needs a reason")
     _insert(change)
     return change
 
@@ -370,10 +366,10 @@ def _shown(percent: Decimal) -> str:
 
 
 def check_versions(control: str, dark: Sequence[str]) -> None:
-    """Each version has one part in a launch, and none that it changed; raises LaunchRefused.
+    """Each version has one role in a launch, and keeps it in later ones; raises LaunchRefused.
 
-    A dark version's queue is bounded, the control's never: the broker does not let one become the
-    other, and would stop the relay.
+    A dark version's queue is bounded, the control's never. The broker doesn't let one become the
+    other, and that would stop the relay.
     """
     if _RESERVED in (control, *dark):
         raise LaunchRefused(f"a version cannot be called {_RESERVED}: choose another name")

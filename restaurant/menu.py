@@ -1,4 +1,4 @@
-"""The menu: what can be ordered, with fixed ids, exact prices and minutes a portion."""
+"""The menu: items with fixed ids, exact prices and minutes per portion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_QUANTITY = 50
 
 @dataclass(frozen=True, slots=True)
 class MenuItem:
-    """One thing to order. ``preparation_time`` is minutes a portion."""
+    """``preparation_time`` is in minutes per portion."""
 
     name: str
     title: str
@@ -23,7 +23,7 @@ class MenuItem:
 
     @property
     def id(self) -> UUID:
-        """The item's id: the same in every process and every release."""
+        """Derived from the name: the same in every process and release."""
         return _id(self.name)
 
 

@@ -1,7 +1,9 @@
-"""The restaurant's tables: orders with their lines, letters to post, and launches."""
+"""The restaurant's tables: orders with their lines, the outbox, and launches."""
 
 from __future__ import annotations
 
+import secrets
+import time
 import uuid
 from datetime import UTC
 from decimal import Decimal
@@ -19,11 +21,20 @@ _version_name = RegexValidator(
 )
 
 
-class Launch(models.Model):
-    """One run of the dark launch: the control, and the dark versions with their percent.
+def uuid7() -> uuid.UUID:
+    """A new id that sorts by time: RFC 9562's version 7, with a resolution of 1/4096 ms."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    return uuid.UUID(
+        int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | secrets.randbits(62)
+    )
 
-    At most one launch is open at a time; while none is, orders go to nobody but the control
-    of the last one (or ``vlatest``), and nothing is observed.
+
+class Launch(models.Model):
+    """One run of a dark launch: the control, and the dark versions with their percents.
+
+    At most one launch is open. Without one, orders go only to the control of the last launch (or
+    ``vlatest``), and nothing is observed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -31,8 +42,7 @@ class Launch(models.Model):
     control = models.CharField(max_length=40, default="vlatest", validators=[_version_name])
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
-    #: The planned end: the launch ends by itself at the time or with the number of orders,
-    #: whichever comes first.
+    #: The planned end: a time or a number of orders, whichever comes first.
     ends_at = models.DateTimeField(
         "ends at",
         null=True,
@@ -65,7 +75,7 @@ class Launch(models.Model):
 
     @property
     def planned_end(self) -> str:
-        """When the launch ends by itself, in words; empty if it does not."""
+        """The planned end in words; empty if there is none."""
         at = f"{self.ends_at.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if self.ends_at else ""
         plural = "" if self.ends_after == 1 else "s"
         orders = f"{self.ends_after:,} order{plural}" if self.ends_after else ""
@@ -103,8 +113,6 @@ class DarkVersion(models.Model):
 
 
 class LaunchChangeKind(models.TextChoices):
-    """What was done to a launch."""
-
     STARTED = "started", "started"
     ADDED = "added", "version added"
     PERCENT = "percent", "percent changed"
@@ -114,7 +122,7 @@ class LaunchChangeKind(models.TextChoices):
 
 
 class LaunchChange(models.Model):
-    """One change of a launch, written with it by ``launches.py`` and never changed itself."""
+    """One change of a launch; written with it by ``launches.py``, never changed."""
 
     launch = models.ForeignKey(Launch, on_delete=models.PROTECT, related_name="changes")
     kind = models.CharField(max_length=8, choices=LaunchChangeKind.choices)
@@ -134,12 +142,11 @@ class LaunchChange(models.Model):
 
     @property
     def subject(self) -> str:
-        """What was changed."""
         return self.version or "launch"
 
     @property
     def values(self) -> str:
-        """From what to what."""
+        """The old and the new value."""
         values = f"{self.old} \N{RIGHTWARDS ARROW} {self.new}" if self.old else self.new
         if self.kind == LaunchChangeKind.PLANNED:
             return f"planned end: {values}"
@@ -148,26 +155,35 @@ class LaunchChange(models.Model):
 
 
 class OrderState(models.TextChoices):
-    """How far the control is with a customer's order."""
-
     PLACED = "placed", "placed"
     IN_KITCHEN = "in_kitchen", "in the kitchen"
     READY = "ready", "ready"
     FAILED = "failed", "failed"
 
 
+class ResendReason(models.TextChoices):
+    """Why an order was sent to the control again."""
+
+    UNANSWERED = "unanswered", "no answer in time"
+    UNROUTED = "unrouted", "the control's queue was missing"
+    HANDED_OVER = "handed over", "its own control was retired"
+
+
 class Order(models.Model):
-    """What a customer ordered, and the live kitchen's answer. ``id`` is the order's number."""
+    """What a customer ordered, its message, and the live kitchen's answer.
+
+    ``id`` is the order's number.
+    """
 
     id = models.BigAutoField(primary_key=True)
-    uuid = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    uuid = models.UUIDField(unique=True, default=uuid7, editable=False)
     launch = models.ForeignKey(
         Launch,
         null=True,
         blank=True,
         on_delete=models.PROTECT,
         related_name="orders",
-        db_index=False,  # orders_of_a_launch begins with it
+        db_index=False,  # orders are never queried by launch
     )
     #: The version whose answer counts: the control of the order's launch.
     control = models.CharField(max_length=40, default="", db_default="")
@@ -182,6 +198,21 @@ class Order(models.Model):
     state = models.CharField(max_length=10, choices=OrderState.choices, default=OrderState.PLACED)
     answer = models.JSONField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
+    #: The order's message; empty for old orders whose message was pruned.
+    body = models.BinaryField(default=b"")
+    #: The dark versions that are to handle the order, decided when it was placed.
+    sample = models.JSONField(default=list)
+    #: The newest change of the launch when it was placed, which tells its sample's percent; 0 if
+    #: unknown.
+    launch_change = models.PositiveBigIntegerField(default=0, db_default=0)
+    #: When the broker confirmed its message.
+    sent_at = models.DateTimeField(null=True, blank=True)
+    #: How often, when last and why it was resent to the control.
+    times_again = models.PositiveSmallIntegerField(default=0, db_default=0)
+    again_at = models.DateTimeField(null=True, blank=True)
+    again_reason = models.CharField(
+        max_length=12, choices=ResendReason.choices, blank=True, default="", db_default=""
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -192,11 +223,15 @@ class Order(models.Model):
             )
         ]
         indexes: ClassVar = [
-            models.Index(fields=["launch", "-id"], name="orders_of_a_launch"),
             models.Index(
                 fields=["control", "id"],
                 name="unanswered_orders",
                 condition=Q(answered_at__isnull=True),
+            ),
+            models.Index(
+                fields=["launch", "again_reason"],
+                name="sent_again",
+                condition=Q(times_again__gt=0),
             ),
         ]
 
@@ -205,7 +240,7 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """So many portions of one thing, at the price and the minutes of that moment."""
+    """A quantity of one item, at the price and minutes of that moment."""
 
     order = models.ForeignKey(
         Order,
@@ -231,58 +266,22 @@ class OrderLine(models.Model):
         return f"{self.quantity} {self.title}"
 
 
-class Again(models.TextChoices):
-    """Why an order was sent to the control again."""
+class OutboxMessage(models.Model):
+    """An order whose message the broker hasn't confirmed yet; written with the order, then
+    deleted."""
 
-    UNANSWERED = "unanswered", "no answer in time"
-    UNROUTED = "unrouted", "the control's queue was missing"
-    HANDED_OVER = "handed over", "its own control was retired"
-
-
-class Letter(models.Model):
-    """The message of one order, ready to be posted: written with the order, sent by the relay."""
-
-    order = models.OneToOneField(Order, on_delete=models.CASCADE, related_name="letter")
-    launch = models.ForeignKey(
-        Launch,
-        null=True,
-        blank=True,
-        on_delete=models.PROTECT,
-        db_index=False,  # letters_by_sending begins with it
+    order = models.OneToOneField(
+        Order, on_delete=models.CASCADE, primary_key=True, related_name="outbox_message"
     )
-    body = models.BinaryField()
-    #: The dark versions that are to handle the order, decided when it was placed.
-    sample = models.JSONField(default=list)
-    #: The newest change of the launch when it was placed: by which percent it was sampled. 0 where
-    #: nobody knows.
-    launch_change = models.PositiveBigIntegerField(default=0, db_default=0)
-    sent_at = models.DateTimeField(null=True, blank=True)
-    #: How often it was sent to the control again, when last, and why.
-    times_again = models.PositiveSmallIntegerField(default=0, db_default=0)
-    again_at = models.DateTimeField(null=True, blank=True)
-    again_reason = models.CharField(
-        max_length=12, choices=Again.choices, blank=True, default="", db_default=""
-    )
-
-    class Meta:
-        indexes: ClassVar = [
-            models.Index(
-                fields=["launch", "again_reason"],
-                name="sent_again",
-                condition=Q(times_again__gt=0),
-            ),
-            models.Index(fields=["id"], name="unsent_letters", condition=Q(sent_at__isnull=True)),
-            models.Index(fields=["launch", "sent_at"], name="letters_by_sending"),
-        ]
 
     def __str__(self) -> str:
-        return f"letter of order {self.order_id}"
+        return f"message of order #{self.pk}"
 
 
 class SentCount(models.Model):
-    """How many orders were sent that were placed between one change of their launch and the next.
+    """Orders sent, of those placed between one change of their launch and the next.
 
-    With a version: how many of them to that dark version. Kept by ``sent_counts.py``.
+    With a version: those sent to that dark version. Maintained by ``sent_counts.py``.
     """
 
     launch = models.ForeignKey(
@@ -291,7 +290,7 @@ class SentCount(models.Model):
         related_name="sent_counts",
         db_index=False,  # one_sent_count begins with it
     )
-    #: As in Letter.launch_change.
+    #: As in Order.launch_change.
     launch_change = models.PositiveBigIntegerField()
     version = models.CharField(max_length=40, blank=True)
     orders = models.PositiveBigIntegerField()
@@ -308,7 +307,7 @@ class SentCount(models.Model):
 
 
 class BrokerProblem(models.Model):
-    """What the relay found wrong with a queue, and could not put right by itself."""
+    """A problem with a queue that the relay couldn't fix."""
 
     queue = models.CharField(max_length=255, unique=True)
     reason = models.TextField()

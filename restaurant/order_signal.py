@@ -1,6 +1,6 @@
 """Signals the relay that orders were placed: NOTIFY on PostgreSQL, PRAGMA data_version on SQLite.
 
-A signal may be lost, and may come for nothing: the relay also looks without one, each second.
+Signals may be lost or spurious: the relay also looks once a second without one.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from django.db import InterfaceError, OperationalError, connection
 logger = logging.getLogger(__name__)
 
 _CHANNEL = "restaurant_orders"
-#: How often SQLite is asked whether anybody else has written.
+#: How often SQLite is polled for other connections' writes.
 _ASK_EVERY_S = 0.01
-#: How long PostgreSQL is listened to before it is asked whether to stop.
+#: How long to listen to PostgreSQL before checking for a stop.
 _LISTEN_S = 0.25
 #: The wait before a lost database is tried again.
 _RETRY_S = 1.0
 
 
 def notify() -> None:
-    """Signal, once this transaction commits, that orders were placed; on SQLite the commit does."""
+    """Signal new orders when this transaction commits. On SQLite the commit itself is the
+    signal."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(f"NOTIFY {_CHANNEL}")
 
 
 class OrderSignal:
-    """Listens in a thread with a connection of its own, from ``async with`` on."""
+    """Listens in a thread with its own connection, while used as a context manager."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
@@ -41,13 +42,15 @@ class OrderSignal:
     async def wait(self, timeout_s: float) -> None:
         """Wait for a signal since the last wait, at most ``timeout_s`` seconds."""
         try:
-            await asyncio.wait_for(self._event.wait(), timeout_s)
+            # Python 3.11's wait_for loses a cancellation that comes together with the event.
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
         except TimeoutError:
             return
         self._event.clear()
 
     def send(self) -> None:
-        """Signal from the event loop's own thread."""
+        """Signal from the event loop's thread."""
         self._event.set()
 
     async def __aenter__(self) -> Self:
@@ -65,7 +68,9 @@ class OrderSignal:
             try:
                 listen()
             except (OperationalError, InterfaceError) as cause:
-                logger.warning("no signals: %s", str(cause).strip(), extra={"action": "db_away"})
+                logger.warning(
+                    "order signals unavailable: %s", str(cause).strip(), extra={"action": "db_away"}
+                )
                 connection.close()
                 self._stopped.wait(_RETRY_S)
         connection.close()
@@ -80,7 +85,7 @@ class OrderSignal:
                     self._signal()
 
     def _on_sqlite(self) -> None:
-        """PRAGMA data_version changes when another connection, of any process, has committed."""
+        """PRAGMA data_version changes when another connection, of any process, commits."""
         seen = None
         with connection.cursor() as cursor:
             while not self._stopped.wait(_ASK_EVERY_S):

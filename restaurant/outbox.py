@@ -1,4 +1,4 @@
-"""The outbox: posts letters to the broker, and marks those that it confirmed."""
+"""The outbox: publishes the messages of orders, and deletes those that the broker confirmed."""
 
 from __future__ import annotations
 
@@ -8,65 +8,83 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
+from heapq import heappop, heappush
+from operator import attrgetter
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import msgspec
 from django.db import connection, transaction
+from django.db.models import Count, Min, Q
 
 from kitchen_worker.amqp.broker import Broker, BrokerLost, Outgoing, PublishFailed
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import ORDER_PLACED, rfc3339, utc_now
 from restaurant import sent_counts
-from restaurant.models import Letter
-from restaurant.patience import in_database
+from restaurant.bulk_sql import run_for_each
+from restaurant.db_retry import run_in_db_thread
+from restaurant.models import Order, OutboxMessage
 from restaurant.queues import Queues
-from restaurant.write_lock import write_transaction
 
 logger = logging.getLogger(__name__)
 
-#: Letters read, published and marked at once.
+#: Messages per batch.
 BATCH = 200
-#: How long a relay gathers before it looks again where it has just found something, and how long it
-#: waits at most for a signal where not: a signal may be lost.
+#: The pause after a partial batch, and the longest wait for a signal, which may be lost.
 BUSY_S, IDLE_S = 0.02, 1.0
-#: After how long letters that the broker did not take are tried again.
+#: The pause before rejected messages are retried.
 RETRY_S = 1.0
 
-#: Batches in a row of which the broker takes nothing before the session is given up: after the loss
-#: of a node a channel may refuse everything, and go on doing so.
+#: Entirely rejected batches in a row before the session ends: after the loss of a node, a channel
+#: may reject everything for good.
 REFUSED_IN_A_ROW = 3
 
+#: Maximum number of launches that a relay numbers; the oldest is dropped.
+LAUNCHES = 100
+
 _UNSENT = """
-    SELECT letter.id, placed.uuid, letter.launch_id, placed.control, letter.sample, letter.body
-    FROM restaurant_letter letter
-    JOIN restaurant_order placed ON placed.id = letter.order_id
-    WHERE letter.sent_at IS NULL AND letter.id > %s AND placed.control <> ''{others}
-    ORDER BY letter.id
+    SELECT placed.id, placed.uuid, placed.launch_id, placed.launch_change, placed.control,
+        placed.sample, placed.body
+    FROM restaurant_outboxmessage message
+    JOIN restaurant_order placed ON placed.id = message.order_id
+    WHERE message.order_id > %s AND placed.control <> ''{others}
+    ORDER BY message.order_id
     LIMIT %s{lock}
 """
-#: Another relay's batch is locked until it is marked.
-_LOCK = "\n    FOR UPDATE OF letter SKIP LOCKED"
+#: Skips other relays' batches, which are locked until they are marked.
+_LOCK = "\n    FOR UPDATE OF message SKIP LOCKED"
+_DELETE = "DELETE FROM restaurant_outboxmessage WHERE order_id IN ({}) RETURNING order_id"
+_SET_SENT_AT = "UPDATE restaurant_order SET sent_at = %s WHERE id = %s"
 
 
-class Unsent(msgspec.Struct, frozen=True, kw_only=True):
-    """A letter that waits, with all that its message needs."""
+class SequenceNumber(NamedTuple):
+    """A relay process's id for one launch, and a message's number under that id."""
 
+    relay: str
+    seq: int
+
+
+class UnsentMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """An outbox message, with everything needed to publish it."""
+
+    #: The order's number.
     id: int
     order: str
     launch: str | None
+    launch_change: int
     control: str
     sample: tuple[str, ...]
     body: bytes
 
-    def message(self, *, sent_at: str, relay: str, seq: int) -> Outgoing:
-        """The order as it is published; its sample becomes headers."""
+    def message(self, *, sent_at: str, number: SequenceNumber) -> Outgoing:
+        """The message as published; the order's sample becomes headers."""
         headers: dict[str, Any] = {topology.dark_header(name): "1" for name in self.sample}
         headers[topology.SENT_AT_HEADER] = sent_at
-        headers[topology.RELAY_HEADER] = relay
-        headers[topology.SEQ_HEADER] = str(seq)
+        headers[topology.RELAY_HEADER] = number.relay
+        headers[topology.SEQ_HEADER] = str(number.seq)
         if self.launch is not None:
             headers[topology.LAUNCH_HEADER] = self.launch
         return Outgoing(
@@ -80,52 +98,69 @@ class Unsent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass
-class Numbers:
-    """Numbers what one relay process publishes on ``orders``: 1, 2, 3 and so on.
-
-    The number of a message that was not confirmed goes to the next message. So a number that a
-    reader still lacks, below others of the same relay, is of a message that the broker confirmed.
-    """
-
+class _Sequence:
     relay: str = field(default_factory=lambda: uuid4().hex)
-    _next: int = 1
-    _free: list[int] = field(default_factory=list)
-
-    def take(self, count: int) -> list[int]:
-        """So many numbers, the lowest that are free."""
-        taken, self._free = self._free[:count], self._free[count:]
-        first, self._next = self._next, self._next + count - len(taken)
-        return [*taken, *range(first, self._next)]
-
-    def give_back(self, numbers: Iterable[int]) -> None:
-        """Have these go to the next messages."""
-        self._free = sorted([*self._free, *numbers])
+    next: int = 1
+    #: A heap of numbers to use again.
+    free: list[int] = field(default_factory=list)
 
 
 @dataclass
-class Lane:
-    """Reads a batch, and marks it once it is published; in one database thread.
+class SequenceNumbers:
+    """Numbers what one relay process publishes on ``orders``: 1, 2, 3 and so on in each launch.
 
-    On PostgreSQL its transaction stays open in between, and keeps the batch from other relays. On
-    SQLite the site could not write meanwhile: it opens none, and there is one relay.
+    Each launch has its own relay id, so that a reader knows which launch a missing number belongs
+    to. The number of an unconfirmed message goes to the next message of its launch. So a number
+    that a reader misses, below others of the same id, was confirmed by the broker.
+    """
+
+    #: By launch, the newest last.
+    _sequences: dict[str | None, _Sequence] = field(default_factory=dict)
+
+    def take(self, launch: str | None) -> SequenceNumber:
+        """The lowest free number of a launch."""
+        sequence = self._sequences.get(launch)
+        if sequence is None:
+            sequence = self._sequences[launch] = _Sequence()
+            if len(self._sequences) > LAUNCHES:
+                del self._sequences[next(iter(self._sequences))]
+        if sequence.free:
+            return SequenceNumber(sequence.relay, heappop(sequence.free))
+        sequence.next += 1
+        return SequenceNumber(sequence.relay, sequence.next - 1)
+
+    def release(self, numbers: Iterable[SequenceNumber]) -> None:
+        """Free the numbers of messages that weren't confirmed."""
+        by_relay = {one.relay: one.free for one in self._sequences.values()}
+        for number in numbers:
+            if number.relay in by_relay:
+                heappush(by_relay[number.relay], number.seq)
+
+
+@dataclass
+class BatchSlot:
+    """Reads a batch and marks it once it is published, in one database thread.
+
+    On PostgreSQL its transaction stays open in between, which locks the batch against other relays.
+    On SQLite that would block the site: there it opens none, and there is one relay.
     """
 
     thread: Executor | None = None
-    #: The outbox messages that are read and not marked yet.
-    letters: Sequence[Unsent] = ()
+    #: Messages that are read but not marked yet.
+    messages: Sequence[UnsentMessage] = ()
     _transaction: ExitStack = field(default_factory=ExitStack)
 
     def read(self, *, after: int, others: Sequence[int]) -> None:
-        """Read a batch of what waits, but for what other lanes have."""
+        """Read a batch, without the messages that other slots hold."""
         with ExitStack() as stack:
             if connection.features.has_select_for_update_skip_locked:
                 stack.enter_context(transaction.atomic())
-            self.letters = unsent(after=after, others=others)
-            if self.letters:
+            self.messages = unsent(after=after, others=others)
+            if self.messages:
                 self._transaction = stack.pop_all()
 
-    def mark(self, sent: Sequence[int]) -> None:
-        """Mark what was sent of the batch; may be repeated."""
+    def mark(self, sent: Sequence[UnsentMessage]) -> None:
+        """Mark what was sent of the batch; repeatable."""
         opened, self._transaction = self._transaction, ExitStack()
         with opened:
             if sent:
@@ -136,151 +171,176 @@ class Lane:
 class Outbox:
     """Publishes outbox messages over one session with the broker.
 
-    Several lanes take turns: while one marks a batch, the next one publishes the next batch.
+    Slots take turns: while one marks its batch, the next one publishes.
     """
 
     queues: Queues
     on_attempt: Callable[[], None] = lambda: None
-    numbers: Numbers = field(default_factory=Numbers)
-    #: The seconds after which to look again.
+    numbers: SequenceNumbers = field(default_factory=SequenceNumbers)
+    #: The pause before the next batch.
     pause_s: float = 0.0
     #: Whose turn it is to read and publish.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _lanes: list[Lane] = field(default_factory=list)
-    #: Letters up to here were tried and not taken; the ones behind do not wait for them.
+    _slots: list[BatchSlot] = field(default_factory=list)
+    #: Messages up to here were rejected; later ones don't wait for them.
     _after: int = 0
     _retry_at: float = 0.0
     _refused_in_a_row: int = 0
 
-    def lane(self, thread: Executor | None = None) -> Lane:
-        """A further lane, which works in this thread."""
-        lane = Lane(thread)
-        self._lanes.append(lane)
-        return lane
+    def new_slot(self, thread: Executor | None = None) -> BatchSlot:
+        slot = BatchSlot(thread)
+        self._slots.append(slot)
+        return slot
 
-    async def step(self, broker: Broker) -> float:
-        """Publish and mark one batch; gives the seconds after which to look again.
+    async def publish(self, broker: Broker, slot: BatchSlot) -> list[UnsentMessage]:
+        """Publish the slot's next batch; returns what the broker confirmed, to be marked.
 
-        Raises BrokerLost also when the broker has refused several batches one after the other.
-        """
-        lane = self._lanes[0] if self._lanes else self.lane()
-        await self.mark(lane, await self.publish(broker, lane))
-        return self.pause_s
-
-    async def publish(self, broker: Broker, lane: Lane) -> list[int]:
-        """Publish the next batch, in its turn; gives what the broker confirmed, to be marked.
-
-        Raises BrokerLost also when the broker has refused several batches one after the other.
+        Also raises BrokerLost if the broker has refused several batches in a row.
         """
         if self._after and monotonic() >= self._retry_at:
             self._after = 0
-        others = [letter.id for other in self._lanes for letter in other.letters]
-        await self._database(lane, partial(lane.read, after=self._after, others=others))
+        others = [one.id for other in self._slots for one in other.messages]
+        await self._database(slot, partial(slot.read, after=self._after, others=others))
         try:
-            return await self._publish_batch(broker, lane.letters)
+            return await self._publish_batch(broker, slot.messages)
         except BaseException:
-            await self.mark(lane, [])
+            await self.mark(slot, [])
             raise
 
-    async def mark(self, lane: Lane, sent: Sequence[int]) -> None:
-        """Mark what was sent of a lane's batch, which ends it; tried until it is done."""
-        if lane.letters:
-            await self._database(lane, partial(lane.mark, sent))
-            lane.letters = ()
+    async def mark(self, slot: BatchSlot, sent: Sequence[UnsentMessage]) -> None:
+        """Mark what was sent of a slot's batch, which ends it; retried until it succeeds."""
+        if slot.messages:
+            await self._database(slot, partial(slot.mark, sent))
+            slot.messages = ()
 
-    async def _publish_batch(self, broker: Broker, letters: Sequence[Unsent]) -> list[int]:
+    async def _publish_batch(
+        self, broker: Broker, messages: Sequence[UnsentMessage]
+    ) -> list[UnsentMessage]:
         self.pause_s = IDLE_S
-        if not letters:
+        if not messages:
             return []
         await self.queues.ensure(
             broker,
-            {letter.control for letter in letters},
-            {name for letter in letters for name in letter.sample},
+            {one.control for one in messages},
+            {name for one in messages for name in one.sample},
         )
-        outcomes = await self._publish_numbered(broker, letters)
-        taken = [one.id for one, failure in zip(letters, outcomes, strict=True) if not failure]
-        if len(taken) < len(letters):
-            self._put_off(letters, outcomes)
+        outcomes = await self._publish_numbered(broker, messages)
+        taken = [one for one, failure in zip(messages, outcomes, strict=True) if not failure]
+        if len(taken) < len(messages):
+            self._postpone(messages, outcomes)
         if taken:
             self._refused_in_a_row = 0
-            self.pause_s = 0.0 if len(letters) == BATCH else BUSY_S
+            self.pause_s = 0.0 if len(messages) == BATCH else BUSY_S
             return taken
         self._refused_in_a_row += 1
         if self._refused_in_a_row >= REFUSED_IN_A_ROW:
-            raise BrokerLost(f"it refuses every order: {outcomes[0]}")
+            raise BrokerLost(f"it rejects every order: {outcomes[0]}")
         return []
 
     async def _publish_numbered(
-        self, broker: Broker, letters: Sequence[Unsent]
+        self, broker: Broker, messages: Sequence[UnsentMessage]
     ) -> list[PublishFailed | None]:
-        """Publish a batch under numbers of its own; gives a failure or None a message."""
-        unconfirmed = numbers = self.numbers.take(len(letters))
+        """Number a batch and publish it; None or a failure for each message."""
+        unconfirmed = numbers = [self.numbers.take(one.launch) for one in messages]
         sent_at = rfc3339(utc_now())
         try:
             outcomes = await broker.publish(
                 [
-                    letter.message(sent_at=sent_at, relay=self.numbers.relay, seq=seq)
-                    for letter, seq in zip(letters, numbers, strict=True)
+                    one.message(sent_at=sent_at, number=number)
+                    for one, number in zip(messages, numbers, strict=True)
                 ]
             )
-            unconfirmed = [seq for seq, failure in zip(numbers, outcomes, strict=True) if failure]
+            unconfirmed = [one for one, failure in zip(numbers, outcomes, strict=True) if failure]
         finally:
-            self.numbers.give_back(unconfirmed)
+            self.numbers.release(unconfirmed)
         return outcomes
 
-    def _put_off(self, letters: Sequence[Unsent], outcomes: Sequence[PublishFailed | None]) -> None:
-        """Leave what was not taken for later, and declare anew before the next batch."""
+    def _postpone(
+        self, messages: Sequence[UnsentMessage], outcomes: Sequence[PublishFailed | None]
+    ) -> None:
+        """Retry the rejected messages later, and declare the queues again before the next batch."""
         failures = [failure for failure in outcomes if failure is not None]
         logger.warning(
-            "%d letters were not taken, tried again in %.0f s: %s",
+            "%d messages were rejected; retrying in %.0f s: %s",
             len(failures),
             RETRY_S,
             failures[0],
-            extra={"action": "letters_put_off"},
+            extra={"action": "messages_postponed"},
         )
         if not self._after:
             self._retry_at = monotonic() + RETRY_S
-        self._after = letters[-1].id
+        self._after = messages[-1].id
         self.queues.forget()
 
-    async def _database(self, lane: Lane, call: Callable[[], Any]) -> Any:
-        return await in_database(call, on_attempt=self.on_attempt, thread=lane.thread)
+    async def _database(self, slot: BatchSlot, call: Callable[[], Any]) -> Any:
+        return await run_in_db_thread(call, on_attempt=self.on_attempt, thread=slot.thread)
 
 
-def unsent(*, after: int = 0, others: Sequence[int] = (), at_most: int = BATCH) -> list[Unsent]:
-    """The oldest letters that wait, but for those that others have."""
+def unsent(
+    *, after: int = 0, others: Sequence[int] = (), at_most: int = BATCH
+) -> list[UnsentMessage]:
+    """The oldest waiting messages, without those that other slots hold."""
     locks = connection.features.has_select_for_update_skip_locked
     query = _UNSENT.format(
-        others=f" AND letter.id NOT IN ({', '.join(['%s'] * len(others))})" if others else "",
+        others=f" AND message.order_id NOT IN ({_placeholders(others)})" if others else "",
         lock=_LOCK if locks else "",
     )
     with connection.cursor() as cursor:
         cursor.execute(query, [after, *others, at_most])
         rows = cursor.fetchall()
     return [
-        Unsent(
-            id=letter,
-            order=_id(order),
-            launch=_id(launch) if launch is not None else None,
+        UnsentMessage(
+            id=number,
+            order=_dashed(order),
+            launch=_dashed(launch) if launch is not None else None,
+            launch_change=change,
             control=control,
             sample=tuple(msgspec.json.decode(names)),
             body=bytes(body),
         )
-        for letter, order, launch, control, names, body in rows
+        for number, order, launch, change, control, names, body in rows
     ]
 
 
-def mark_sent(letters: Sequence[int]) -> None:
-    """Mark outbox messages as sent and count them: each once, also if several relays sent it."""
-    with write_transaction():
-        unsent = Letter.objects.select_for_update().filter(id__in=letters, sent_at=None)
-        rows = list(unsent.order_by("id").values_list("id", *sent_counts.COUNTED))
-        Letter.objects.filter(id__in=[row[0] for row in rows]).update(sent_at=utc_now())
-        sent_counts.add([row[1:] for row in rows])
+def mark_sent(messages: Sequence[UnsentMessage]) -> None:
+    """Delete messages from the outbox and count them: each once, even if several relays sent it."""
+    now = connection.ops.adapt_datetimefield_value(utc_now())
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_DELETE.format(_placeholders(messages)), [one.id for one in messages])
+            deleted = {number for (number,) in cursor.fetchall()}
+        # In the sequence in which answers are written, so that the two can't deadlock.
+        sent = sorted((one for one in messages if one.id in deleted), key=attrgetter("order"))
+        run_for_each(_SET_SENT_AT, [(now, one.id) for one in sent])
+        sent_counts.add((one.launch, one.launch_change, one.sample) for one in sent)
 
 
-def _id(stored: UUID | str) -> str:
-    """An id as messages carry it: PostgreSQL keeps it as it is, SQLite its digits."""
+class Backlog(NamedTuple):
+    orders: int
+    #: When the oldest of them was placed.
+    oldest: datetime | None
+
+
+def backlog(*, at_most: int) -> Backlog:
+    """The outbox's backlog, counted up to a bound."""
+    oldest = OutboxMessage.objects.order_by("pk")[:at_most]
+    return Backlog(**oldest.aggregate(orders=Count("pk"), oldest=Min("order__placed_at")))
+
+
+def sent_since(launch: UUID, number: int, *, at_most: int) -> Backlog:
+    """The sent orders of a launch after an order number, searched up to a bound."""
+    later = Order.objects.filter(pk__gt=number).order_by("pk")[:at_most]
+    sent = Q(launch=launch, sent_at__isnull=False)
+    found = later.aggregate(orders=Count("pk", filter=sent), oldest=Min("placed_at", filter=sent))
+    return Backlog(**found)
+
+
+def _placeholders(values: Sequence[Any]) -> str:
+    return ", ".join(["%s"] * len(values))
+
+
+def _dashed(stored: UUID | str) -> str:
+    """A UUID as messages spell it; SQLite stores it without dashes."""
     if isinstance(stored, UUID):
         return str(stored)
     return "-".join((stored[:8], stored[8:12], stored[12:16], stored[16:20], stored[20:]))

@@ -1,4 +1,4 @@
-"""The pace of a rush: places each order when it is due, and in bulk what is overdue."""
+"""Places the orders of a rush when they are due; overdue ones in bulk."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from restaurant.orders import place_orders
 from restaurant.pricing import OrderRequest
 from restaurant.replay import Recorded
 
-#: Orders of one transaction at most.
+#: Maximum number of orders per transaction.
 BATCH = 200
-#: How often a rush looks whether its orders are answered.
+#: How often a rush checks for answers.
 _LOOK_S = 0.2
 
 _UNANSWERED = (OrderState.PLACED, OrderState.IN_KITCHEN)
@@ -26,20 +26,21 @@ _UNANSWERED = (OrderState.PLACED, OrderState.IN_KITCHEN)
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An order, and how many seconds after the start it is to be placed."""
+    """An order, and how many seconds after the start it is due."""
 
     after_s: float
     request: OrderRequest
 
 
 def at_rate(requests: Iterable[OrderRequest], *, rate: float, orders: int) -> Iterator[Due]:
-    """So many orders, evenly spread, ``rate`` of them a second."""
+    """``rate`` orders a second, evenly spaced."""
     for position, request in enumerate(islice(requests, orders)):
         yield Due(position / rate, request)
 
 
-def at_recorded_rhythm(recorded: Iterable[Recorded], *, speed: float) -> Iterator[Due]:
-    """Recorded orders at the distance they had, ``speed`` times as fast, in the file's order."""
+def at_recorded_pace(recorded: Iterable[Recorded], *, speed: float) -> Iterator[Due]:
+    """Recorded orders at their recorded intervals, ``speed`` times as fast, in the file's
+    sequence."""
     start = None
     for one in recorded:
         start = start or one.placed_at
@@ -47,8 +48,8 @@ def at_recorded_rhythm(recorded: Iterable[Recorded], *, speed: float) -> Iterato
 
 
 @dataclass
-class Placed:
-    """The orders that a rush placed: stretches of their numbers, not each of them."""
+class RushResult:
+    """The orders that a rush placed, as ranges of their numbers."""
 
     orders: int = 0
     seconds: float = 0.0
@@ -56,11 +57,10 @@ class Placed:
 
     @property
     def rate(self) -> float:
-        """Orders a second that were achieved."""
+        """The achieved orders a second."""
         return self.orders / self.seconds if self.seconds else 0.0
 
     def add(self, orders: Sequence[Order]) -> None:
-        """Remember orders just placed."""
         self.orders += len(orders)
         for number in sorted(order.pk for order in orders):
             if self.stretches and self.stretches[-1][1] == number - 1:
@@ -72,13 +72,13 @@ class Placed:
 def place(
     due: Iterable[Due],
     *,
-    placed: Placed,
+    placed: RushResult,
     stop: threading.Event,
     on_placed: Callable[[int], object],
 ) -> None:
-    """Place every order at its time until there are no more, or ``stop`` is set.
+    """Place every order when it is due, until there are no more or ``stop`` is set.
 
-    The clock is monotonic and never waits for the site: what is overdue is placed in bulk.
+    Time doesn't wait for the site: overdue orders are placed in bulk.
     """
     upcoming = iter(due)
     start = monotonic()
@@ -94,8 +94,8 @@ def place(
         on_placed(len(batch))
 
 
-def wait_for_answers(placed: Placed, *, seconds: float, stop: threading.Event) -> None:
-    """Wait until the control has answered every order placed, at most so many seconds."""
+def wait_for_answers(placed: RushResult, *, seconds: float, stop: threading.Event) -> None:
+    """Wait until the control has answered all orders, at most so many seconds."""
     deadline = monotonic() + seconds
     for first, last in placed.stretches:
         stretch = Order.objects.filter(pk__range=(first, last), state__in=_UNANSWERED)
@@ -106,8 +106,8 @@ def wait_for_answers(placed: Placed, *, seconds: float, stop: threading.Event) -
                 return
 
 
-def count_states(placed: Placed) -> Counter[str]:
-    """How many of the orders placed are in which state."""
+def count_states(placed: RushResult) -> Counter[str]:
+    """How many of the orders are in which state."""
     states: Counter[str] = Counter()
     for first, last in placed.stretches:
         rows = Order.objects.filter(pk__range=(first, last)).values_list("state")

@@ -20,16 +20,16 @@ from restaurant.models import Order
 from restaurant.orders import place_order
 from restaurant.pricing import OrderRefused
 from restaurant.tickets import Ticket
-from restaurant.visitors import wait_for_order_s
+from restaurant.visitors import order_wait_s
 
 logger = logging.getLogger(__name__)
 
-_AWAY = "The till is out of order just now. Your order is still here: try again in a moment."
+_AWAY = "The database is unavailable. Your order is still here: try again in a moment."
 _TOO_MANY = "Too many orders came from your address. Yours is still here: try again in {} s."
 
 
 class PageRequest(HttpRequest):
-    """A request as HtmxMiddleware leaves it."""
+    """A request after HtmxMiddleware."""
 
     htmx: HtmxDetails
 
@@ -37,7 +37,6 @@ class PageRequest(HttpRequest):
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def menu(request: PageRequest) -> HttpResponse:
-    """The order page; its form comes back here."""
     if request.method == "POST":
         return _place(request)
     return _order_page(request, OrderForm(request.GET or None, may_be_empty=True))
@@ -46,7 +45,7 @@ def menu(request: PageRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def quote(request: PageRequest) -> HttpResponse:
-    """Total and minutes of what is in the form, before it is placed."""
+    """Total and minutes of the form, before the order is placed."""
     if request.method != "POST":
         return redirect("menu")
     form = OrderForm(request.POST, may_be_empty=True)
@@ -58,14 +57,14 @@ def quote(request: PageRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def ticket(request: PageRequest, uuid: UUID) -> HttpResponse:
-    """One order's ticket, for whoever knows its id."""
+    """A ticket is visible to everyone who knows its id."""
     return render(request, "restaurant/ticket.html", {"ticket": _ticket(uuid)})
 
 
 @never_cache
 @require_safe
 def ticket_state(request: PageRequest, uuid: UUID) -> HttpResponse:
-    """What became of the ticket since the page was painted, and when to ask again."""
+    """The ticket's change since it was rendered, and when to ask again."""
     found = _ticket(uuid)
     changed = request.GET.get("seen") != found.phase
     context = {"ticket": found, "changed": changed}
@@ -75,7 +74,7 @@ def ticket_state(request: PageRequest, uuid: UUID) -> HttpResponse:
 def _place(request: PageRequest) -> HttpResponse:
     form = OrderForm(request.POST)
     status = 422
-    if wait_s := wait_for_order_s(request):
+    if wait_s := order_wait_s(request):
         form.add_error(None, _TOO_MANY.format(wait_s))
         page = _order_page(request, form, status=429)
         page.headers["Retry-After"] = str(wait_s)

@@ -1,4 +1,4 @@
-"""What somebody asks for, priced by the menu to the cent, or refused with every reason."""
+"""Prices a request by the menu, exact to the cent, or refuses it with every reason."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from enum import StrEnum
 
 from restaurant.menu import BY_NAME, MAX_QUANTITY
 
-#: Characters of a wrong name that a message repeats.
-SHOWN = 100
+#: Characters of a client's name for an item that an error message quotes.
+MAX_SHOWN = 100
 _MAX_PROBLEMS = 20
 
 
 class Refusal(StrEnum):
-    """Why an order is refused."""
-
     EMPTY = "empty_order"
     UNKNOWN_ITEM = "unknown_item"
     WRONG_QUANTITY = "wrong_quantity"
@@ -29,8 +27,8 @@ class Refusal(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong with an order: ``field`` is an item's name, "note" and the like."""
+class OrderProblem:
+    """A problem with an order; ``field`` is an item's name, "note" and the like."""
 
     code: str
     field: str
@@ -38,16 +36,16 @@ class Problem:
 
 
 class OrderRefused(ValueError):
-    """Raised when an order cannot be placed; holds every problem that was found."""
+    """Raised when an order can't be placed; holds every problem."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: OrderProblem) -> None:
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """So many portions of one thing. ``preparation_time`` is minutes a portion."""
+class PricedLine:
+    """A quantity of one item. ``preparation_time`` is in minutes per portion."""
 
     name: str
     quantity: int
@@ -58,27 +56,25 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """What somebody asks for, priced."""
-
-    lines: tuple[Line, ...]
+    lines: tuple[PricedLine, ...]
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What an order costs, and the minutes that the menu promises."""
+    """The price of an order, and the minutes that the menu promises."""
 
     total_price: Decimal
     total_prep_time: int
 
 
-def item_name(given: str) -> str:
-    """The menu's name for what a person or a client calls an item: "Veggie burger" and the like."""
+def normalised_name(given: str) -> str:
+    """The menu's name of an item, from a client's spelling such as "Veggie burger"."""
     return "-".join(given.lower().split())
 
 
-def lines_from_menu(quantities: Mapping[str, int]) -> tuple[Line, ...]:
-    """Price items by the menu, in the order given; none of an item is no line."""
+def lines_from_menu(quantities: Mapping[str, int]) -> tuple[PricedLine, ...]:
+    """Price items by the menu, in the given sequence; a quantity of 0 is left out."""
     problems = [
         problem
         for name, quantity in quantities.items()
@@ -88,33 +84,38 @@ def lines_from_menu(quantities: Mapping[str, int]) -> tuple[Line, ...]:
         raise OrderRefused(*problems[:_MAX_PROBLEMS])
     lines = tuple(_menu_line(name, count) for name, count in quantities.items() if count > 0)
     if not lines:
-        raise OrderRefused(Problem(Refusal.EMPTY, "items", "An order needs at least one item."))
+        raise OrderRefused(
+            OrderProblem(Refusal.EMPTY, "items", "An order needs at least one item.")
+        )
     return lines
 
 
-def quote(lines: Sequence[Line]) -> Quote:
-    """Add up prices, exact to the cent, and minutes."""
+def quote(lines: Sequence[PricedLine]) -> Quote:
     return Quote(
         total_price=sum((line.unit_price * line.quantity for line in lines), Decimal("0.00")),
         total_prep_time=sum(line.preparation_time * line.quantity for line in lines),
     )
 
 
-def _problem_with(name: str, quantity: int) -> Problem | None:
+def _problem_with(name: str, quantity: int) -> OrderProblem | None:
     item = BY_NAME.get(name)
     if item is None:
-        return Problem(Refusal.UNKNOWN_ITEM, name[:SHOWN], f"{name[:SHOWN]!r} is not on the menu.")
+        return OrderProblem(
+            Refusal.UNKNOWN_ITEM, name[:MAX_SHOWN], f"{name[:MAX_SHOWN]!r} is not on the menu."
+        )
     if quantity < 0:
-        return Problem(Refusal.WRONG_QUANTITY, name, f"{item.title}: fewer than none.")
+        return OrderProblem(
+            Refusal.WRONG_QUANTITY, name, f"{item.title}: the quantity must be 0 or more."
+        )
     if quantity > MAX_QUANTITY:
         message = f"{item.title}: at most {MAX_QUANTITY} in one order."
-        return Problem(Refusal.TOO_MANY, name, message)
+        return OrderProblem(Refusal.TOO_MANY, name, message)
     return None
 
 
-def _menu_line(name: str, quantity: int) -> Line:
+def _menu_line(name: str, quantity: int) -> PricedLine:
     item = BY_NAME[name]
-    return Line(
+    return PricedLine(
         name=name,
         quantity=quantity,
         title=item.title,

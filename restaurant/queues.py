@@ -1,7 +1,7 @@
-"""The relay's queues: production's first and by themselves, then each dark version's by itself.
+"""The relay's queues: production's first and separately, then each dark version's.
 
-A broker that lost the node of a dark queue may leave its declaration without an answer: production
-never waits for one.
+A broker that lost a dark queue's node may never reply to its declaration: production must not wait
+for one.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
 from restaurant import launches
+from restaurant.db_retry import run_in_db_thread
 from restaurant.models import BrokerProblem
-from restaurant.patience import in_database
 
 logger = logging.getLogger(__name__)
 
-#: How long the declaration of one dark version may take: less than the time limit for one answer
-#: of the broker, after which the session counts as lost.
+#: Time limit for one dark version's declarations; less than that for one reply of the broker, after
+#: which the session counts as lost.
 DARK_TIMEOUT_S = 5.0
-#: How long orders wait at most for the queues of versions that are new to this session.
+#: Longest wait of orders for the queues of versions that are new to this session.
 NEW_DARK_TIMEOUT_S = 1.0
 
 
 @dataclass
 class Queues:
-    """What one session with the broker has declared."""
+    """The queues declared in one session with the broker."""
 
     types: QueueTypes
     on_attempt: Callable[[], None] = lambda: None
@@ -43,7 +43,7 @@ class Queues:
     _has_removed_former: bool = False
 
     async def check(self, broker: Broker) -> None:
-        """Make sure that production's queues exist, whatever was declared before."""
+        """Declare production's queues, even if they were declared before."""
         self.forget()
         await self._database(launches.name_missing_controls)
         current = await self._database(launches.current_control)
@@ -56,12 +56,12 @@ class Queues:
         await self._database(partial(_forget_others, current, [*former]))
 
     async def check_dark(self, broker: Broker) -> None:
-        """Make sure that the dark versions' queues exist, whatever was declared before."""
+        """Declare the dark versions' queues, even if they were declared before."""
         for version in await self._database(launches.dark_versions):
             await self._declare_dark(broker, version)
 
     async def ensure(self, broker: Broker, controls: Iterable[str], dark: Iterable[str]) -> None:
-        """Declare the queues of these versions, unless this session has declared them.
+        """Declare the queues of these versions unless this session already has.
 
         A dark one that takes too long is left to ``check_dark``.
         """
@@ -75,11 +75,11 @@ class Queues:
                     await self._declare_dark(broker, version)
 
     def forget(self) -> None:
-        """Declare production's queues again before the next orders go out."""
+        """Declare production's queues again before the next orders are published."""
         self._controls.clear()
 
     async def _ensure_control(self, broker: Broker, control: str) -> None:
-        """Declare what a control needs, and keep what is wrong with it."""
+        """Declare a control's queues, and record any problem."""
         queue = kitchen_queue(control)
         try:
             refusals = await self._declare(broker, topology.live(control, self.types))
@@ -92,19 +92,19 @@ class Queues:
         await self._note(queue, _used(refusals))
 
     async def _declare_dark(self, broker: Broker, version: str) -> None:
-        """Declare a dark version's queue, and keep what is wrong with it."""
+        """Declare a dark version's queue, and record any problem."""
         queue = kitchen_queue(version)
         try:
             async with asyncio.timeout(DARK_TIMEOUT_S):
                 problem = await self._ensure_dark(broker, version)
         except TimeoutError:
-            problem = f"{queue}: the broker does not answer; the node that keeps it may be lost"
+            problem = f"{queue}: the broker does not reply; the queue's node may be lost"
         await self._note(queue, problem)
 
     async def _ensure_dark(self, broker: Broker, version: str) -> str:
-        """Declare a dark version's queue; gives what is wrong with it.
+        """Declare a dark version's queue; returns the problem, if any.
 
-        One that exists with other arguments gets no more orders, and is replaced once it is empty.
+        A queue with other arguments gets no more orders, and is replaced once it is empty.
         """
         queue, binding = kitchen_queue(version), topology.dark_binding(version)
         whole = topology.dark(version, self.types)
@@ -120,8 +120,8 @@ class Queues:
         return _used(refusals)
 
     async def _declare(self, broker: Broker, whole: Topology) -> list[DeclareRefused]:
-        """Declare queues; replace those that have a bound, exist with other arguments and are
-        empty. Gives the refusals of the others."""
+        """Declare queues. Bounded ones with other arguments are replaced if they are empty.
+        Returns the refusals of the rest."""
         refusals = await declare_or_keep(broker, whole)
         bounded = {one.name for one in whole.queues if "x-max-length" in one.arguments}
         replaced = [
@@ -132,9 +132,9 @@ class Queues:
         return await declare_or_keep(broker, whole) if any(replaced) else refusals
 
     async def _retire(self, broker: Broker, control: str) -> None:
-        """Take away what led orders to a former control, if all that it was sent is answered.
+        """Unbind and delete a former control's queue if all its orders are answered.
 
-        It is asked again once nothing leads there any more: an order may have come meanwhile.
+        Checked again after unbinding: an order may have come meanwhile.
         """
         await broker.unbind(
             [*topology.control_bindings(control), *topology.former_bindings(control)]
@@ -145,10 +145,10 @@ class Queues:
             return
         await broker.delete_queue(kitchen_queue(control), only_if_empty=False)
         self._retired.add(control)
-        logger.info("%s is no control any more", control, extra={"action": "retired"})
+        logger.info("%s is no longer a control", control, extra={"action": "retired"})
 
     async def _remove_former(self, broker: Broker) -> None:
-        """Take away, once a session, how copies went with the other QUEUE_TYPE."""
+        """Once a session, remove the copies of the other QUEUE_TYPE."""
         if not self._has_removed_former:
             bindings, queues = topology.former_copies(self.types)
             await broker.unbind(bindings)
@@ -160,22 +160,22 @@ class Queues:
         await self._database(partial(_note, queue, problem))
 
     async def _database(self, call: Callable[[], Any]) -> Any:
-        return await in_database(call, on_attempt=self.on_attempt)
+        return await run_in_db_thread(call, on_attempt=self.on_attempt)
 
 
 def _used(refusals: list[DeclareRefused]) -> str:
-    """That queues are not as they should be, and that the others are used."""
-    return " ".join(f"{one.reason}. It is used as it is, if it can be." for one in refusals)
+    """A problem text for queues that are used despite other arguments."""
+    return " ".join(f"{one.reason}. It is used as it is, if possible." for one in refusals)
 
 
 def _forget_others(current: str, former: list[str]) -> None:
-    """Forget what was wrong with queues of versions that take no part any more."""
+    """Delete problems of versions that no longer take part."""
     names = [current, *former, *launches.dark_versions()]
     BrokerProblem.objects.exclude(queue__in=map(kitchen_queue, names)).delete()
 
 
 def _note(queue: str, problem: str) -> None:
-    """Keep what is wrong with a queue for the board, and log it once."""
+    """Record a queue's problem for the board, and log it once."""
     known = BrokerProblem.objects.filter(queue=queue).first()
     if problem == (known.reason if known else ""):
         return
@@ -185,5 +185,5 @@ def _note(queue: str, problem: str) -> None:
             queue=queue, defaults={"reason": problem, "since": utc_now()}
         )
     elif known is not None:
-        logger.info("%s is as it should be again", queue, extra={"action": "queue_declared"})
+        logger.info("%s is in order again", queue, extra={"action": "queue_declared"})
         known.delete()

@@ -1,4 +1,4 @@
-"""The relay: one process that posts letters, takes the control's answers, and looks after both."""
+"""The relay: publishes orders, records answers, and monitors both."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ from kitchen_worker.contract.topology import (
     QueueTypes,
 )
 from restaurant import answers, launches
+from restaurant.db_retry import db_thread, run_in_db_thread
 from restaurant.order_signal import OrderSignal
-from restaurant.outbox import BUSY_S, Lane, Numbers, Outbox
-from restaurant.patience import database_thread, in_database
+from restaurant.outbox import BUSY_S, BatchSlot, Outbox, SequenceNumbers
 from restaurant.queues import Queues
 from restaurant.resend import Resending
 
 logger = logging.getLogger(__name__)
 
-
-#: How often a relay that waits for another one asks whether it has ended.
-_ASK_EVERY_S = 0.2
-#: How often the queues are checked, and orders without an answer looked for.
+#: How often a waiting relay checks whether the other one has ended.
+_RELAY_CHECK_EVERY_S = 0.2
+#: How often queues and unanswered orders are checked.
 CHECK_EVERY_S = 5.0
 
 
@@ -49,7 +48,7 @@ async def run(
     health_port: int = 0,
     health_host: str = "127.0.0.1",
 ) -> None:
-    """Relay until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT."""
     health = Health()
     probes = serve_health(health_port, health, host=health_host)
     async with (
@@ -72,9 +71,9 @@ async def run(
 
 @asynccontextmanager
 async def _only_relay(shutdown: Shutdown, *, on_attempt: Callable[[], None]) -> AsyncIterator[None]:
-    """On SQLite, wait until no other relay works on the database: there batches cannot be locked.
+    """On SQLite, wait until no other relay uses the database: batches can't be locked there.
 
-    The kernel lets the next one in when a process dies.
+    The kernel releases the file lock when a process dies.
     """
     if connection.vendor != "sqlite":
         yield
@@ -90,19 +89,19 @@ async def _only_relay(shutdown: Shutdown, *, on_attempt: Callable[[], None]) -> 
             if not has_warned:
                 has_warned = True
                 logger.warning(
-                    "another relay works on this database; waiting until it ends. "
-                    "On PostgreSQL several share the work",
+                    "another relay uses this database; waiting until it ends. "
+                    "On PostgreSQL several relays share the work",
                     extra={"action": "waiting_for_relay"},
                 )
-            await shutdown.wait(_ASK_EVERY_S)
+            await shutdown.wait(_RELAY_CHECK_EVERY_S)
         yield
 
 
 async def end_launches(shutdown: Shutdown) -> None:
-    """End launches that have reached their planned end, with or without a broker."""
+    """End launches at their planned end, with or without a broker."""
     while not await shutdown.wait(CHECK_EVERY_S):
         try:
-            ended = await in_database(launches.end_where_planned)
+            ended = await run_in_db_thread(launches.end_where_planned)
         except DatabaseError:
             logger.exception("the planned end was not checked", extra={"action": "not_checked"})
             continue
@@ -116,18 +115,18 @@ async def end_launches(shutdown: Shutdown) -> None:
 
 
 @asynccontextmanager
-async def _lanes(outbox: Outbox) -> AsyncIterator[list[Lane]]:
-    """The lanes of an outbox, each with a database thread.
+async def _slots(outbox: Outbox) -> AsyncIterator[list[BatchSlot]]:
+    """The outbox's slots, each with a database thread.
 
-    Two are enough where a mark waits for nobody; SQLite's waits for the other writers.
+    Two are enough if marking doesn't wait; on SQLite it waits for the other writers.
     """
     count = 4 if connection.vendor == "sqlite" else 2
     async with AsyncExitStack() as stack:
         threads = [
-            await stack.enter_async_context(database_thread(f"outbox-{number}"))
+            await stack.enter_async_context(db_thread(f"outbox-{number}"))
             for number in range(count)
         ]
-        yield [outbox.lane(thread) for thread in threads]
+        yield [outbox.new_slot(thread) for thread in threads]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,61 +137,61 @@ class Relay:
     resend_after: timedelta
     shutdown: Shutdown
     health: Health
-    numbers: Numbers = field(default_factory=Numbers)
+    numbers: SequenceNumbers = field(default_factory=SequenceNumbers)
 
     async def session(self, broker: Broker) -> None:
-        """Do all of it side by side, until shutdown; what fails in one part ends them all."""
+        """Run all tasks until shutdown; a failure in one ends them all."""
         beat = self.health.beat
         queues = Queues(self.types, on_attempt=beat)
         await queues.check(broker)
         resending = Resending(queues, self.resend_after, on_attempt=beat)
         outbox = Outbox(queues, on_attempt=beat, numbers=self.numbers)
         async with (
-            OrderSignal() as placed,
-            database_thread("answers") as answering,
-            _lanes(outbox) as lanes,
+            OrderSignal() as signal,
+            db_thread("answers") as answering,
+            _slots(outbox) as slots,
             asyncio.TaskGroup() as tasks,
         ):
-            tasks.create_task(self._wake(placed))
-            for lane in lanes:
-                tasks.create_task(self._publish(broker, outbox, lane, placed))
+            tasks.create_task(self._wake(signal))
+            for slot in slots:
+                tasks.create_task(self._publish(broker, outbox, slot, signal))
             step = partial(answers.step, broker, on_attempt=beat, thread=answering)
-            tasks.create_task(self._take(broker, ANSWERS_QUEUE, step))
+            tasks.create_task(self._consume(broker, ANSWERS_QUEUE, step))
             tasks.create_task(
-                self._take(broker, UNROUTED_QUEUE, partial(resending.unrouted, broker))
+                self._consume(broker, UNROUTED_QUEUE, partial(resending.resend_unrouted, broker))
             )
-            tasks.create_task(self._take(broker, DEAD_ORDERS_QUEUE, resending.dead))
+            tasks.create_task(self._consume(broker, DEAD_ORDERS_QUEUE, resending.fail_dead))
             tasks.create_task(self._check(broker, queues, resending))
             tasks.create_task(self._check_dark(broker, queues))
 
     async def _publish(
-        self, broker: Broker, outbox: Outbox, lane: Lane, placed: OrderSignal
+        self, broker: Broker, outbox: Outbox, slot: BatchSlot, signal: OrderSignal
     ) -> None:
-        """Publish batch after batch in turn with the other lanes, and mark this lane's own."""
+        """Publish batch after batch in turn with the other slots, and mark this slot's own."""
         while not self.shutdown.requested:
             async with outbox.turn:
-                if await self._was_stopped(outbox.pause_s, placed):
+                if await self._wait_for_orders(outbox.pause_s, signal):
                     return
-                sent = await outbox.publish(broker, lane)
-            await outbox.mark(lane, sent)
+                sent = await outbox.publish(broker, slot)
+            await outbox.mark(slot, sent)
 
-    async def _was_stopped(self, pause_s: float, placed: OrderSignal) -> bool:
-        """Gather for a moment, or wait for orders; says whether to stop instead."""
+    async def _wait_for_orders(self, pause_s: float, signal: OrderSignal) -> bool:
+        """Let a batch fill up, or wait for the signal; returns whether the relay is to stop."""
         if pause_s == BUSY_S:
             await self.shutdown.wait(BUSY_S)
-        elif pause_s:
-            await placed.wait(pause_s)
+        elif pause_s and not self.shutdown.requested:  # a slot may get its turn only then
+            await signal.wait(pause_s)
         return self.shutdown.requested
 
-    async def _wake(self, placed: OrderSignal) -> None:
-        """Have nobody wait for orders at shutdown."""
+    async def _wake(self, signal: OrderSignal) -> None:
+        """At shutdown, wake the tasks that wait for orders."""
         await self.shutdown.wait()
-        placed.send()
+        signal.send()
 
-    async def _take(
+    async def _consume(
         self, broker: Broker, queue: str, step: Callable[[Deliveries], Awaitable[bool]]
     ) -> None:
-        """Take what a queue brings; at shutdown, what was already delivered, too."""
+        """Process a queue until shutdown, and then what was already delivered."""
         deliveries = await broker.consume(queue, prefetch=answers.PREFETCH)
         while not self.shutdown.requested:
             await step(deliveries)
@@ -201,13 +200,13 @@ class Relay:
             pass
 
     async def _check(self, broker: Broker, queues: Queues, resending: Resending) -> None:
-        """Look after the queues, and after orders without an answer."""
+        """Check production's queues and unanswered orders."""
         while not await self.shutdown.wait(CHECK_EVERY_S):
             await queues.check(broker)
-            await resending.unanswered(broker)
+            await resending.resend_unanswered(broker)
 
     async def _check_dark(self, broker: Broker, queues: Queues) -> None:
-        """Look after the dark queues, each as long as it takes: nothing waits for them."""
+        """Check the dark queues, however long it takes: nothing waits for them."""
         while not self.shutdown.requested:
             await queues.check_dark(broker)
             await self.shutdown.wait(CHECK_EVERY_S)

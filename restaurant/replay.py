@@ -1,8 +1,7 @@
-"""Recorded orders from a file of JSON Lines, all of it checked before any order is placed.
+"""Recorded orders from a JSON Lines file; the whole file is checked before an order is placed.
 
-A bad line is one that cannot be read, whose time does not belong to the recording, or that is out
-of order. Memory is bounded, so the file is read once for its days, once for the check, and once
-more while its orders are placed.
+A bad line can't be parsed, has a time outside the recording, or is out of sequence. To bound
+memory, the file is read once for its days, once for the check, and once while orders are placed.
 """
 
 from __future__ import annotations
@@ -26,28 +25,28 @@ import msgspec
 from kitchen_worker.contract.messages import EARLIEST, utc_now
 from restaurant.menu import BY_NAME
 from restaurant.orders import check
-from restaurant.pricing import Line, OrderRequest, item_name
+from restaurant.pricing import OrderRequest, PricedLine, normalised_name
 
 #: Longest line that is read, in bytes.
 MAX_LINE = 256 * 1024
-#: Most bytes that are read from a pipe: they are kept on disk, to be read again.
+#: Most bytes that are read from a pipe; they are copied to disk, to be read again.
 MAX_PIPE = 1 << 30
-#: A longer pause in a recording is a wrong year.
+#: A longer pause in a recording is taken for a wrong year.
 MAX_PAUSE = timedelta(days=31)
 #: How far another machine's clock may be ahead.
 _AHEAD = timedelta(days=1)
-#: Reasons that are kept of the lines that are skipped.
+#: Number of reasons that are kept for skipped lines.
 _REASONS = 5
 _CHUNK = 1 << 20
 
 #: Money as the contract writes it.
 _MONEY = re.compile(rb'\d{1,9}(\.\d{1,6})?|"\d{1,9}(\.\d{1,6})?"', re.ASCII)
-#: Where the file of a pipe is.
+#: A pipe as a file.
 _STDIN = Path("/dev/stdin")
 
 
 class BadLine(ValueError):
-    """Raised when a line is no recorded order; names the line and what is wrong with it."""
+    """Raised for an invalid line, with its number and the reason."""
 
     def __init__(self, number: int, reason: str) -> None:
         super().__init__(f"line {number}: {reason}")
@@ -57,7 +56,7 @@ class BadLine(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An order, when it was placed the first time, and its line."""
+    """A recorded order, when it was placed, and its line number."""
 
     placed_at: datetime
     request: OrderRequest
@@ -77,7 +76,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What a file holds: good and bad lines, and the first reasons for the bad ones."""
+    """Counts of good and bad lines, and the first reasons."""
 
     orders: int
     bad: int
@@ -85,25 +84,25 @@ class Survey:
     period: Period | None
 
 
-class _Item(msgspec.Struct, forbid_unknown_fields=True):
+class _RecordedItem(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     quantity: int
     unit_price: msgspec.Raw = msgspec.Raw(b"null")
     preparation_time: int | None = None
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
+class _RecordedLine(msgspec.Struct, forbid_unknown_fields=True):
     placed_at: datetime
-    items: list[_Item]
+    items: list[_RecordedItem]
     note: str | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Line)
+_DECODER = msgspec.json.Decoder(_RecordedLine)
 
 
 @contextmanager
 def rereadable(path: Path) -> Iterator[Path]:
-    """A file that can be read again: the given one, or a copy of what a pipe gives ("-": stdin)."""
+    """A file that can be read several times: the given one, or a copy of a pipe ("-": stdin)."""
     path = _STDIN if str(path) == "-" else path
     with path.open("rb") as source:
         if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
@@ -119,7 +118,7 @@ def rereadable(path: Path) -> Iterator[Path]:
 
 
 def survey(path: Path, *, skip_bad: bool = False) -> Survey:
-    """Read the whole file; raises BadLine for the first bad line unless they are to be skipped."""
+    """Read the whole file; raises the first BadLine unless they are skipped."""
     days = Counter(one.placed_at.date() for one in _readable(path, _ignore))
     period = _longest(days)
     first: list[BadLine] = []
@@ -128,7 +127,7 @@ def survey(path: Path, *, skip_bad: bool = False) -> Survey:
     def on_bad(cause: BadLine) -> None:
         nonlocal bad
         bad += 1
-        # A line that is out of order is known to be bad only after the next ones.
+        # Lines out of sequence are reported only after the next lines.
         insort(first, cause, key=lambda one: one.number)
         del first[_REASONS:]
 
@@ -141,14 +140,14 @@ def survey(path: Path, *, skip_bad: bool = False) -> Survey:
 def recorded(
     path: Path, period: Period | None, *, on_bad: Callable[[BadLine], object]
 ) -> Iterator[Recorded]:
-    """The orders of a file, each at or after the one before it.
+    """The orders of a file, in chronological sequence.
 
-    Of two lines that are out of order the earlier one is bad if the next one, too, belongs before
-    it; otherwise the later one is.
+    Of two lines that are out of sequence, the earlier one is bad if the next line also belongs
+    before it; otherwise the later one is.
     """
     before: Recorded | None = None
     held: Recorded | None = None
-    #: Belongs before ``held``, and after all others so far: the next line decides between the two.
+    #: Belongs before ``held`` and after all others; the next line decides which of the two is bad.
     other: Recorded | None = None
     for one in _within(path, period, on_bad):
         if held is None or one.placed_at >= held.placed_at:
@@ -177,7 +176,7 @@ def recorded(
 def _within(
     path: Path, period: Period | None, on_bad: Callable[[BadLine], object]
 ) -> Iterator[Recorded]:
-    """The lines that are orders of the recording."""
+    """The orders inside the recording's period."""
     for one in _readable(path, on_bad):
         if period is not None and one.placed_at.date() in period:
             yield one
@@ -186,7 +185,7 @@ def _within(
 
 
 def _readable(path: Path, on_bad: Callable[[BadLine], object]) -> Iterator[Recorded]:
-    """The lines that are orders; blank ones are passed over."""
+    """The lines that are orders; blank ones are skipped."""
     with path.open("rb") as file:
         number = 0
         while raw := file.readline(MAX_LINE + 1):
@@ -217,9 +216,9 @@ def read_line(raw: bytes, number: int) -> Recorded:
     return Recorded(placed_at, request, number)
 
 
-def _line(item: _Item) -> Line:
-    """One line: on the menu, or with its own price and minutes."""
-    known = BY_NAME.get(item_name(item.name))
+def _line(item: _RecordedItem) -> PricedLine:
+    """An item from the menu, or one with its own price and minutes."""
+    known = BY_NAME.get(normalised_name(item.name))
     price, minutes = _price(bytes(item.unit_price)), item.preparation_time
     if known is not None:
         price = known.price if price is None else price
@@ -228,7 +227,7 @@ def _line(item: _Item) -> Line:
         raise ValueError(
             f"{item.name[:100]!r} is not on the menu: give unit_price, preparation_time"
         )
-    return Line(
+    return PricedLine(
         name=known.name if known else item.name,
         title=known.title if known else item.name,
         quantity=item.quantity,
@@ -242,12 +241,12 @@ def _price(raw: bytes) -> Decimal | None:
         return None
     if not _MONEY.fullmatch(raw):
         shown = raw[:100].decode(errors="replace")
-        raise ValueError(f'unit_price: {shown} is no price, as in 3.50 or "3.50"')
+        raise ValueError(f'unit_price: {shown} is not a price, such as 3.50 or "3.50"')
     return Decimal(raw.strip(b'"').decode())
 
 
 def _instant(given: datetime) -> datetime:
-    """A time of day without a zone is UTC."""
+    """A time without a zone is UTC."""
     instant = given if given.tzinfo else given.replace(tzinfo=UTC)
     if not EARLIEST <= instant <= utc_now() + _AHEAD:
         raise ValueError(f"placed_at: {given.isoformat()} is not from {EARLIEST.year} to now")
@@ -255,7 +254,7 @@ def _instant(given: datetime) -> datetime:
 
 
 def _longest(days: Counter[date]) -> Period | None:
-    """The period with the most orders, of those that a long pause parts."""
+    """Of the periods separated by long pauses, the one with the most orders."""
     periods: list[tuple[int, Period]] = []
     for day in sorted(days):
         if periods and day - periods[-1][1].last <= MAX_PAUSE:
@@ -284,4 +283,4 @@ def _out_of_order(one: Recorded, side: str, other: Recorded) -> BadLine:
 
 
 def _ignore(cause: BadLine) -> None:
-    """Passed over: the check that follows says it."""
+    """Ignored here; the following check reports it."""

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def limit_requests(*, body_bytes: int, seconds: float) -> None:
-    """Let no request of this process's server be longer than a bound, or take longer to come."""
+    """Bound the size of requests to this process's server, and the time they may take."""
 
     class Request(_BoundedRequest):
         most = body_bytes
@@ -40,21 +40,21 @@ def limit_requests(*, body_bytes: int, seconds: float) -> None:
 
 
 class _ImpatientChannel(HTTPChannel):
-    """A connection that is closed unless its next request is whole in time.
+    """A connection that is closed unless its next request is complete in time.
 
-    Twisted starts the time with the connection and after each answer, and stops it when a request
-    is whole.
+    Twisted starts the timeout with the connection and after each response, and stops it when a
+    request is complete.
     """
 
     def resetTimeout(self) -> None:  # noqa: N802 - Twisted's name
-        """Give no more time for a further byte."""
+        """Don't extend the timeout for further bytes."""
 
 
 class _BoundedRequest(WebRequest):  # type: ignore[misc]
-    """A request whose body is kept up to a bound; a longer one is refused at once.
+    """A request with a bounded body; a longer one is refused at once.
 
-    What still comes of it is read and dropped, until it ends or its time is over: a client that is
-    cut off while it sends may never see why.
+    The rest of it is read and dropped until it ends or times out: a client that is cut off while
+    sending may never read the response.
     """
 
     most: int
@@ -66,13 +66,12 @@ class _BoundedRequest(WebRequest):  # type: ignore[misc]
         super().__init__(*args, **{**kwargs, "parsePOSTFormSubmission": False})
 
     def gotLength(self, length: int | None) -> None:  # noqa: N802 - Twisted's name
-        """Hear how long the body will be; None where the client does not say."""
+        """Called with Content-Length, or None."""
         super().gotLength(0 if length is None else min(length, self.most))
         if length is not None and length > self.most:
             self._refuse()
 
     def handleContentChunk(self, data: bytes) -> None:  # noqa: N802 - Twisted's name
-        """Take a part of the body."""
         self._taken += len(data)
         if self._taken > self.most and not self._is_refused:
             self._refuse()
@@ -80,7 +79,6 @@ class _BoundedRequest(WebRequest):  # type: ignore[misc]
             super().handleContentChunk(data)
 
     def process(self) -> Any:
-        """Serve the request, or end one that was refused."""
         return self.finish() if self._is_refused else super().process()
 
     def _refuse(self) -> None:

@@ -1,10 +1,9 @@
-"""Orders that stay without an answer: found, and sent to the control again.
+"""Finds orders without an answer, and sends them to the control again.
 
-Three ways lead here. An order that found no control's queue comes back over
+There are three sources. An order without a control's queue comes back over
 ``restaurant.unrouted``. One that the control's queue dead-lettered comes over ``restaurant.dead``,
-and its customer is told. And whatever else becomes of a message or of an answer, the order is still
-unanswered in the database after a while. What is sent again goes to the control alone; where the
-control had it after all, it answers twice, and the first answer counts.
+and fails for its customer. And after any other loss the order stays unanswered in the database.
+Resent orders go to the control alone; if it had the order after all, its first answer counts.
 """
 
 from __future__ import annotations
@@ -16,12 +15,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 
 from kitchen_worker.amqp.broker import (
     Broker,
@@ -36,35 +36,41 @@ from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import ID_PATTERN, ORDER_PLACED, rfc3339, utc_now
 from kitchen_worker.contract.topology import ANSWERS_QUEUE, kitchen_queue
 from restaurant import launches
-from restaurant.models import Again, Letter, Order, OrderState
-from restaurant.patience import in_database
+from restaurant.bulk_sql import run_for_each
+from restaurant.db_retry import run_in_db_thread
+from restaurant.models import Order, OrderState, ResendReason
 from restaurant.queues import Queues
-from restaurant.write_lock import write_transaction
 
 logger = logging.getLogger(__name__)
 
-#: Orders that are sent again at once.
+#: Orders resent per batch.
 BATCH = 200
-#: The wait before an order is sent again doubles each time, and so often at most.
+#: The wait before an order is resent doubles, at most this often.
 DOUBLINGS = 5
-#: Where more wait in the control's queue, its control is late and nothing is known to be lost.
+#: Behind a longer queue, an unanswered order is more likely late than lost: nothing is resent.
 _LATE = 5_000
 _GATHER_S, _WAIT_S = 0.05, 0.5
-#: What a customer is told of an order that the control's queue dead-lettered.
+#: Failure type of an order that the control's queue dead-lettered.
 _NOT_HANDLED = "NotHandled"
 
+_COUNT_RESEND = """
+    UPDATE restaurant_order SET times_again = times_again + 1, again_at = %s, again_reason = %s
+    WHERE id = %s
+"""
 
-class Lost(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that is to be sent to a control again."""
 
-    letter: int
+class UnansweredOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to send to a control again."""
+
+    id: int
     order: UUID
     launch: UUID | None
     control: str
     body: bytes
 
     def message(self) -> Outgoing:
-        """The order for the control alone: nothing of it goes over ``orders``, so no number."""
+        """The order for the control alone. It doesn't go through ``orders``, so it has no
+        number."""
         headers = {topology.SENT_AT_HEADER: rfc3339(utc_now())}
         if self.launch is not None:
             headers[topology.LAUNCH_HEADER] = str(self.launch)
@@ -80,19 +86,19 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class Resending:
-    """Sends orders again over one session with the broker."""
+    """Resends orders over one session with the broker."""
 
     queues: Queues
     #: How long an order may stay unanswered before it is sent again.
     after: timedelta
     on_attempt: Callable[[], None] = lambda: None
-    #: Since when a former control has had no kitchen.
+    #: Since when former controls have had no kitchen.
     _gone_since: dict[str, datetime] = field(default_factory=dict)
 
-    async def unanswered(self, broker: Broker) -> int:
-        """Send again a batch of what has stayed unanswered for too long; gives how many orders."""
+    async def resend_unanswered(self, broker: Broker) -> int:
+        """Resend a batch of overdue orders; returns how many."""
         if await broker.depth(ANSWERS_QUEUE):
-            return 0  # what waits there may be the answers
+            return 0  # the answers may be waiting there
         current = await self._database(launches.current_control)
         former = await self._database(launches.former_controls)
         sent = 0
@@ -108,52 +114,55 @@ class Resending:
         waiting = await broker.depth(queue)
         if control != current and await self._is_gone(broker, control, at):
             claim = partial(hand_over, control, current, at - self.after)
-            return await self._send(broker, await self._database(claim), Again.HANDED_OVER)
+            return await self._send(broker, await self._database(claim), ResendReason.HANDED_OVER)
         if waiting > _LATE:
             return 0
         claim = partial(claim_overdue, control, at, self.after, waiting=waiting)
-        return await self._send(broker, await self._database(claim), Again.UNANSWERED)
+        return await self._send(broker, await self._database(claim), ResendReason.UNANSWERED)
 
     async def _is_gone(self, broker: Broker, control: str, at: datetime) -> bool:
-        """Whether a former control has had no kitchen for so long that none is coming back."""
+        """Whether a former control has been without a kitchen for so long that none is coming
+        back."""
         if await broker.consumers(kitchen_queue(control)):
             self._gone_since.pop(control, None)
             return False
         return at - self._gone_since.setdefault(control, at) >= self.after
 
-    async def unrouted(self, broker: Broker, deliveries: Deliveries) -> bool:
-        """Take orders that found no control's queue, and send them once it exists again."""
+    async def resend_unrouted(self, broker: Broker, deliveries: Deliveries) -> bool:
+        """Take orders that had no queue, and resend those whose control has one now."""
         batch = await deliveries.batch(at_most=BATCH, gather_s=_GATHER_S, wait_s=_WAIT_S)
         if batch:
-            orders: list[Lost] = await self._database(partial(unanswered_among, batch))
+            orders: list[UnansweredOrder] = await self._database(partial(unanswered_among, batch))
             self.queues.forget()
             controls = {one.control for one in orders}
             await self.queues.ensure(broker, controls, [])
-            # Where the queue cannot be declared they would come back at once: they are sent later,
-            # as every other order that stays unanswered.
+            # Without a queue they would come back at once; they are resent later, like every other
+            # unanswered order.
             exist = {name for name in controls if await broker.has_queue(kitchen_queue(name))}
             orders = [one for one in orders if one.control in exist]
-            if await self._send(broker, orders, Again.UNROUTED) < len(orders):
-                raise BrokerLost("it does not take orders that found no queue")
-            await self._database(partial(_mark, orders, Again.UNROUTED))
+            if await self._send(broker, orders, ResendReason.UNROUTED) < len(orders):
+                raise BrokerLost("it rejects orders that came back without a queue")
+            await self._database(partial(_record_resend, orders, ResendReason.UNROUTED))
             await deliveries.ack(batch)
         return bool(batch)
 
-    async def dead(self, deliveries: Deliveries) -> bool:
-        """Take orders that the control's queue dead-lettered, and tell their customers."""
+    async def fail_dead(self, deliveries: Deliveries) -> bool:
+        """Fail the orders that the control's queue dead-lettered."""
         batch = await deliveries.batch(at_most=BATCH, gather_s=_GATHER_S, wait_s=_WAIT_S)
         if batch:
             await self._database(partial(fail, batch))
             await deliveries.ack(batch)
         return bool(batch)
 
-    async def _send(self, broker: Broker, orders: Sequence[Lost], why: Again) -> int:
-        """Publish orders to their control; gives how many the broker took."""
+    async def _send(
+        self, broker: Broker, orders: Sequence[UnansweredOrder], why: ResendReason
+    ) -> int:
+        """Publish orders to their control; returns how many the broker accepted."""
         outcomes = await broker.publish([one.message() for one in orders])
         taken = sum(outcome is None for outcome in outcomes)
         if orders:
             logger.warning(
-                "%d of %d orders are sent to the control again: %s",
+                "resent %d of %d orders to the control: %s",
                 taken,
                 len(orders),
                 why.label,
@@ -162,33 +171,35 @@ class Resending:
         return taken
 
     async def _database(self, call: Callable[[], Any]) -> Any:
-        return await in_database(call, on_attempt=self.on_attempt)
+        return await run_in_db_thread(call, on_attempt=self.on_attempt)
 
 
-def claim_overdue(control: str, at: datetime, after: timedelta, *, waiting: int) -> list[Lost]:
-    """Take orders that a control should have answered, oldest first, at most a batch of them.
+def claim_overdue(
+    control: str, at: datetime, after: timedelta, *, waiting: int
+) -> list[UnansweredOrder]:
+    """Claim a batch of overdue orders of a control, oldest first, and count them as resent.
 
-    A queue gives its oldest first: the newest ``waiting`` of the orders that were sent before
-    ``at`` are still in it, and are not lost. What is taken counts as sent again.
+    Queues deliver their oldest message first: the newest ``waiting`` of the orders sent before
+    ``at`` are still in the queue, and not lost.
     """
-    sent = Letter.objects.filter(order__in=launches.unanswered(control), sent_at__lte=at)
-    not_in_queue = sent.order_by("-order_id").values("pk")[waiting:]
-    with write_transaction():
-        orders = _lost(Letter.objects.filter(_is_due(at, after), pk__in=not_in_queue))
-        _mark(orders, Again.UNANSWERED)
+    sent = launches.unanswered(control).filter(sent_at__lte=at)
+    not_in_queue = sent.order_by("-id").values("pk")[waiting:]
+    with transaction.atomic():
+        orders = _lock_batch(Order.objects.filter(_is_due(at, after), pk__in=not_in_queue))
+        _record_resend(orders, ResendReason.UNANSWERED)
     return orders
 
 
-def hand_over(control: str, to: str, sent_before: datetime) -> list[Lost]:
-    """Take orders of a former control for another one, at most a batch of them.
+def hand_over(control: str, to: str, sent_before: datetime) -> list[UnansweredOrder]:
+    """Give a batch of a former control's orders to another one.
 
-    What the former one still says of them no longer counts.
+    The former control's answers to them no longer count.
     """
     waiting = launches.unanswered(control)
-    with write_transaction():
-        orders = _lost(Letter.objects.filter(order__in=waiting, sent_at__lt=sent_before))
-        waiting.filter(uuid__in=[one.order for one in orders]).update(control=to)
-        _mark(orders, Again.HANDED_OVER)
+    with transaction.atomic():
+        orders = _lock_batch(waiting.filter(sent_at__lt=sent_before))
+        waiting.filter(pk__in=[one.id for one in orders]).update(control=to)
+        _record_resend(orders, ResendReason.HANDED_OVER)
     return [msgspec.structs.replace(one, control=to) for one in orders]
 
 
@@ -199,22 +210,21 @@ def _is_due(at: datetime, after: timedelta) -> Q:
     return due | Q(times_again__gte=DOUBLINGS, again_at__lt=at - after * 2**DOUBLINGS)
 
 
-def sent_again(launch: UUID, *, at_most: int) -> dict[Again, int]:
-    """How many orders of a launch were sent again, by the last reason; counted to a bound."""
-    again = Letter.objects.filter(launch=launch, times_again__gt=0)
+def resend_counts(launch: UUID, *, at_most: int) -> dict[ResendReason, int]:
+    """How many orders of a launch were resent, by the last reason; counted up to a bound."""
+    again = Order.objects.filter(launch=launch, times_again__gt=0)
     reasons = again.values_list("again_reason", flat=True)[:at_most]
-    return {Again(why): count for why, count in Counter(reasons).most_common()}
+    return {ResendReason(why): count for why, count in Counter(reasons).most_common()}
 
 
-def unanswered_among(deliveries: Iterable[Delivery]) -> list[Lost]:
-    """The orders of these messages that still wait for an answer."""
+def unanswered_among(deliveries: Iterable[Delivery]) -> list[UnansweredOrder]:
+    """Those of these messages' orders that still have no answer."""
     ids = {one.message_id for one in deliveries if one.message_id and _is_id(one.message_id)}
-    waiting = Order.objects.filter(uuid__in=ids, answered_at__isnull=True)
-    return _lost(Letter.objects.filter(order__in=waiting))
+    return _lock_batch(Order.objects.filter(uuid__in=ids, answered_at__isnull=True))
 
 
 def fail(deliveries: Iterable[Delivery]) -> None:
-    """Bring orders that their own control's queue dead-lettered to their end."""
+    """Fail orders that their own control's queue dead-lettered."""
     for one in deliveries:
         if not (one.message_id and _is_id(one.message_id)):
             continue
@@ -235,33 +245,35 @@ def _is_id(text: str) -> bool:
 
 
 def _reason(headers: Mapping[str, Any]) -> str:
-    """Why an order was dead-lettered: a kitchen's own words, or the broker's; whatever they are."""
+    """Why an order was dead-lettered, from the kitchen's header or the broker's."""
     given = headers.get(topology.REASON_HEADER)
     if given is None:
         deaths = headers.get("x-death")
         first = deaths[0] if isinstance(deaths, list) and deaths else None
         why = first.get("reason") if isinstance(first, dict) else None
-        given = f"the broker gave it up: {why or 'it did not say why'}"
+        given = f"the broker dead-lettered it: {why or 'reason unknown'}"
     text = given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
     return text[:MAX_REASON].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
-def _lost(letters: QuerySet[Letter]) -> list[Lost]:
-    """A batch of these, oldest first; of several relays each gets others."""
+def _lock_batch(waiting: QuerySet[Order]) -> list[UnansweredOrder]:
+    """Lock a batch of these orders, oldest first; each relay gets a different one."""
     rows = (
-        letters.order_by("order_id")
-        .select_for_update(skip_locked=True, of=("self",))
-        .values_list("pk", "order__uuid", "launch_id", "order__control", "body")[:BATCH]
+        waiting.order_by("id")
+        .select_for_update(skip_locked=True, no_key=True)
+        .values_list("pk", "uuid", "launch_id", "control", "body")[:BATCH]
     )
     with transaction.atomic():
         return [
-            Lost(letter=pk, order=order, launch=launch, control=control, body=bytes(body))
+            UnansweredOrder(id=pk, order=order, launch=launch, control=control, body=bytes(body))
             for pk, order, launch, control, body in rows
         ]
 
 
-def _mark(orders: Sequence[Lost], why: Again) -> None:
-    """Keep that orders are sent again."""
-    Letter.objects.filter(pk__in=[one.letter for one in orders]).update(
-        times_again=F("times_again") + 1, again_at=utc_now(), again_reason=why.value
-    )
+def _record_resend(orders: Sequence[UnansweredOrder], why: ResendReason) -> None:
+    """Record that orders were resent."""
+    now = connection.ops.adapt_datetimefield_value(utc_now())
+    # In the sequence in which answers are written, so that transactions can't deadlock.
+    in_order = sorted(orders, key=attrgetter("order"))
+    with transaction.atomic():
+        run_for_each(_COUNT_RESEND, [(now, why.value, one.id) for one in in_order])

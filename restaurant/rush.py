@@ -1,4 +1,4 @@
-"""A rush of orders as guests would give them: made from a seed alone, the same every time."""
+"""A rush of orders as customers would place them, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ NOTES = (
 )
 
 _NAMES = [item.name for item in MENU]
-#: Things that are made so fast that an office orders dozens of them.
+#: Items so quick to make that an office orders dozens of them.
 _QUICK = [item.name for item in MENU if item.preparation_time <= 2]
 
 
 def rush(seed: int) -> Iterator[OrderRequest]:
-    """Orders without end."""
+    """An endless sequence of orders."""
     random = Random(seed)
     while True:
         yield _order(random)
@@ -65,10 +65,10 @@ def _some_note(random: Random) -> str:
 
 
 def _many_of_one(random: Random) -> dict[str, int]:
-    """A party: 21 to 30 of one thing."""
+    """A party: 21 to 30 of one item."""
     return {random.choice(_NAMES): random.randint(21, 30)}
 
 
 def _very_large(random: Random) -> dict[str, int]:
-    """An office: more than 30 portions of quick things, at most 20 of each."""
+    """An office: more than 30 portions of quick items, at most 20 of each."""
     return {name: random.randint(11, 16) for name in random.sample(_QUICK, 3)}

@@ -1,24 +1,20 @@
-"""Counts of sent orders: what was sent to each dark version since its percent last changed.
+"""Counts of sent orders per dark version since its percent last changed.
 
-The relay adds to them in the transaction that marks orders as sent, so that each order counts once
-whatever is started again; a reader adds up a few rows, however many orders there were.
+The relay increments them in the transaction that marks orders as sent, so each order counts once; a
+reader adds up a few rows, however many orders there were.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Max, Sum
 
 from restaurant.models import Launch, LaunchChange, SentCount
-
-#: The fields of an outbox message that are counted.
-COUNTED = ("launch_id", "launch_change", "sample")
 
 _ADD = """
     INSERT INTO restaurant_sentcount (launch_id, launch_change, version, orders)
@@ -29,43 +25,43 @@ _ADD = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """What was sent to a dark version of the orders placed since its percent last changed."""
+class SampleCount:
+    """Orders sent to a dark version since its percent last changed."""
 
     version: str
-    #: The share that was asked for.
+    #: The configured share.
     share: float
     offered: int
     sent: int
 
 
-def add(rows: Sequence[tuple[Any, ...]]) -> None:
-    """Count messages that were just sent, each given by its ``COUNTED`` fields."""
+def add(rows: Iterable[tuple[str | None, int, Sequence[str]]]) -> None:
+    """Count sent orders, given by launch, launch change and sample."""
     counts: Counter[tuple[str, int, str]] = Counter()
     for launch, change, sample in rows:
         if launch is not None:
-            counts.update((launch.hex, change, version) for version in ("", *sample))
+            hexadecimal = launch.replace("-", "")
+            counts.update((hexadecimal, change, version) for version in ("", *sample))
     if counts:
-        # In one order: two relays that count at once wait for each other, and never in a circle.
+        # Sorted, so that two relays can't deadlock.
         with connection.cursor() as cursor:
             cursor.executemany(_ADD, [(*key, orders) for key, orders in sorted(counts.items())])
 
 
 def orders_sent(launch: UUID) -> int:
-    """How many orders of a launch were sent."""
     counted = SentCount.objects.filter(launch=launch, version="")
     return counted.aggregate(orders=Sum("orders"))["orders"] or 0
 
 
-def samples(launch: Launch) -> list[Sample]:
-    """The sample of each dark version, as far as orders were counted since its percent changed."""
+def samples(launch: Launch) -> list[SampleCount]:
+    """The sample of each dark version since its percent last changed."""
     changed = LaunchChange.objects.filter(launch=launch).exclude(version="").order_by()
     since = dict(changed.values_list("version").annotate(Max("id")))
-    # Of the orders under 0 nobody knows by which percent they were sampled.
+    # Under change 0 the percent is unknown.
     rows = SentCount.objects.filter(launch=launch, launch_change__gt=0)
     counts = list(rows.values_list("launch_change", "version", "orders"))
     return [
-        Sample(
+        SampleCount(
             version=dark.version,
             share=float(dark.percent / 100),
             offered=_sum(counts, "", since.get(dark.version, 0)),

@@ -1,4 +1,4 @@
-"""Tells the application behind a WebSocket who is at the other end."""
+"""Gives the application behind a WebSocket its user."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from channels.auth import AuthMiddlewareStack
 
 
 def with_user(application: Any) -> Any:
-    """Give an application the user in its scope, and the server's own way to send.
+    """Put the user into the scope, and keep the server's own ``send``.
 
-    Channels' stack alone looks after the session with every message that is sent. An open WebSocket
-    cannot set a cookie, and the board sends thousands of messages a second.
+    Channels' own stack saves the session with every sent message. An open WebSocket can't set a
+    cookie, and the board sends thousands of messages a second.
     """
 
     async def identify(scope: Any, receive: Any, send: Any) -> None:

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 from kitchen_worker.amqp.settings import WrongSettings
 from restaurant.checks import cannot_start
-from restaurant.environment import BASE_DIR, Environment
-from restaurant.refusals import without_traceback
+from restaurant.environment import BASE_DIR, Door, Environment
+from restaurant.log_filters import without_traceback
 
 try:
     ENVIRONMENT = Environment.from_environ(os.environ)
 except WrongSettings as wrong:
-    # Whatever process it is, the ASGI server too: it neither starts nor shows a traceback.
+    # No process starts, the ASGI server included, and none shows a traceback.
     print(cannot_start(wrong.problems), file=sys.stderr)
     sys.exit(os.EX_CONFIG)
 
@@ -24,22 +24,29 @@ ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.csrf_trusted_origins)
 BOARD_PUBLIC = ENVIRONMENT.board_public
 
-#: Its app serves `runserver` alone, and takes a third of the start of every other command.
+#: Customers do not log in: their door has no sessions, and nothing of the dashboard's.
+_HAS_DASHBOARD = ENVIRONMENT.door is not Door.CUSTOMERS
+
+#: Its app is for `runserver` only, and takes a third of every other command's start time.
 _RUNSERVER = ["daphne"] if "runserver" in sys.argv[1:2] else []
+
+_STAFF_APPS = [
+    "dashboard",
+    "django.contrib.admin",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "axes",
+]
 
 INSTALLED_APPS = [
     *_RUNSERVER,
     "restaurant",
-    "dashboard",
-    "django.contrib.admin",
+    *(_STAFF_APPS if _HAS_DASHBOARD else ()),
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
-    "django.contrib.sessions",
-    "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
-    "axes",
 ]
 
 MIDDLEWARE = [
@@ -56,6 +63,14 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "restaurant.thread_pools.in_one_thread",
 ]
+_STAFF_MIDDLEWARE = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "axes.middleware.AxesMiddleware",
+)
+if not _HAS_DASHBOARD:
+    MIDDLEWARE = [one for one in MIDDLEWARE if one not in _STAFF_MIDDLEWARE]
 
 ROOT_URLCONF = "restaurant.urls"
 ASGI_APPLICATION = "restaurant.asgi.application"
@@ -75,18 +90,19 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": ENVIRONMENT.database}
+DATABASES = ENVIRONMENT.databases
+DATABASE_ROUTERS = ["dashboard.database.Router"] if _HAS_DASHBOARD else []
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    *(["axes.backends.AxesStandaloneBackend"] if _HAS_DASHBOARD else ()),
     "django.contrib.auth.backends.ModelBackend",
 ]
 AXES_FAILURE_LIMIT = ENVIRONMENT.login_failures
 AXES_COOLOFF_TIME = timedelta(seconds=ENVIRONMENT.login_lock_s)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "restaurant.visitors.locked_out"
-#: A try while it is locked does not lock it for longer.
+#: Attempts while it is locked don't extend the lock.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True
@@ -99,7 +115,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "board"
-LOGOUT_REDIRECT_URL = "menu"
+# A form may not lead to another site, the other door included (Content-Security-Policy).
+LOGOUT_REDIRECT_URL = "login" if ENVIRONMENT.door is Door.DASHBOARD else "menu"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -111,6 +128,10 @@ STATIC_ROOT = ENVIRONMENT.static_root
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 
+# Two doors may be two ports of one host, which share their cookies.
+_PREFIX = "" if ENVIRONMENT.door is Door.BOTH else f"{ENVIRONMENT.door}_"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_PREFIX}sessionid", f"{_PREFIX}csrftoken"
+
 # The HTTPS profile: one setting for all of it.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENVIRONMENT.https
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.https else None
@@ -118,7 +139,7 @@ SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if ENVIRONMENT.https else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = ENVIRONMENT.https
 #: Probes come straight to the process, by HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^api/(health|ready)$"]
-#: Browsers' preload lists are for the owner of a domain to join; leaving them takes months.
+#: Joining the browsers' preload lists is up to the domain's owner; leaving them takes months.
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -133,11 +154,11 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENVIRONMENT.log_level},
     "loggers": {
-        # An ordinary broker restart is one line of ours, not a traceback a channel of theirs.
+        # A broker restart should be one log line of ours, not a traceback per channel.
         "aio_pika": {"level": "CRITICAL"},
         "aiormq": {"level": "CRITICAL"},
         "daphne": {"level": "WARNING"},
-        # Failed logins, and not a line for each housekeeping.
+        # Failed logins only.
         "axes": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
         "django.request": {"filters": ["refusals"]},

@@ -21,23 +21,31 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
 
+from restaurant.environment import Door
+
 logger = logging.getLogger(__name__)
 
 
 class Pool(StrEnum):
-    """What threads are kept for."""
+    """What a pool's threads serve."""
 
+    #: And what is as small: probes and files.
     ORDERS = "orders"
     LOGINS = "logins"
     PAGES = "pages"
 
 
-#: Requests of a pool that are served at once. Each thread has a database connection. A password
-#: costs half a second of processor time: they are checked one by one.
-THREADS: Mapping[Pool, int] = {Pool.ORDERS: 8, Pool.LOGINS: 1, Pool.PAGES: 4}
-#: Requests that wait for a thread of a pool; further ones are answered with 503 at once.
+#: Threads of each pool, by door; each has a database connection. Passwords are checked one by one,
+#: because one takes half a second of processor time.
+THREADS: Mapping[Door, Mapping[Pool, int]] = {
+    Door.BOTH: {Pool.ORDERS: 8, Pool.LOGINS: 1, Pool.PAGES: 4},
+    Door.CUSTOMERS: {Pool.ORDERS: 8},
+    # No orders there: these threads serve probes and files.
+    Door.DASHBOARD: {Pool.ORDERS: 2, Pool.LOGINS: 1, Pool.PAGES: 4},
+}
+#: Maximum number of requests waiting for a pool; further ones get 503 at once.
 MAX_WAITING = 500
-#: How long a request waits for a thread before it is answered with 503.
+#: How long a request waits for a thread before it gets 503.
 MAX_WAIT_S = 30.0
 _RETRY_AFTER_S = 5
 
@@ -46,7 +54,7 @@ warnings.filterwarnings("ignore", "StreamingHttpResponse must consume synchronou
 
 
 def pool_of(method: str, path: str) -> Pool:
-    """The threads that serve a request."""
+    """The pool that serves a request."""
     if method == "POST" and path.endswith(("/login/", "/password/", "/password_change/")):
         return Pool.LOGINS
     is_page = path.startswith(("/dashboard/", "/admin/", "/login/", "/logout/"))
@@ -57,21 +65,24 @@ def pool_of(method: str, path: str) -> Pool:
 def in_one_thread(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Django middleware, the last one: as it is synchronous, all before it stay in one thread.
+    """Middleware, the last one: being synchronous, it keeps all middleware before it in one thread.
 
-    Else each of their hooks is a hop from the event loop to the thread and back.
+    Otherwise each hook is a round trip between event loop and thread.
     """
     return get_response
 
 
 class PooledThreads:
-    """ASGI middleware: gives each HTTP request a thread of a pool, or refuses it with 503."""
+    """ASGI middleware: gives each HTTP request a thread of a pool, or answers 503.
+
+    Requests of a missing pool are served by the one for orders.
+    """
 
     def __init__(
         self,
         application: Any,
         *,
-        threads: Mapping[Pool, int] = THREADS,
+        threads: Mapping[Pool, int] = THREADS[Door.BOTH],
         max_wait_s: float = MAX_WAIT_S,
     ) -> None:
         self._application = application
@@ -80,15 +91,15 @@ class PooledThreads:
         self._serving = set[asyncio.Task[None]]()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve one HTTP request. The server has read its body: no slow client holds a thread."""
+        """The server has already read the body, so no slow client holds a thread."""
         pool = pool_of(scope["method"], scope["path"])
-        threads = self._threads[pool]
-        thread = await threads.take(within_s=self._max_wait_s)
+        threads = self._threads.get(pool) or self._threads[Pool.ORDERS]
+        thread = await threads.acquire(within_s=self._max_wait_s)
         if thread is None:
             logger.warning("no free thread for %s", pool, extra={"action": "request_refused"})
             await _refuse(send)
             return
-        # A server that ends the request ends neither its view nor Django's tasks around it.
+        # Ending the request must not end its view, nor Django's tasks around it.
         serving = asyncio.create_task(self._serve(threads, thread, scope, receive, send))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
@@ -101,29 +112,29 @@ class PooledThreads:
             async with ThreadSensitiveContext(executor=thread):
                 await self._application(scope, receive, send)
         finally:
-            threads.give_back(thread)
+            threads.release(thread)
 
     async def stop(self) -> None:
-        """Wait until no thread serves a request, and let none begin.
+        """Wait until no thread serves a request, and let none start.
 
-        A thread waits for the event loop now and then: the loop must not end before it.
+        Threads wait for the event loop now and then, so it must not end before them.
         """
         for threads in self._threads.values():
-            await threads.take_all()
+            await threads.acquire_all()
 
 
 class _Threads:
-    """The threads of a pool: executors of one thread each, as asgiref wants them."""
+    """A pool's threads: executors of one thread each, as asgiref requires."""
 
     def __init__(self, name: str, several: int) -> None:
-        # The thread that was busy last is the next: its connection is open.
+        # Last in, first out: the thread that was busy last has an open connection.
         self._idle = [ThreadPoolExecutor(1, thread_name_prefix=name) for _ in range(several)]
         self._several = several
         self._free = asyncio.Semaphore(several)
         self._waiting = 0
 
-    async def take(self, *, within_s: float) -> ThreadPoolExecutor | None:
-        """A thread with nothing to do, first come, first served; None if there is none in time."""
+    async def acquire(self, *, within_s: float) -> ThreadPoolExecutor | None:
+        """An idle thread, first come, first served; None if there is none in time."""
         if self._waiting >= MAX_WAITING:
             return None
         self._waiting += 1
@@ -136,19 +147,18 @@ class _Threads:
             self._waiting -= 1
         return self._idle.pop()
 
-    async def take_all(self) -> None:
-        """Take every thread, once it is free, for good."""
+    async def acquire_all(self) -> None:
+        """Acquire every thread as it becomes free, for good."""
         for _ in range(self._several):
             await self._free.acquire()
 
-    def give_back(self, thread: ThreadPoolExecutor) -> None:
-        """Let the next request have it."""
+    def release(self, thread: ThreadPoolExecutor) -> None:
         self._idle.append(thread)
         self._free.release()
 
 
 async def _refuse(send: Any) -> None:
-    body = b"The site is too busy. Please try again in %d seconds." % _RETRY_AFTER_S
+    body = b"The site is too busy. Try again in %d seconds." % _RETRY_AFTER_S
     headers = [
         (b"Content-Type", b"text/plain; charset=utf-8"),
         (b"Content-Length", b"%d" % len(body)),

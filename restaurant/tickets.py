@@ -1,4 +1,4 @@
-"""A customer's ticket: how far an order is, and the live kitchen's answer in whatever shape."""
+"""A customer's ticket: the order's progress, and the live kitchen's answer in whatever shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from restaurant.bill import BillLine, bill
 from restaurant.models import Order, OrderState
 
-#: From then on the page says that it takes long.
+#: After this the page says that it is taking long.
 LATE_AFTER = timedelta(seconds=15)
 
 #: How long the page waits before it asks again, by the order's age.
@@ -32,9 +32,7 @@ _MAX_LINES = 200
 _LINE_FIELDS = ("name", "quantity", "station", "minutes")
 
 
-class Progress(StrEnum):
-    """Where a step stands."""
-
+class StepProgress(StrEnum):
     DONE = "done"
     NOW = "now"
     AHEAD = "ahead"
@@ -46,14 +44,14 @@ class Step:
     """One step of a ticket; ``after_s`` is seconds from placing to reaching it, if known."""
 
     title: str
-    progress: Progress
+    progress: StepProgress
     at: datetime | None = None
     after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MadeLine:
-    """What the kitchen says that it made of a line; what it left out is empty."""
+    """A line as the kitchen reports it; missing fields are empty."""
 
     name: str
     quantity: str
@@ -63,7 +61,7 @@ class MadeLine:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a ticket shows of a kitchen's answer: the fields that it knows, in words."""
+    """The known fields of a kitchen's answer, as texts."""
 
     lines: tuple[MadeLine, ...] = ()
     cook: str = ""
@@ -74,7 +72,7 @@ class Answer:
 
     @property
     def is_empty(self) -> bool:
-        """Whether a customer can read nothing of it."""
+        """Whether there is nothing to show to a customer."""
         return self == Answer()
 
 
@@ -87,7 +85,7 @@ class Ticket:
 
     @property
     def is_open(self) -> bool:
-        """Whether the kitchen still owes an answer."""
+        """Whether the answer is still missing."""
         return self.order.state in (OrderState.PLACED, OrderState.IN_KITCHEN)
 
     @property
@@ -97,55 +95,55 @@ class Ticket:
 
     @property
     def phase(self) -> str:
-        """What the page shows, in one word: a page that has it need not be painted again."""
+        """What the page shows, in one word: a page with this phase need not be rendered again."""
         return f"{self.order.state}-late" if self.is_late else str(self.order.state)
 
     @property
     def poll_ms(self) -> int:
-        """How long the page waits before it asks again: longer the longer it has waited."""
+        """The delay until the page asks again: longer the longer it has waited."""
         age = self.now - self.order.placed_at
         return next((wait for until, wait in _PATIENCE if age < until), _LONGEST_MS)
 
     @property
     def retry_s(self) -> int:
-        """When the page asks again although it got no answer to its last question."""
+        """When the page asks again if its last request got no answer."""
         return max(10, 2 * self.poll_ms // 1000)
 
     @property
     def refresh_s(self) -> int:
-        """When a page without JavaScript loads itself again."""
+        """When a page without JavaScript reloads."""
         return max(2, self.poll_ms // 1000)
 
     @property
     def steps(self) -> tuple[Step, Step, Step]:
-        """Placed, in the kitchen, and how it ended."""
         order, state = self.order, self.order.state
-        in_kitchen = Progress.DONE
+        in_kitchen = StepProgress.DONE
         if self.is_open:
-            in_kitchen = Progress.NOW if state == OrderState.IN_KITCHEN else Progress.AHEAD
-        end = {OrderState.READY.value: Progress.DONE, OrderState.FAILED.value: Progress.FAILED}
+            in_kitchen = StepProgress.NOW if state == OrderState.IN_KITCHEN else StepProgress.AHEAD
+        end = {
+            OrderState.READY.value: StepProgress.DONE,
+            OrderState.FAILED.value: StepProgress.FAILED,
+        }
         return (
             Step(
                 "Placed",
-                Progress.NOW if state == OrderState.PLACED else Progress.DONE,
+                StepProgress.NOW if state == OrderState.PLACED else StepProgress.DONE,
                 at=order.placed_at,
             ),
             Step("In the kitchen", in_kitchen),
             Step(
                 "Not made" if state == OrderState.FAILED else "Ready",
-                end.get(state, Progress.AHEAD),
+                end.get(state, StepProgress.AHEAD),
                 after_s=self._answered_after_s(),
             ),
         )
 
     @property
     def bill(self) -> list[BillLine]:
-        """What was ordered, each line with its price."""
         return bill(self.order.lines.all())
 
     @cached_property
     def answer(self) -> Answer:
-        """The live kitchen's answer."""
         titles = {line.name: line.title for line in self.order.lines.all()}
         return read_answer(self.order.answer, titles)
 
@@ -161,9 +159,9 @@ class Ticket:
 
 
 def read_answer(answer: Any, titles: Mapping[str, str] | None = None) -> Answer:
-    """Read what a kitchen answered. Any JSON will do: what a customer cannot read is left out.
+    """Read a kitchen's answer. Any JSON is accepted; what a customer can't read is left out.
 
-    ``titles`` says what the menu calls the kitchen's names.
+    ``titles`` has the menu's titles of the kitchen's names.
     """
     if not isinstance(answer, dict):
         return Answer()
@@ -176,7 +174,7 @@ def read_answer(answer: Any, titles: Mapping[str, str] | None = None) -> Answer:
 
 
 def _made_lines(given: object, titles: Mapping[str, str]) -> tuple[MadeLine, ...]:
-    """The lines that have a name, which is the least that a line of a ticket says."""
+    """The lines that have a name, the minimum for a ticket."""
     if not isinstance(given, list):
         return ()
     named = [line for line in given if isinstance(line, dict) and _text(line.get("name"))]
@@ -197,7 +195,7 @@ def _reason(answer: Any) -> str:
 
 
 def _text(value: object, longest: int = _MAX_TEXT) -> str:
-    """A text or a number as it is shown, cut where it is long; nothing for anything else."""
+    """A text or number as shown, truncated; empty for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     if isinstance(value, float):
@@ -209,7 +207,7 @@ def _text(value: object, longest: int = _MAX_TEXT) -> str:
 
 
 def _is_document(text: str) -> bool:
-    """Whether a text is JSON of an object or a list, as an error's message often is."""
+    """Whether a text is a JSON object or list, as an error's message often is."""
     if text.strip()[:1] not in ("{", "["):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Who a request is from, and how much one client may ask for at once."""
+"""Identifies clients, and limits how much each may request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from time import monotonic
 from typing import Any
 
-from axes.models import AccessAttempt
+from django.apps import apps
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
@@ -21,24 +21,24 @@ from django.utils.timezone import now
 
 logger = logging.getLogger(__name__)
 
-#: Clients that a rate remembers; of more, those that were quiet for longest are forgotten.
+#: Maximum number of clients that a limit remembers; the longest inactive are dropped.
 _MOST_CLIENTS = 10_000
-#: How much of a minute's share a client may ask for at once: that of so many seconds.
+#: Size of a burst, in seconds' worth of the rate.
 _BURST_S = 10
-#: The code with which a client's socket is closed that has too many.
+#: Close code for a client with too many sockets.
 TOO_MANY_SOCKETS = 4429
 
 
-class Rate:
-    """How often each client may do something: a steady rate, and a few at once."""
+class RateLimit:
+    """A steady rate per client, with small bursts."""
 
     def __init__(self) -> None:
-        #: By client: when all that it did will have been made up for.
+        #: By client: when its requests so far will be used up.
         self._even_at: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
     def wait_s(self, client: str, *, per_minute: int) -> int:
-        """Take one turn of a client; or, in whole seconds, how long it must wait for it."""
+        """Take a client's turn: 0, or for how many seconds it must wait."""
         if not per_minute:
             return 0
         now, each_s = monotonic(), 60 / per_minute
@@ -54,17 +54,17 @@ class Rate:
         return 0
 
 
-_orders, _logins = Rate(), Rate()
+_orders, _logins = RateLimit(), RateLimit()
 
 
-def wait_for_order_s(request: HttpRequest) -> int:
-    """Take a client's turn to order; or how long it must wait for it."""
+def order_wait_s(request: HttpRequest) -> int:
+    """Count an order of this client: 0 if it may order now, or else how long it must wait."""
     wait_s = _orders.wait_s(_client(request), per_minute=settings.ENVIRONMENT.orders_per_minute)
     return _logged(request, "orders", wait_s)
 
 
 def limited_logins(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Let each client try so many passwords a minute."""
+    """Limit the login attempts of each client per minute."""
 
     @wraps(view)
     def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -81,20 +81,21 @@ def limited_logins(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpR
 def locked_out(
     request: HttpRequest, response: HttpResponseBase | None, credentials: dict[str, Any] | None
 ) -> HttpResponse:
-    """What django-axes answers whoever has guessed too often; as its settings name it."""
+    """The response of django-axes to too many wrong passwords; its settings name this function."""
     cool_off_s = math.ceil(settings.AXES_COOLOFF_TIME.total_seconds())
     return too_many(request, _lock_s(request) or cool_off_s)
 
 
 def _lock_s(request: HttpRequest) -> int:
-    """For how many more seconds the name of a login is locked for its address.
+    """For how many more seconds a name is locked for the client's address.
 
-    django-axes keeps the failures of each browser by themselves, and locks by their sum.
+    django-axes keeps failures per browser, and locks by their sum.
     """
     name, since = request.POST.get("username", ""), now() - settings.AXES_COOLOFF_TIME
-    if "\0" in name:  # no database looks for that
+    if "\0" in name:  # databases can't search for NUL
         return 0
-    attempts = AccessAttempt.objects.filter(
+    # The customers' door has no logins, and no such model.
+    attempts = apps.get_model("axes", "AccessAttempt").objects.filter(
         username=name, ip_address=request.META.get("REMOTE_ADDR"), attempt_time__gt=since
     )
     failures = 0
@@ -126,7 +127,7 @@ def _client(request: HttpRequest) -> str:
 
 
 def network_of(address: str) -> str:
-    """What counts as one client: an address, or the network that an IPv6 host chooses its from."""
+    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -137,10 +138,10 @@ def network_of(address: str) -> str:
 
 
 class ClientAddress:
-    """ASGI middleware: takes the client's address from behind the proxies that are trusted.
+    """ASGI middleware: takes the client's address from trusted proxies.
 
-    Each of them appends to ``X-Forwarded-For`` whom it was asked by. What stands before their own
-    entries anybody may have made up.
+    Each of them appends the address of its own client to ``X-Forwarded-For``. Anything before their
+    entries may be forged.
     """
 
     def __init__(self, application: Any, *, proxies: int) -> None:
@@ -148,7 +149,6 @@ class ClientAddress:
         self._proxies = proxies
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a request or a socket."""
         if self._proxies and (address := self._forwarded(scope)):
             scope = {**scope, "client": [address, 0]}
         await self._application(scope, receive, send)
@@ -165,7 +165,7 @@ class ClientAddress:
 
 
 class LimitedSockets:
-    """ASGI middleware: lets each client hold so many WebSockets; 0 for any number."""
+    """ASGI middleware: limits the WebSockets of each client; 0 for no limit."""
 
     def __init__(self, application: Any, *, per_client: int) -> None:
         self._application = application
@@ -173,7 +173,7 @@ class LimitedSockets:
         self._open = Counter[str]()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a socket, or close it. A server can only refuse a handshake with 403."""
+        """Serve a socket, or accept and close it: a refused handshake would carry no close code."""
         client = network_of((scope.get("client") or [""])[0])
         if self._per_client and self._open[client] >= self._per_client:
             logger.warning("too many sockets from %s", client, extra={"action": "client_limited"})

@@ -13,8 +13,9 @@ _WEB = ("asgiref", "channels", "daphne", "django", "django_htmx", "twisted", "wh
 _BROKER = ("aio_pika", "aiormq", "pamqp")
 
 _CLIENT = ("kitchen_worker.contract", "kitchen_worker.amqp")
-_PURE = ("dashboard.domain", "dashboard.verdict")
-_RECORDED = (*_PURE, "dashboard.models", *_CLIENT, "restaurant")
+_PURE = ("dashboard.comparison", "dashboard.verdict", "dashboard.fold")
+_RECORDED = (*_PURE, "dashboard.database", "dashboard.models", *_CLIENT, "restaurant")
+_OBSERVED = (*_RECORDED, "dashboard.ingest")
 #: What in the verdict's package reads stored rows, above the observer's part; the rest is pure.
 _STORED = tuple(
     f"dashboard.verdict.{name}"
@@ -29,31 +30,37 @@ ALLOWED = {
     "kitchen_worker": _CLIENT,
     "restaurant": _CLIENT,
     "dashboard": (*_CLIENT, "restaurant"),
-    "dashboard.domain": (),
-    "dashboard.verdict": ("dashboard.domain",),
-    "dashboard.models": (*_PURE, *_CLIENT),
-    "dashboard.observing": _RECORDED,
-    **dict.fromkeys(_STORED, (*_RECORDED, "dashboard.observing")),
-    "dashboard.reviewing": (*_RECORDED, "dashboard.observing"),
-    "dashboard.board": (
-        *_RECORDED,
-        "dashboard.observing",
-        "dashboard.reviewing",
-        "dashboard.access",
+    "dashboard.comparison": (),
+    "dashboard.verdict": ("dashboard.comparison",),
+    "dashboard.fold": ("dashboard.comparison", "dashboard.verdict", "kitchen_worker.contract"),
+    "dashboard.database": (),
+    "dashboard.models": (*_PURE, "dashboard.database", *_CLIENT),
+    "dashboard.ingest": _RECORDED,
+    # Above the verdict and the reviews: they close blocks of evidence and replay orders.
+    **dict.fromkeys(
+        ("dashboard.ingest.rebuilding", "dashboard.ingest.observer", "dashboard.ingest.observer"),
+        (*_OBSERVED, "dashboard.review"),
     ),
+    **dict.fromkeys(_STORED, _OBSERVED),
+    "dashboard.review": _OBSERVED,
+    "dashboard.board": (*_OBSERVED, "dashboard.review", "dashboard.access"),
     # Where both halves are put together.
     "restaurant.asgi": ("restaurant", "dashboard"),
     "restaurant.urls": ("restaurant", "dashboard"),
 }
 #: The layers under the stored half of the verdict's package.
-_BELOW_STORED = ("dashboard.domain", "dashboard.verdict", "dashboard.models", "dashboard.observing")
+_BELOW_STORED = (*_PURE, "dashboard.models", "dashboard.ingest")
 #: What each layer must not know of the world.
 FOREIGN = {
     "kitchen_worker": _WEB,
-    "dashboard.domain": _WEB + _BROKER,
+    "dashboard.comparison": _WEB + _BROKER,
     "dashboard.verdict": _WEB + _BROKER,
+    "dashboard.fold": _WEB + _BROKER,
     **dict.fromkeys(_STORED, _BROKER),
 }
+#: Django's own are those of the default database.
+_OF_DEFAULT = ("django.db.connection", "django.db.transaction")
+_DATABASE = "dashboard.database"
 #: The only files that know the broker's libraries: the session, its two halves, the mapping of
 #: errors, and the shim.
 BROKER_FILES = (
@@ -156,6 +163,8 @@ def _broken_rules(one: Import) -> Iterator[str]:
     foreign = FOREIGN.get(_layer(one.module, FOREIGN), ())
     if any(_inside(one.imported, library) for library in foreign):
         yield f"{_layer(one.module, FOREIGN)} knows nothing of {one.imported.split('.')[0]}"
+    if one.imported in _OF_DEFAULT and _inside(one.module, "dashboard") and one.module != _DATABASE:
+        yield f"{_DATABASE} alone knows which database the dashboard's tables are in"
     if one.module not in BROKER_FILES and any(_inside(one.imported, name) for name in _BROKER):
         yield f"{BROKER_FILES[0]} alone knows the broker's library"
 

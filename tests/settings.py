@@ -10,3 +10,6 @@ for limit in ("ORDERS_PER_MINUTE", "LOGINS_PER_MINUTE", "SOCKETS_PER_CLIENT"):
     os.environ.setdefault(limit, "0")
 
 from restaurant.settings import *  # noqa: E402, F403
+
+# Of tests alone: a password is hashed at once.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,9 +1,10 @@
-"""What the README prints as a pipeline's gate runs, and no failure of it looks like a verdict."""
+"""The README's pipeline gate works as printed, and none of its failures looks like a verdict."""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.management.commands.verdict import EXIT_CODES, NOTHING_TO_SAY
+from dashboard.verdict.wording import Word
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -58,7 +60,7 @@ def test_the_gates_of_the_readme_answer(tmp_path: Path) -> None:
         (["manage.py", "verdict"], {}, os.EX_CONFIG, "SECRET_KEY: is not set"),
         (["manage.py", "verdict", "--verison", "vnext"], {"SECRET_KEY": "k" * 50}, 2, "--verison"),
         (["manage.py", "verdict"], {"SECRET_KEY": "k" * 50, "DATABASE_URL": "sqlite:////no/x"}, 1,
-         "No answer: /no/x: unable to open database file"),
+         "No answer: /no/x and /no/x-dashboard: unable to open database file"),
     ],
 )  # fmt: skip
 def test_a_gate_that_cannot_be_asked_is_no_verdict(
@@ -81,3 +83,29 @@ def test_make_takes_a_verdict_for_success_and_nothing_else(tmp_path: Path, code:
     assert done.stdout == "-m local.manage verdict --version vmine\n"
     assert (done.returncode == 0) is (code in VERDICTS)
     assert ("Error" in done.stderr) is (code not in VERDICTS)
+
+
+@pytest.mark.parametrize("code", [*sorted(VERDICTS), 1, 2, os.EX_UNAVAILABLE, os.EX_CONFIG])
+def test_the_loop_of_the_readme_waits_while_a_verdict_may_still_come(
+    tmp_path: Path, code: int
+) -> None:
+    [loop] = re.findall(r"^while true; do\n.*?^done\n", README, re.MULTILINE | re.DOTALL)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for program, text in (
+        (".venv/bin/python", f"exit {code}"),
+        ("sleep", "echo waits; kill $PPID"),
+    ):
+        script = tmp_path / program
+        script.write_text(f"#!/bin/sh\n{text}\n")
+        script.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", "-c", loop],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    waits = code in {EXIT_CODES[Word.NOT_YET], EXIT_CODES[Word.WITHHELD], NOTHING_TO_SAY}
+    assert (done.stdout == "waits\n") is waits
+    assert done.returncode == (-signal.SIGTERM if waits else code)

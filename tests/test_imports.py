@@ -14,7 +14,7 @@ _IMPORTS = [one for name, path in _MODULES.items() for one in imports_of(name, p
 
 
 def test_every_package_is_read() -> None:
-    assert {"kitchen_worker.amqp.connection", "restaurant.orders", "dashboard.domain"} <= set(
+    assert {"kitchen_worker.amqp.connection", "restaurant.orders", "dashboard.comparison"} <= set(
         _MODULES
     )
     assert len(_IMPORTS) > 100
@@ -26,6 +26,33 @@ def test_no_import_breaks_a_rule() -> None:
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circles(_IMPORTS, _MODULES) == []
+
+
+def test_the_dashboard_reads_of_production_the_launch_and_what_the_relay_is_at() -> None:
+    tables = tuple(
+        f"restaurant.{name}."
+        for name in ("models", "outbox", "resend", "sent_counts", "orders", "tickets")
+    )
+    read = {
+        one.imported
+        for one in _IMPORTS
+        if one.module.startswith("dashboard.")
+        and one.imported.startswith(tables)
+        # It copies orders of the last release, once.
+        and one.module != "dashboard.management.commands.carry_over"
+    }
+
+    assert read <= {
+        "restaurant.models.BrokerProblem",
+        "restaurant.models.DarkVersion",
+        "restaurant.models.Launch",
+        "restaurant.models.LaunchChange",
+        "restaurant.outbox.Backlog",
+        "restaurant.outbox.backlog",
+        "restaurant.outbox.sent_since",
+        "restaurant.resend.resend_counts",
+        "restaurant.sent_counts.samples",
+    }
 
 
 @pytest.mark.parametrize(
@@ -42,17 +69,24 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("restaurant.orders", "def place() -> None:\n    from restaurant import menu"),
         ("restaurant.orders", "import aiormq.exceptions"),
         ("restaurant.urls", "from kitchen_worker import worker"),
-        ("dashboard.pages.board_views", "from kitchen_worker import worker"),
-        ("dashboard.pages.board_views", "from local import ports"),
-        ("dashboard.pages.board_views", "from tests import stack"),
-        ("dashboard.domain.ledger", "from dashboard.models import Observation"),
-        ("dashboard.domain.ledger", "from ..models import Observation"),
-        ("dashboard.domain.ledger", "from kitchen_worker.contract.messages import Role"),
-        ("dashboard.domain.ledger", "from django.utils import timezone"),
-        ("dashboard.verdict.latch", "from django.utils import timezone"),
-        ("dashboard.verdict.latch", "from dashboard.models import Tally"),
-        ("dashboard.verdict.latch", "from dashboard.verdict import assessment"),
-        ("dashboard.observing.recording", "from dashboard.verdict.assessment import assess"),
+        ("dashboard.pages.board", "from kitchen_worker import worker"),
+        ("dashboard.pages.board", "from local import ports"),
+        ("dashboard.pages.board", "from tests import stack"),
+        ("dashboard.comparison.outcome", "from dashboard.models import Observation"),
+        ("dashboard.comparison.outcome", "from ..models import Observation"),
+        ("dashboard.comparison.outcome", "from kitchen_worker.contract.messages import Role"),
+        ("dashboard.comparison.outcome", "from django.utils import timezone"),
+        ("dashboard.verdict.verdict", "from django.utils import timezone"),
+        ("dashboard.review.reviews", "from django.db import transaction"),
+        ("dashboard.board.rows", "from django.db import connection"),
+        ("dashboard.verdict.verdict", "from dashboard.models import Participant"),
+        ("dashboard.verdict.verdict", "from dashboard.verdict import assessment"),
+        ("dashboard.fold.fold", "from dashboard.models import Observation"),
+        ("dashboard.fold.fold", "from django.utils import timezone"),
+        ("dashboard.fold.fold", "from dashboard.verdict.assessment import assess"),
+        ("dashboard.ingest.rulebook", "from dashboard.review.reviews import review"),
+        ("dashboard.ingest.recorder", "from dashboard.verdict.assessment import assess"),
+        ("dashboard.ingest.recorder", "from dashboard.review.reviews import review"),
         ("dashboard.verdict.assessment", "from dashboard.board.frames import Json"),
     ],
 )
@@ -67,11 +101,11 @@ def test_a_planted_violation_is_found(module: str, source: str) -> None:
         ("kitchen_worker.worker", "from kitchen_worker.amqp import broker"),
         ("restaurant.urls", "from dashboard import views"),
         ("restaurant.asgi", "from dashboard.board.consumers import BoardConsumer"),
-        ("dashboard.pages.board_views", "from restaurant.models import Order"),
-        ("dashboard.pages.board_views", "from dashboard.domain.ledger import Ledger"),
-        ("dashboard.domain.ledger", "from dashboard.domain.outcome import Outcome"),
-        ("dashboard.verdict.assessment", "from dashboard.models import Tally"),
-        ("dashboard.observing.recording", "from dashboard.verdict.timing import Timing"),
+        ("dashboard.pages.board", "from restaurant.models import Order"),
+        ("dashboard.pages.board", "from dashboard.comparison.paths import shown"),
+        ("dashboard.comparison.judgement", "from dashboard.comparison.outcome import Outcome"),
+        ("dashboard.verdict.assessment", "from dashboard.models import Participant"),
+        ("dashboard.ingest.recorder", "from dashboard.verdict.blocks import Timing"),
         ("dashboard.board.frame", "from dashboard.verdict.assessment import assess"),
         ("restaurant.orders", "import restaurants_of_others"),
     ],

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from dashboard.pages import again
+from dashboard.pages import orders
 from kitchen_worker.amqp.tests.making import LAUNCH, an_order, topology_of
 from kitchen_worker.amqp.tests.waiting import fresh_rabbit, taken
 from kitchen_worker.contract import topology
@@ -24,7 +24,7 @@ async def test_the_copied_command_reaches_the_queue_of_its_version_and_no_other(
 ) -> None:
     order = an_order(note="no 'onions' \\ $HOME «été»")
     body = encode_order(order).decode()
-    commands = dict(again.to_dark(body, LAUNCH, ["vnext", "vlatest-b"]))
+    commands = dict(orders.to_dark(body, LAUNCH, ["vnext", "vlatest-b"]))
     async with fresh_rabbit(amqp_url, WHOLE) as broker:
         await broker.declare(WHOLE)
         for version, command in commands.items():

@@ -16,8 +16,6 @@ from bench.figures import FLOOR, Figure, at_least
 from bench.floors import skeleton_rate
 from bench.rig import CONTROL, Drained, Engine, Product, Rig, us_per_order
 
-SECONDS = 240
-
 _WARM_UP = 300
 _LIMITS: Mapping[Engine, float] = {"sqlite": 0.6, "postgresql": 0.5}
 #: Milliseconds a minute of cooking.
@@ -25,8 +23,6 @@ _PACES = (1, 10)
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    """Both databases at both paces."""
-    left = len(_LIMITS) * len(_PACES)
     with chromium() as browser:
         for engine in _LIMITS:
             with rig.products(engine=engine) as products:
@@ -34,28 +30,18 @@ def measure(rig: Rig) -> Iterator[Figure]:
                     product.open()
                     product.start("relay")
                 for pace in _PACES:
-                    until_left = rig.left() * (1 - 1 / left)
-                    yield _case(rig, browser, products, engine, pace, until_left=until_left)
-                    left -= 1
+                    yield _case(rig, browser, products, engine, pace)
 
 
-def _case(
-    rig: Rig,
-    browser: Browser,
-    products: list[Product],
-    engine: Engine,
-    pace: int,
-    *,
-    until_left: float,
-) -> Figure:
+def _case(rig: Rig, browser: Browser, products: list[Product], engine: Engine, pace: int) -> Figure:
     orders, floor_orders = (600, 1500) if rig.quick else (3000, 5000)
     seen: dict[str, list[float]] = defaultdict(list)
     drained: dict[str, list[Drained]] = defaultdict(list)
-    url = rig.servers.amqp_url()
+    url = rig.amqp_url()
     for product in products:
         product.start(CONTROL, "vnext", options=("--minute-ms", str(pace)))
         product.drain(_WARM_UP)
-    for number in rig.rounds(until_left=until_left):
+    for number in rig.rounds:
         seen[FLOOR].append(skeleton_rate(url, floor_orders))
         for product in products if number % 2 else reversed(products):
             with open_board(browser, product.url):
@@ -68,7 +54,7 @@ def _case(
         what=f"whole product end to end on {engine}, {pace} ms a minute of cooking",
         unit="orders/s",
         seen=seen,
-        floor_is="the batched aio-pika skeleton (bench/programs/floors.py)",
+        floor_is="the batched aio-pika skeleton (bench/floors.py)",
         bound=at_least(_LIMITS[engine]),
         note=f"Backlogs of {orders} orders, a board open in a browser. A kitchen cooks 100 orders"
         " at once: at 10 ms a minute its cooking is the limit, and only a pair compares.",

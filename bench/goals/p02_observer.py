@@ -1,4 +1,6 @@
-"""P2: the observer alone on a backlog of events, beside a consumer that only counts them.
+"""P2: the observer alone on a backlog of events, beside a consumer that only counts messages.
+
+Each order's own message is among them; it counts as no event.
 
 The observer runs and is idle; it is halted while the backlog is published, and the clock runs from
 when it goes on until the database holds the end of every order of both versions. So its start is
@@ -14,17 +16,16 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
-import aio_pika
+from aio_pika.abc import AbstractChannel
 
 from bench.events import EVENTS_PER_ORDER, ROLES, publish, reported
 from bench.figures import BEFORE, FLOOR, PRODUCT, Bound, Figure, at_least
 from bench.floors import counted_s
 from bench.processes import used_s
-from bench.rig import Engine, Product, Rig, in_a_loop
-from kitchen_worker.contract.topology import KITCHEN_EVENTS
-
-SECONDS = 60
+from bench.rig import Engine, Product, Rig
+from kitchen_worker.contract.topology import KITCHEN_EVENTS, ORDERS_COPIES
 
 _GATHERED = 100
 _WARM_UP = 100
@@ -45,24 +46,24 @@ class _Shape:
 def measure(rig: Rig) -> Iterator[Figure]:
     """Both shapes of messages on both databases; a quick run has time for one."""
     engines: tuple[Engine, ...] = ("sqlite",) if rig.quick else ("sqlite", "postgresql")
-    for number, engine in enumerate(engines, start=1):
-        yield from _on(rig, engine, until_left=rig.left() * (1 - number / len(engines)))
+    for engine in engines:
+        yield from _on(rig, engine)
 
 
-def _on(rig: Rig, engine: Engine, *, until_left: float) -> Iterator[Figure]:
+def _on(rig: Rig, engine: Engine) -> Iterator[Figure]:
     many, more = (300, 800) if rig.quick else (1000, 2500)
     shapes = (
         _Shape(1, many, at_least(0.7)),
-        _Shape(_GATHERED, more, at_least(25_000, of="product")),
+        _Shape(_GATHERED, more, at_least(25_000, absolute=True)),
     )
     # Orders count for the verdict almost from the first on.
     settings = {"DEADLINE_SECONDS": "30", "BLOCK_SECONDS": "1", "WARM_UP_SECONDS": "1"}
     with rig.products(engine=engine, **settings) as products:
         for product in products:
             product.open(site=False)
-            in_a_loop(_bind_copies(product.amqp_url))
+            product.on_channel(partial(_bind_copies, product))
             _measure(product, _Shape(1, _WARM_UP, shapes[0].bound))
-        for _ in rig.rounds(until_left=until_left):
+        for _ in rig.rounds:
             for shape in shapes:
                 for product in products:
                     _measure(product, shape)
@@ -91,11 +92,12 @@ def _measure(product: Product, shape: _Shape) -> None:
         shape.costs_us[FLOOR].append(floor_used_s / events * 1e6)
 
 
-async def _bind_copies(url: str) -> None:
-    """A queue that gets a copy of every event, for the floor."""
-    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        queue = await channel.declare_queue(_COPIES, durable=True)
-        await queue.bind(KITCHEN_EVENTS, "#")
+async def _bind_copies(product: Product, channel: AbstractChannel) -> None:
+    """A queue that gets what the observer gets, for the floor."""
+    queue = await channel.declare_queue(_COPIES, durable=True)
+    await queue.bind(KITCHEN_EVENTS, "#")
+    if not product.is_former:
+        await queue.bind(ORDERS_COPIES)
 
 
 def _figure(shape: _Shape, engine: str) -> Figure:

@@ -10,11 +10,9 @@ from uuid import UUID
 
 from playwright.sync_api import Browser
 
-from bench.browser import Shown, chromium, open_board
+from bench.browser import ShownOrder, chromium, open_board
 from bench.figures import Figure, at_most
 from bench.rig import CONTROL, Product, Rig
-
-SECONDS = 60
 
 #: Orders that are posted one by one and timed; the rest of the load is a rush.
 _POSTED_PER_S = 15.0
@@ -39,7 +37,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
                 seconds = 2.0 if rig.quick else 6.0
                 rates.append(product.sustained(seconds=seconds, orders=400 if rig.quick else 2500))
         rate = min(rates) / 2
-        each_s = max(3.0, min(rig.left() / len(products) - 6, 25)) / 2
+        each_s = 3.0 if rig.quick else 12.0
         for _ in range(2):
             for product in products:
                 waits_ms = _waits_ms(product, browser, rate=rate, seconds=each_s)
@@ -52,7 +50,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
             what=f"order posted to both versions on the board, p{percent}",
             unit="ms",
             seen=seen[percent],
-            bound=at_most(limit, of="product"),
+            bound=at_most(limit, absolute=True),
             note=f"Of {round(each_s * _POSTED_PER_S)} orders a round, posted beside a rush;"
             f" {rate:.0f} orders/s in all.",
         )
@@ -67,7 +65,7 @@ def _waits_ms(product: Product, browser: Browser, *, rate: float, seconds: float
         page.wait_for_timeout(2000)
         product.stop_rush()
         numbers = {str(UUID(str(uuid))): number for uuid, number in product.query(_PLACED, last)}
-        shown = Shown(page, numbers)
+        shown = ShownOrder(page, numbers)
     waits_ms = []
     for due_at, order in posted:
         shown_at = shown.at(numbers[order])

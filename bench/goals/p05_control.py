@@ -16,14 +16,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import aio_pika
+from aio_pika.abc import AbstractChannel
 
 from bench.figures import BEFORE, FLOOR, PRODUCT, Figure, at_least, at_most
 from bench.processes import lower
-from bench.rig import CONTROL, Product, Rig, in_a_loop, wait
+from bench.rig import CONTROL, Product, Rig
 from kitchen_worker.contract.topology import ORDERS, kitchen_queue
-
-SECONDS = 180
 
 #: The candidates, as the kitchens of bench/programs/sleepers.py, and what to call them.
 _CANDIDATES = {
@@ -40,7 +38,6 @@ _AT_ONCE = 5
 _RATE = 80.0
 _COPIES = "bench.copies"
 
-_OPEN = "select count(*) from restaurant_order where id between ? and ? and answered_at is null"
 _LAST = (
     "select extract(epoch from max(answered_at))::float8 from restaurant_order"
     " where id between ? and ?"
@@ -70,13 +67,12 @@ def measure(rig: Rig) -> Iterator[Figure]:
             _start(product, CONTROL, "good")
             _round(product, names[0], quick=True)
             lower(product.pids()["observer"])
-        for _ in rig.rounds():
+        for _ in rig.rounds:
             for product in products:
                 for name in (_NONE, *names):
                     seen[product.label, name].append(_round(product, name, quick=rig.quick))
     for name in names:
-        for label in rig.checkouts:
-            yield from _figures(seen, label, name)
+        yield from _figures(seen, name)
 
 
 def _round(product: Product, candidate: str, *, quick: bool) -> _Measured:
@@ -84,21 +80,18 @@ def _round(product: Product, candidate: str, *, quick: bool) -> _Measured:
     backlog, seconds = (100, 1.0) if quick else (300, 3.0)
     product.query(_PERCENT, candidate)
     product.query(_REOPEN if candidate else _END)
-    with _kitchen(product, candidate) if candidate else _copied_orders(product.amqp_url):
-        placed = product.backlog(backlog)
+    with _kitchen(product, candidate) if candidate else _copied_orders(product):
+        with product.relay_halted():
+            placed = product.place(backlog)
         began = time.time()
-        _wait_for_answers(product, placed)
+        product.wait_for_answers(placed)
         ((last,),) = product.query(_LAST, placed[0], placed[-1])
         first = product.newest() + 1
         product.rush(_RATE, seconds, seed=first)
         product.ended("rush")
-        _wait_for_answers(product, range(first, product.newest() + 1))
+        product.wait_for_answers(range(first, product.newest() + 1))
         waits = [ms for (ms,) in product.query(_WAITS, first, product.newest())]
     return backlog / (last - began), statistics.quantiles(waits, n=100, method="inclusive")[98]
-
-
-def _wait_for_answers(product: Product, orders: range) -> None:
-    wait(lambda: not product.number(_OPEN, orders[0], orders[-1]), "all orders are answered")
 
 
 def _start(product: Product, version: str, cook: str) -> None:
@@ -110,58 +103,57 @@ def _start(product: Product, version: str, cook: str) -> None:
 def _kitchen(product: Product, candidate: str) -> Iterator[None]:
     """A candidate's kitchen for the time of the block; its queue is empty afterwards, with
     all that the kitchen held."""
+    queue = kitchen_queue(candidate)
+
+    async def purge(channel: AbstractChannel) -> None:
+        await (await channel.get_queue(queue)).purge()
+
     _start(product, candidate, candidate)
     lower(product.pids()[candidate])
-    product.wait_for_reader(kitchen_queue(candidate))
+    product.wait_for_reader(queue)
     try:
         yield
     finally:
         product.stop(candidate, with_signal=signal.SIGKILL)
-        product.wait_for_reader(kitchen_queue(candidate), gone=True)
-        in_a_loop(_purge(product.amqp_url, kitchen_queue(candidate)))
-
-
-async def _purge(url: str, queue: str) -> None:
-    async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-        await (await channel.get_queue(queue)).purge()
+        product.wait_for_reader(queue, gone=True)
+        product.on_channel(purge)
 
 
 @contextmanager
-def _copied_orders(url: str) -> Iterator[None]:
+def _copied_orders(product: Product) -> Iterator[None]:
     """A queue with a copy of every order that nobody reads: what the broker does for one more."""
 
-    async def change(*, begin: bool) -> None:
-        async with await aio_pika.connect(url) as connection, connection.channel() as channel:
-            queue = await channel.declare_queue(_COPIES, durable=True)
-            await queue.bind(ORDERS)
-            if not begin:
-                await channel.queue_delete(_COPIES)
+    async def begin(channel: AbstractChannel) -> None:
+        await (await channel.declare_queue(_COPIES, durable=True)).bind(ORDERS)
 
-    in_a_loop(change(begin=True))
+    async def end(channel: AbstractChannel) -> None:
+        await channel.queue_delete(_COPIES)
+
+    product.on_channel(begin)
     try:
         yield
     finally:
-        in_a_loop(change(begin=False))
+        product.on_channel(end)
 
 
-def _figures(
-    seen: dict[tuple[str, str], list[_Measured]], label: str, name: str
-) -> Iterator[Figure]:
-    """Of one checkout, beside the same without a launch; this one also beside the other's."""
-    cases = (
-        ("control's throughput", "answers/s", at_least(0.97)),
-        ("customer's wait, p99,", "ms", at_most(1.1)),
-    )
-    keys = {FLOOR: (label, _NONE), PRODUCT: (label, name)}
-    if label == PRODUCT and (BEFORE, name) in seen:
-        keys[BEFORE] = BEFORE, name
-    which = ", before" if label == BEFORE else ""
-    for number, (what, unit, bound) in enumerate(cases):
+def _figures(seen: dict[tuple[str, str], list[_Measured]], name: str) -> Iterator[Figure]:
+    """Beside the same without a launch, and beside the other checkout's."""
+    keys = {FLOOR: (PRODUCT, _NONE), BEFORE: (BEFORE, name), PRODUCT: (PRODUCT, name)}
+    for number, (what, unit, bound) in enumerate(
+        (
+            ("control's throughput", "answers/s", at_least(0.97)),
+            ("customer's wait, p99,", "ms", at_most(1.1)),
+        )
+    ):
         yield Figure(
             goal="P5",
-            what=f"{what} beside {_CANDIDATES[name]} at 100 %{which}",
+            what=f"{what} beside {_CANDIDATES[name]} at 100 %",
             unit=unit,
-            seen={one: [values[number] for values in seen[key]] for one, key in keys.items()},
+            seen={
+                label: [values[number] for values in seen[key]]
+                for label, key in keys.items()
+                if key in seen
+            },
             floor_is="orders outside of any launch, each copied to a queue that nobody reads",
             bound=bound,
             note=f"{_AT_ONCE} orders cooked at once for 25 ms each; waits at {_RATE:.0f} orders/s.",

@@ -15,15 +15,13 @@ from uuid import UUID
 
 from bench.figures import FLOOR, PRODUCT, Figure, at_most
 from bench.rig import Rig
-from dashboard.domain.comparing.comparison import compare
-from dashboard.verdict.paired_order import PairedOrder, Result, Status
+from dashboard.comparison.diff import compare
+from dashboard.verdict.evidence import Tally
+from dashboard.verdict.paired_order import OrderStatus, PairedOrder, Result
 from dashboard.verdict.segments import segments_of
-from dashboard.verdict.tally import Tally
-from kitchen_worker.contract.messages import Order, OrderItem
+from kitchen_worker.contract.messages import OrderItem, PlacedOrder
 from kitchen_worker.kitchens import vlatest, vnext
 from restaurant.rush import rush
-
-SECONDS = 20
 
 _SEED = 7
 _PAIRS, _REPEATS = 200, 20
@@ -44,7 +42,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
         _add(tally, orders)
     seen: dict[str, list[float]] = {FLOOR: [], PRODUCT: []}
     state_us = []
-    for _ in rig.rounds():
+    for _ in rig.rounds:
         seen[FLOOR].append(_time_us(pairs, _same_text))
         seen[PRODUCT].append(_time_us(pairs, compare))
         state_us.append(_added_us(tally, timed))
@@ -61,7 +59,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
         what=f"one order in the verdict's state, after {_BEFORE:,}",
         unit="µs",
         seen={PRODUCT: state_us},
-        bound=at_most(3, of="product"),
+        bound=at_most(3, absolute=True),
         note=f"With a baseline; {_RATE} added at once, closing of blocks included.",
     )
 
@@ -87,7 +85,7 @@ def _rush_pairs() -> Iterator[_Pair]:
         items = tuple(
             OrderItem(**{field: getattr(line, field) for field in fields}) for line in request.lines
         )
-        order = Order(
+        order = PlacedOrder(
             id=str(UUID(int=number)),
             number=number,
             placed_at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -127,11 +125,11 @@ def _some_orders(count: int, *, after: int) -> Iterator[PairedOrder]:
         placed_at = _START + number / _RATE
         base = rng.lognormvariate(3.7, 0.8)
         control, candidate, baseline = (
-            Result(Status.OK, base * factor * rng.lognormvariate(0, 0.1))
+            Result(OrderStatus.OK, base * factor * rng.lognormvariate(0, 0.1))
             for factor in (1.0, 0.8, 1.0)
         )
         if rng.random() < 0.005:
-            candidate = Result(Status.FAILED, 1.0)
+            candidate = Result(OrderStatus.FAILED, 1.0)
         items = dict.fromkeys(rng.sample(_MENU, rng.randint(1, 3)), rng.randint(1, 3))
         yield PairedOrder(
             placed_at=placed_at,
@@ -140,5 +138,9 @@ def _some_orders(count: int, *, after: int) -> Iterator[PairedOrder]:
             baseline=baseline,
             shown=frozenset(one for one in range(1, 7) if rng.random() < 0.01),
             noise=frozenset(one for one in range(1, 3) if rng.random() < 0.005),
-            segments=segments_of(items, int(placed_at // 3600 % 24)),
+            segments=segments_of(
+                tuple(f"item:{name}" for name in items),
+                sum(items.values()),
+                int(placed_at // 3600 % 24),
+            ),
         )

@@ -15,15 +15,12 @@ from bench.events import publishing, reported
 from bench.figures import FLOOR, PRODUCT, Figure, at_most
 from bench.rig import Product, Rig
 
-SECONDS = 60
-
 _PER_S = 1000.0
 #: Until the page has painted its first frames and charts.
 _SETTLE_S = 2.0
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    """One page, watched while the orders pass by."""
     seconds = 3.0 if rig.quick else 20.0
     with rig.product() as product:
         product.open()
@@ -38,25 +35,25 @@ def measure(rig: Rig) -> Iterator[Figure]:
 
 
 def _figures(product: Product, load: PageLoad, *, seconds: float) -> Iterator[Figure]:
-    load.paints_ms()
+    load.drawn_ms()
     first_mb = load.heap_mb()
     before, used, began = product.ended_by_all(), load.used_s(), time.monotonic()
     load.page.wait_for_timeout(seconds * 1000)
     took_s = time.monotonic() - began
     cores = (load.used_s() - used) / took_s
-    tasks, paints = load.long_tasks_ms(), load.paints_ms() or [0.0]
+    tasks, drawn = load.long_tasks_ms(), load.drawn_ms() or [0.0]
     rate = (product.ended_by_all() - before) / took_s
     note = (
-        f"{rate:.0f} orders/s recorded; {len(paints) / took_s:.1f} frames/s painted, each in"
-        f" {statistics.median(paints):.1f} ms, {max(paints):.1f} ms at most; {len(tasks)} tasks"
+        f"{rate:.0f} orders/s recorded; {len(drawn) / took_s:.1f} frames/s drawn, each in"
+        f" {statistics.median(drawn):.1f} ms, {max(drawn):.1f} ms at most; {len(tasks)} tasks"
         " over 50 ms."
     )
     cases = (
-        ("longest task of the page", "ms", {PRODUCT: [max(tasks or paints)]}, 50),
+        ("longest task of the page", "ms", {PRODUCT: [max(tasks or drawn)]}, 50),
         ("processor time of the page", "cores", {PRODUCT: [cores]}, 0.25),
     )
     for what, unit, seen, limit in cases:
-        bound = at_most(limit, of="product")
+        bound = at_most(limit, absolute=True)
         yield Figure(goal="P10", what=what, unit=unit, seen=seen, bound=bound, note=note)
     yield Figure(
         goal="P10",

@@ -6,9 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.figures import FLOOR, PRODUCT, Figure, at_most
-from bench.rig import CONTROL, Busy, Product, Rig
-
-SECONDS = 75
+from bench.rig import CONTROL, Product, Rig, since
 
 #: Dark versions beside the control.
 _FEW, _SOME, _MANY = _COUNTS = (1, 3, 10)
@@ -21,7 +19,6 @@ _PERCENT = "update restaurant_darkversion set percent = ? where version = ? retu
 
 
 def measure(rig: Rig) -> Iterator[Figure]:
-    """The processor time of all the product's processes, on SQLite, with no board open."""
     dark = [f"vnext-{number}" for number in range(1, _MANY + 1)]
     orders, slice_s, rounds = (100, 2.0, 1) if rig.quick else (800, 5.0, 2)
     with rig.product(candidates=dict.fromkeys(dark, 0), MINUTE_MS="1") as product:
@@ -79,9 +76,9 @@ def _at_rate(product: Product, rate: float, slice_s: float, slices: int) -> list
     time.sleep(_SETTLE_S)
     costs = []
     for _ in range(slices):
-        busy, before = Busy(product), product.newest()
+        before, newest = product.used_s(), product.newest()
         time.sleep(slice_s)
-        costs.append(_us(busy.seconds(), product.newest() - before))
+        costs.append(_us(since(before, product.used_s()), product.newest() - newest))
     product.stop_rush()
     return costs
 

@@ -19,8 +19,6 @@ from bench.rig import Rig
 from local.ports import LOOPBACK, free_ports
 from local.settings import ROOT
 
-SECONDS = 30
-
 _START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 30.0
 _LOOK_S = 0.02
@@ -36,7 +34,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
     with chromium() as browser:
         with _started(rig, port):
             _placed(port)
-        for _ in rig.rounds():
+        for _ in rig.rounds:
             began, used = time.monotonic(), used_s(os.getpid())
             with _started(rig, port):
                 order = _placed(port)
@@ -50,7 +48,7 @@ def measure(rig: Rig) -> Iterator[Figure]:
             what=f"make run to the first order on the board, second start{what}",
             unit="s",
             seen={PRODUCT: values},
-            bound=at_most(limit, of="product"),
+            bound=at_most(limit, absolute=True),
             note="A broker, the site, the relay, the observer and three kitchens.",
         )
 
@@ -77,7 +75,6 @@ def _started(rig: Rig, port: int) -> Iterator[None]:
 
 
 def _placed(port: int) -> str:
-    """Place an order as soon as the site takes one; its id."""
     # A proxy that is set for the outside has nothing to say about this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(

@@ -36,7 +36,6 @@ application = get_asgi_application()
 
 @csrf_exempt
 def empty(request: HttpRequest) -> HttpResponse:
-    """Nothing."""
     return HttpResponse()
 
 

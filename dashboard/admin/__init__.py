@@ -1,5 +1,6 @@
-"""The dashboard's admin: facts to read, discrepancies to decide on, rules to make and to end."""
+"""The dashboard's admin. Importing it registers its pages: recorded facts (read-only),
+discrepancies with the decisions on them, and rules."""
 
-from dashboard.admin import discrepancies, facts, requirements, rules
+from dashboard.admin import discrepancies, facts, rules
 
-__all__ = ["discrepancies", "facts", "requirements", "rules"]
+__all__ = ["discrepancies", "facts", "rules"]

@@ -1,120 +1,45 @@
-"""Facts in the admin: what was observed, paired and counted, to be read and searched."""
+"""Facts in the admin: read-only, but searchable."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from dashboard.admin import filters
-from dashboard.admin.narrowing import in_words, narrowed
-from dashboard.admin.shown import ShownText
+from dashboard.admin.lists import ShownText
 from dashboard.models import (
-    Comparison,
     DeadLetter,
     FinalVerdict,
-    Observation,
+    ObservedOrder,
+    Participant,
     Rejudging,
     Replay,
     Review,
-    Tally,
 )
+from dashboard.templatetags.dashboard import shown
 from restaurant.admin import FactAdmin
-from restaurant.models import Order
+from restaurant.models import Launch
 
-
-class OrderFactAdmin(ShownText, FactAdmin):
-    """Facts about orders: found by the order, narrowed by what is chosen beside them."""
-
-    search_fields = ("order",)
-    search_help_text = "An order's number or id"
-    #: What is chosen by the value of a field.
-    narrowing: tuple[str, ...] = ()
-    shows_control = False
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """Those of one order; else those that were chosen."""
-        term = search_term.strip().removeprefix("#")
-        if not term:
-            return narrowed(queryset, request.GET, self.narrowing), False
-        order = _order(term)
-        given = {name: request.GET[name] for name in self.narrowing if request.GET.get(name)}
-        return queryset.filter(order=order, **given) if order else queryset.none(), False
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """The list, and among what it was looked for."""
-        said = "" if request.GET.get("q") else in_words(self.model, request.GET, self.narrowing)
-        return super().changelist_view(request, {**(extra_context or {}), "subtitle": said or None})
-
-    def view_on_site(self, obj: Any) -> str:
-        """The order's page on the board."""
-        return reverse("board_order", args=[obj.order])
-
-
-def _order(term: str) -> UUID | None:
-    """The id of the order that was searched for, by its number or its id."""
-    if term.isascii() and term.isdigit() and len(term) < 19:
-        return Order.objects.filter(pk=int(term)).values_list("uuid", flat=True).first()
-    try:
-        return UUID(term)
-    except ValueError:
-        return None
-
-
-@admin.register(Observation)
-class ObservationAdmin(OrderFactAdmin):
-    """Observations, newest first."""
-
-    list_display = (
-        "order", "version", "role", "state", "late", "build", "placed_at", "queue_ms",
-        "handling_ms", "error_type",
-    )  # fmt: skip
-    list_filter = (
-        filters.LaunchFilter,
-        filters.VersionFilter,
-        filters.RoleFilter,
-        filters.StateFilter,
-        filters.PlacedFilter,
-    )
-    narrowing = ("version", "role", "state")
-    shows_control = True
-
-
-@admin.register(Comparison)
-class ComparisonAdmin(OrderFactAdmin):
-    """Pairs, newest first."""
-
-    list_display = (
-        "order", "version", "outcome", "control_ms", "version_ms", "slower", "compared_at",
-    )  # fmt: skip
-    list_filter = (
-        filters.LaunchFilter,
-        filters.VersionFilter,
-        filters.OutcomeFilter,
-        filters.PlacedFilter,
-    )
-    narrowing = ("version", "outcome")
+#: Launches whose orders are found by their numbers, the newest.
+_LAUNCHES = 30
+#: Digits of a number that the database can keep.
+_MOST_DIGITS = 18
 
 
 @admin.register(FinalVerdict)
 class FinalVerdictAdmin(ShownText, FactAdmin):
-    """The final words on the candidates of launches that have ended, newest first."""
+    """The final verdicts of ended launches, newest first."""
 
     list_display = ("at", "launch", "version", "word", "orders")
 
 
-@admin.register(Tally)
-class TallyAdmin(ShownText, FactAdmin):
-    """The running state of each version in each launch."""
+@admin.register(Participant)
+class ParticipantAdmin(ShownText, FactAdmin):
+    """The versions of each launch, with their counters."""
 
     list_display = (
         "version", "role", "launch", "orders", "handled", "failed", "missing", "late", "repeats",
@@ -124,7 +49,7 @@ class TallyAdmin(ShownText, FactAdmin):
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ShownText, FactAdmin):
-    """Dead letters, newest first; as many are kept as can be looked through."""
+    """Dead letters, newest first; a bounded number is kept."""
 
     list_display = ("seen_at", "queue", "version", "order_page", "reason", "size")
     search_fields = ("queue", "reason", "version")
@@ -133,24 +58,36 @@ class DeadLetterAdmin(ShownText, FactAdmin):
 
     @admin.display(description="order")
     def order_page(self, letter: DeadLetter) -> str:
-        """The order that it concerns, where that is known."""
-        if letter.order is None:
+        """A link to its order, if known."""
+        if not letter.order:
             return ""
         page = reverse("board_order", args=[letter.order])
-        return format_html('<a href="{}">{}</a>', page, letter.order)
+        return format_html('<a href="{}">{}</a>', page, shown(letter.order))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """By an order, or by words."""
-        if order := _order(search_term.strip().removeprefix("#")):
-            return queryset.filter(order=order), False
+        term = search_term.strip()
+        of_order = queryset.filter(order__in=[term, term.lower(), *_numbered(term)])
+        if term and of_order.exists():
+            return of_order, False
         return super(FactAdmin, self).get_search_results(request, queryset, search_term)
+
+
+def _numbered(term: str) -> list[str]:
+    """The ids of the orders of this number, as in ``1042`` or ``#1042``."""
+    number = term.removeprefix("#")
+    if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+        return []
+    launches = list(Launch.objects.values_list("pk", flat=True)[:_LAUNCHES])
+    found = ObservedOrder.objects.filter(launch__in=launches, number=int(number))
+    return list(found.values_list("order_id", flat=True))
 
 
 @admin.register(Review)
 class ReviewAdmin(ShownText, FactAdmin):
-    """Who decided what, when and why: never changed, never deleted."""
+    """Reviews: never changed, never deleted."""
 
     list_display = ("discrepancy", "decision", "note", "author", "decided_at", "replay")
     list_select_related = ("discrepancy", "replay")
@@ -158,7 +95,7 @@ class ReviewAdmin(ShownText, FactAdmin):
 
 @admin.register(Rejudging)
 class RejudgingAdmin(ShownText, FactAdmin):
-    """Judgements of the past, newest first."""
+    """Re-evaluations of past orders, newest first."""
 
     list_display = ("launch", "requested_by", "requested_at", "judged", "changed", "finished_at")
 

@@ -1,1 +1,1 @@
-"""The live board: its frames, how they travel, and their first paint."""
+"""The live board: its state, its frames, and the sockets that they are sent to."""

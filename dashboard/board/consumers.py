@@ -1,4 +1,4 @@
-"""The board's WebSocket: lets in who may watch, and passes on what a browser says to the hub."""
+"""The board's WebSocket: lets in who may watch, and passes on what a browser asks of the hub."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 
 from dashboard.access import may_watch
-from dashboard.board.lenses import Lens
+from dashboard.board.filters import Filter
 from dashboard.board.live import Hub
+from dashboard.board.rows import SEARCH_LENGTH
 from dashboard.board.views import DEFAULT, View
 
 DENIED = 4403
 NOT_UNDERSTOOD = 4400
 TOO_SLOW = 4408
 FULL = 4429
-#: Longest text that a browser has any reason to send.
+#: Longest text that a browser may send.
 _MAX_TEXT = 1000
 _MAX_VERSION = 40
 
@@ -35,8 +36,6 @@ class BoardConsumer:
     It takes ASGI's messages as they are. Channels' consumers go to a thread with each message, to
     look after the database's connections, and a board acknowledges ten times a second.
     """
-
-    view: View
 
     def __init__(self, hub: Hub, scope: Any, send: Callable[[Any], Awaitable[None]]) -> None:
         self._hub = hub
@@ -71,22 +70,25 @@ class BoardConsumer:
             await self._close(DENIED)
             return
         query = parse_qs(self._scope["query_string"].decode("latin-1"))
-        self.view = _view({name: values[0] for name, values in query.items()}, DEFAULT)
-        if not self._hub.join(self):
+        asked = {name: values[0] for name, values in query.items()}
+        if not self._hub.join(self, _view(asked, DEFAULT)):
             await self._close(FULL)
+        elif "q" in asked:
+            self._hub.search(self, asked["q"][:SEARCH_LENGTH])
 
     async def _receive(self, text: str | None) -> None:
-        """Take ``{"ack": n}``, or what to look at; close on anything else.
-
-        ``{"launch": ..., "lens": ..., "version": ...}`` changes what it names.
+        """Handle ``{"ack": n}``, ``{"q": "1042"}``, or any of ``{"launch": ..., "filter": ...,
+        "version": ...}``, which changes the view; close on anything that is no JSON object.
         """
-        wish = _wish(text)
-        if wish is None:
+        asked = _decoded(text)
+        if asked is None:
             await self._close(NOT_UNDERSTOOD)
-        elif isinstance(wish.get("ack"), int):
-            await self._hub.acknowledged(self, wish["ack"])
+        elif isinstance(asked.get("ack"), int):
+            await self._hub.acknowledged(self, asked["ack"])
+        elif "q" in asked:
+            self._hub.search(self, str(asked["q"])[:SEARCH_LENGTH])
         else:
-            self._hub.look(self, partial(_view, wish))
+            self._hub.watch(self, partial(_view, asked))
 
     async def send_text(self, text: str) -> None:
         """See Socket.send_text."""
@@ -111,22 +113,22 @@ class BoardConsumer:
         await self._send({"type": "websocket.close", "code": code})
 
 
-def _wish(text: str | None) -> dict[str, Any] | None:
+def _decoded(text: str | None) -> dict[str, Any] | None:
     if text is None or len(text) > _MAX_TEXT:
         return None
     try:
-        wish = json.loads(text)
+        asked = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return wish if isinstance(wish, dict) else None
+    return asked if isinstance(asked, dict) else None
 
 
-def _view(wish: Mapping[str, Any], view: View) -> View:
-    """The view that a browser wishes for; what it does not name stays."""
+def _view(asked: Mapping[str, Any], view: View) -> View:
+    """The view that a browser asks for; what it doesn't name stays as it is."""
     return View(
-        launch=_launch(wish["launch"]) if "launch" in wish else view.launch,
-        lens=_lens(wish["lens"]) if "lens" in wish else view.lens,
-        version=str(wish["version"])[:_MAX_VERSION] if "version" in wish else view.version,
+        launch=_launch(asked["launch"]) if "launch" in asked else view.launch,
+        filter=_filter(asked["filter"]) if "filter" in asked else view.filter,
+        version=str(asked["version"])[:_MAX_VERSION] if "version" in asked else view.version,
     )
 
 
@@ -137,8 +139,8 @@ def _launch(given: object) -> UUID | None:
         return None
 
 
-def _lens(given: object) -> Lens:
+def _filter(given: object) -> Filter:
     try:
-        return Lens(str(given))
+        return Filter(str(given))
     except ValueError:
-        return Lens.ALL
+        return Filter.ALL

@@ -1,8 +1,10 @@
 """The hub of one web process: builds the board once a tick for all its sockets.
 
-A socket gets the newest frame when it has acknowledged what it was sent (`dashboard.board.seats`):
-one that never reads costs one frame. No frame of a rush waits for what takes long to work out. The
-hub runs while there is a socket; the first one starts it.
+A socket gets what changed since the last frame that was sent to it. One that acknowledges promptly
+is sent a few frames ahead and acknowledges only every fifth, because receiving costs the board more
+than sending; any other has one frame under way at a time, so one that never reads costs one frame.
+Fast frames never wait for the slow part of a view. The first socket starts the hub, the last one
+stops it.
 """
 
 from __future__ import annotations
@@ -11,72 +13,103 @@ import asyncio
 import json
 import logging
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-import msgspec
-from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 
-from dashboard.board.depths import Backlogs, read_depths
-from dashboard.board.seats import Seat
-from dashboard.board.views import DEFAULT, NOWHERE, Frame, View, build, look_anew
-from kitchen_worker.amqp.broker import Broker, Deliveries
-from kitchen_worker.amqp.connection import keep_connected
-from kitchen_worker.amqp.shutdown import Shutdown
-from kitchen_worker.contract import topology
-from restaurant.launches import find_launch, newest_launch
-from restaurant.models import Launch
+from dashboard.board.broker import Listener
+from dashboard.board.views import DEFAULT, Frame, View, build, existing, find, refresh, versions_in
 
 logger = logging.getLogger(__name__)
 
-_Answer = TypeVar("_Answer")
+_T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
-#: Frames at most so often; while nothing changes, about so often.
+#: The shortest time between two frames, and about the time while nothing changes.
 TICK_S = 0.1
 HEARTBEAT_S = 1.0
-#: From one tick to the next, as a multiple of the processor time that its frames took: many views
-#: make frames rarer, and not the process busy.
+#: The shortest time between two ticks, as a multiple of the first one's processor time: with many
+#: views frames become rarer, but the process does not become busy.
 _REST = 3
-#: How long a tick spends on other views than plain ones; those that come too late wait for the
-#: next: however many views there are, a plain board moves.
+#: How long a tick spends on views that are not plain, and on searches. What is left waits for the
+#: next tick, so that plain boards keep moving.
 OTHERS_S = 0.05
-#: Sockets that one process holds at most.
 MAX_SOCKETS = 2000
-#: A socket that has not acknowledged a frame for so long is closed.
+#: A socket that has not acknowledged a frame for this long is closed.
 PATIENCE_S = 60.0
-#: How often every open socket is checked: its user may have logged out, or lost the permission.
+#: How often each socket's user is checked, who may have logged out or lost the permission.
 CHECK_EVERY_S = 60.0
-#: Shortest and longest wait before the listener starts again after an error that nobody expected,
-#: and how long it must have run for the next wait to be the shortest.
-_RESTART_S = (1.0, 30.0)
-_STEADY_S = 60.0
+#: An acknowledgement within this time is prompt.
+PROMPT_S = 0.5
+#: Maximum number of frames under way to a socket that keeps up, and how often it acknowledges.
+AHEAD = 10
+AHEAD_EVERY = 5
 
 
-class _Announcement(msgspec.Struct):
-    """What of an announcement counts here: the launch that changed."""
+@dataclass
+class Subscription:
+    """A socket's view, the frames that were sent to it, and those it has not acknowledged."""
 
-    launch: UUID
+    view: View = DEFAULT
+    #: The view that it has asked for since the last tick.
+    wanted: View | None = None
+    #: What it has searched for since the last tick.
+    search: str | None = None
+    #: When it began to watch its view.
+    began_at: float = 0.0
+    #: The newest frame of its view that was sent; 0: it needs a whole one.
+    sent: int = 0
+    #: It acknowledges every so many frames.
+    every: int = 1
+    _under_way: deque[tuple[int, float]] = field(default_factory=deque)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a frame may be sent to it."""
+        return len(self._under_way) < (1 if self.every == 1 else AHEAD)
+
+    def waited_s(self, now: float) -> float:
+        """How long the oldest frame under way has waited for its acknowledgement."""
+        return now - self._under_way[0][1] if self._under_way else 0.0
+
+    def watch(self, view: View, now: float) -> None:
+        self.view, self.began_at, self.sent = view, now, 0
+
+    def send(self, number: int, now: float) -> None:
+        self.sent = number
+        self._under_way.append((number, now))
+
+    def acknowledge(self, number: int, now: float) -> bool:
+        """Take the acknowledgement of a frame and all before it; returns whether the pace changed.
+
+        Unknown numbers are ignored.
+        """
+        sent_at = next((at for sent, at in self._under_way if sent == number), None)
+        if sent_at is None:
+            return False
+        while self._under_way and self._under_way[0][0] <= number:
+            self._under_way.popleft()
+        before, self.every = self.every, AHEAD_EVERY if now - sent_at <= PROMPT_S else 1
+        return self.every != before
 
 
 class Socket(Protocol):
     """An open socket, as the hub sees it."""
 
-    view: View
-
     def may_watch(self) -> bool:
-        """Ask the database whether its user may still watch."""
+        """Whether its user may still watch; reads the database."""
         ...
 
     async def close_denied(self) -> None:
-        """Close it, because its user may not watch any more."""
+        """Close it: its user may not watch any more."""
         ...
 
     async def send_text(self, text: str) -> None:
@@ -84,7 +117,7 @@ class Socket(Protocol):
         ...
 
     async def close_slow(self) -> None:
-        """Close it, because it does not keep up."""
+        """Close it: it does not keep up."""
         ...
 
 
@@ -93,85 +126,94 @@ class Hub:
     """The open sockets of this process, and the newest frame of each of their views."""
 
     amqp_url: str
-    seats: dict[Socket, Seat] = field(default_factory=dict)
+    subscriptions: dict[Socket, Subscription] = field(default_factory=dict)
     frames: dict[View, Frame] = field(default_factory=dict)
-    #: Messages waiting, as last read; None while nobody knows.
-    backlogs: Backlogs | None = None
     number: int = 0
-    #: Processor time that went into frames.
+    #: Processor time of the database's thread so far.
     _spent_s: float = 0.0
+    #: Launches that changed since the last tick.
     _changed: set[UUID] = field(default_factory=set)
     #: Set when something has changed.
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    #: The thread that builds frames, while the loop serves the sockets.
     _database: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="board")
     )
 
-    def join(self, socket: Socket) -> bool:
-        """Take a socket in, if there is a seat; it gets its first frame at the next tick."""
-        if len(self.seats) >= MAX_SOCKETS:
+    def __post_init__(self) -> None:
+        self.listener = Listener(self.amqp_url, self.changed, self._watched_versions)
+
+    # Called for sockets.
+
+    def join(self, socket: Socket, view: View) -> bool:
+        """Add a socket, if there is room; it gets its first frame at the next tick."""
+        if len(self.subscriptions) >= MAX_SOCKETS:
             return False
-        self.seats[socket] = Seat(wish=socket.view)
-        socket.view = DEFAULT
+        self.subscriptions[socket] = Subscription(wanted=view)
         self._news.set()
         if not self._tasks:
-            self._tasks = [
-                asyncio.ensure_future(self._tick_for_ever()),
-                asyncio.ensure_future(self._listen()),
-                asyncio.ensure_future(self._check_sockets()),
-            ]
+            work = (self._run_ticks(), self.listener.run(), self._check_sockets())
+            self._tasks = [asyncio.ensure_future(one) for one in work]
         return True
 
     def leave(self, socket: Socket) -> None:
-        """Let a socket go; the last one stops the hub."""
-        self.seats.pop(socket, None)
-        if not self.seats:
+        """Remove a socket; the last one stops the hub."""
+        self.subscriptions.pop(socket, None)
+        if not self.subscriptions:
             self._stop()
 
+    async def acknowledged(self, socket: Socket, number: int) -> None:
+        """Take a socket's acknowledgement, and send it the newest frame if there is room."""
+        one = self.subscriptions.get(socket)
+        if one is None:
+            return
+        if one.acknowledge(number, time.monotonic()):
+            await socket.send_text(json.dumps({"type": "pace", "every": one.every}))
+        await self._offer(socket, one)
+
+    def watch(self, socket: Socket, change: Callable[[View], View]) -> None:
+        """Have a socket watch another view from the next tick on; the last call counts."""
+        one = self.subscriptions.get(socket)
+        if one is not None:
+            one.wanted = change(one.wanted or one.view)
+            self._news.set()
+
+    def search(self, socket: Socket, text: str) -> None:
+        """Answer a socket's search at the next tick; the last call counts."""
+        one = self.subscriptions.get(socket)
+        if one is not None:
+            one.search = text
+            self._news.set()
+
+    def changed(self, launch: UUID) -> None:
+        """Mark a launch as changed."""
+        self._changed.add(launch)
+        self._news.set()
+
     async def close(self) -> None:
-        """Stop, and wait until all has ended."""
+        """Stop, and wait for the end of all tasks."""
         await asyncio.gather(*self._stop(), return_exceptions=True)
-        await self._in_database(_forget_connection)
+        await self._in_database(connections.close_all)
         self._database.shutdown()
 
     def _stop(self) -> list[asyncio.Task[None]]:
-        """Let the hub's tasks end; the next socket starts new ones."""
+        """End the hub's tasks; the next socket starts new ones."""
         stopped, self._tasks = self._tasks, []
         for task in stopped:
             task.cancel()
         self.frames.clear()
         return stopped
 
-    async def acknowledged(self, socket: Socket, number: int) -> None:
-        """A socket has painted a frame: it may have the newest one."""
-        seat = self.seats.get(socket)
-        if seat is None:
-            return
-        if seat.acknowledge(number, time.monotonic()):
-            await socket.send_text(json.dumps({"type": "pace", "every": seat.every}))
-        await self._offer(socket, seat)
+    # A tick: build the views that are due, and send them.
 
-    def look(self, socket: Socket, wish: Callable[[View], View]) -> None:
-        """A socket looks at something else from the next tick on: the last that it wished for."""
-        seat = self.seats.get(socket)
-        if seat is not None:
-            seat.wish = wish(seat.wish or socket.view)
-            self._news.set()
-
-    def heard(self, launch: UUID) -> None:
-        """Something of a launch has changed."""
-        self._changed.add(launch)
-        self._news.set()
-
-    async def _tick_for_ever(self) -> None:
+    async def _run_ticks(self) -> None:
         while True:
             started, spent_s = time.monotonic(), self._spent_s
             try:
                 await self._tick()
             except Exception:
                 logger.exception("the board could not be built", extra={"action": "tick_failed"})
-                await self._in_database(_forget_connection)
             rest_s = max(TICK_S, _REST * (self._spent_s - spent_s))
             await asyncio.sleep(max(0.0, started + rest_s - time.monotonic()))
             with suppress(TimeoutError):
@@ -181,253 +223,170 @@ class Hub:
     async def _tick(self) -> None:
         self._news.clear()
         changed, self._changed = self._changed, set()
-        await self._grant_wishes()
-        plain, others = self._in_turn()
+        await self._change_views()
+        plain, others = self._views_by_age()
         for stale in self.frames.keys() - {*plain, *others}:
             del self.frames[stale]
         for view in plain:
             await self._renew(view, changed)
-        await self._hand_out()
-        late = await self._for_a_while(others, lambda view: self._renew(view, changed))
-        if late:
+        await self._send_frames()
+        if await self._until_time_is_up(others, lambda view: self._renew(view, changed)):
             self._changed |= changed
             self._news.set()
-        await self._hand_out()
+        await self._send_frames()
+        if await self._until_time_is_up(self._sockets_that_search(), self._send_search_result):
+            self._news.set()
         for view in plain:
-            await self._look_ahead(view)
-        await self._for_a_while(others, self._look_ahead)
+            await self._refresh(view)
+        await self._until_time_is_up(others, self._refresh)
 
-    async def _for_a_while(
-        self, views: list[View], work: Callable[[View], Awaitable[None]]
-    ) -> list[View]:
-        """Do something for views until the time of a tick for them is over; those that are left."""
+    @staticmethod
+    async def _until_time_is_up(
+        items: list[_Item], work: Callable[[_Item], Awaitable[None]]
+    ) -> list[_Item]:
+        """Work on items, always at least one, until their time is up; returns the rest."""
         ends_at = time.monotonic() + OTHERS_S
-        for number, view in enumerate(views):
+        for number, item in enumerate(items):
             if number and time.monotonic() > ends_at:
-                return views[number:]
-            await work(view)
+                return items[number:]
+            await work(item)
         return []
 
-    async def _renew(self, view: View, changed: AbstractSet[UUID]) -> None:
-        is_hurried = bool(changed) if view.launch is None else view.launch in changed
-        if is_hurried or self._is_due(view):
-            await self._show(partial(self._build, view, is_hurried=is_hurried), view)
-
-    async def _grant_wishes(self) -> None:
-        """Let sockets look at what they wished for since the last tick, as far as it exists."""
-        wishes = {socket: seat.wish for socket, seat in self.seats.items() if seat.wish is not None}
-        if not wishes:
+    async def _change_views(self) -> None:
+        """Switch sockets to the views that they have asked for since the last tick."""
+        wanted = {socket: one.wanted for socket, one in self.subscriptions.items() if one.wanted}
+        if not wanted:
             return
-        views = await self._in_database(partial(_existing, set(wishes.values())))
+        views = await self._in_database(partial(existing, set(wanted.values())))
         now = time.monotonic()
-        for socket, wish in wishes.items():
-            seat = self.seats.get(socket)
-            if seat is None:
-                continue
-            seat.wish = seat.wish if seat.wish != wish else None
-            seat.newest_sent, seat.series_at, seat.looks_since = 0, 0.0, now
-            socket.view = views[wish]
+        for socket, view in wanted.items():
+            one = self.subscriptions.get(socket)
+            if one is not None:
+                one.wanted = None if one.wanted == view else one.wanted
+                one.watch(views[view], now)
 
-    def _in_turn(self) -> tuple[list[View], list[View]]:
-        """The plain views that are looked at, and the others, first those that waited longest."""
+    def _views_by_age(self) -> tuple[list[View], list[View]]:
+        """The plain views that are watched, and the others; the longest waiting first."""
         since: dict[View, float] = {}
-        for socket, seat in self.seats.items():
-            frame = self.frames.get(socket.view)
-            at = seat.looks_since if frame is None else frame.built_at
-            since[socket.view] = min(at, since.get(socket.view, at))
+        for one in self.subscriptions.values():
+            frame = self.frames.get(one.view)
+            at = one.began_at if frame is None else frame.built_at
+            since[one.view] = min(at, since.get(one.view, at))
         views = sorted(since, key=lambda view: since[view])
         return (
             [view for view in views if view.is_plain],
             [view for view in views if not view.is_plain],
         )
 
-    async def _look_ahead(self, view: View) -> None:
-        """Work out for the next frames what takes long; they can do without it for a while."""
+    async def _renew(self, view: View, changed: AbstractSet[UUID]) -> None:
+        """Build the next frame of a view if its launch has changed or its last frame is old."""
+        before = self.frames.get(view)
+        has_changed = bool(changed) if view.launch is None else view.launch in changed
+        if has_changed or before is None or time.monotonic() - before.built_at >= HEARTBEAT_S:
+            await self._keep(view, partial(self._build, view, has_changed=has_changed))
+
+    def _build(self, view: View, *, has_changed: bool) -> Frame:
+        """The view's next frame; if its launch has changed, preferably with the last slow part."""
+        self.number += 1
+        before = self.frames.get(view)
+        known = before.slow if before is not None else None
+        if known is not None and (known.is_too_old if has_changed else known.is_old):
+            known = None
+        backlogs = self.listener.backlogs.fresh if self.listener.backlogs is not None else None
+        return build(view, known, self.frames, number=self.number, backlogs=backlogs)
+
+    async def _refresh(self, view: View) -> None:
+        """Compute a view's slow part for its next frames."""
         frame = self.frames.get(view)
-        if frame is None or frame.worked_out is None or not frame.worked_out.is_old:
+        if frame is None or frame.slow is None or not frame.slow.is_old:
             return
         try:
-            await self._show(partial(self._look_anew, frame), view)
+            await self._keep(view, partial(refresh, frame))
         except Exception:
-            logger.exception("a view was not looked at anew", extra={"action": "look_failed"})
-            await self._in_database(_forget_connection)
+            logger.exception(
+                "the slow part of a view was not computed", extra={"action": "refresh_failed"}
+            )
 
-    async def _show(self, made: Callable[[], Frame], view: View) -> None:
-        frame = await self._in_database(made)
+    async def _keep(self, view: View, make: Callable[[], Frame]) -> None:
+        frame = await self._in_database(make)
         self.frames[view] = self.frames[frame.view] = frame
 
-    async def _hand_out(self) -> None:
-        for socket, seat in list(self.seats.items()):
+    async def _send_frames(self) -> None:
+        for socket, one in list(self.subscriptions.items()):
             try:
-                await self._offer(socket, seat)
+                await self._offer(socket, one)
             except Exception:
                 logger.exception("a socket took no frame", extra={"action": "socket_failed"})
                 self.leave(socket)
 
-    def _is_due(self, view: View) -> bool:
-        frame = self.frames.get(view)
-        return frame is None or time.monotonic() - frame.built_at >= HEARTBEAT_S
-
-    def _build(self, view: View, *, is_hurried: bool) -> Frame:
-        """The view's next frame; what takes long is not waited for in a hurry."""
-        self.number += 1
-        before = self.frames.get(view)
-        known = before.worked_out if before is not None else None
-        if known is not None and (known.is_too_old if is_hurried else known.is_old):
-            known = None
-        backlogs = self.backlogs.fresh if self.backlogs is not None else None
-        with self._timed():
-            return build(view, known, number=self.number, backlogs=backlogs)
-
-    def _look_anew(self, frame: Frame) -> Frame:
-        with self._timed():
-            return look_anew(frame)
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        close_old_connections()
-        began = time.thread_time()
-        yield
-        self._spent_s += time.thread_time() - began
-
-    async def _offer(self, socket: Socket, seat: Seat) -> None:
-        """Send the newest frame, if the socket has not got it and is ready for it."""
+    async def _offer(self, socket: Socket, one: Subscription) -> None:
+        """Send what changed since the last frame, if there is a newer one and the socket is ready
+        for it."""
         now = time.monotonic()
-        if seat.waited_s(now) > PATIENCE_S:
+        if one.waited_s(now) > PATIENCE_S:
             await socket.close_slow()
             self.leave(socket)
             return
-        frame = self._newest(socket) if seat.wish is None else None
-        if frame is None or frame.number <= seat.newest_sent or not seat.has_room:
+        frame = self._newest(one) if one.wanted is None else None
+        if frame is None or frame.number <= one.sent or not one.has_room:
             return
-        seat.send(frame.number, now)
-        fresh_series = frame.series_at > seat.series_at
-        seat.series_at = frame.series_at
-        await socket.send_text(frame.with_series if fresh_series else frame.plain)
+        text = frame.text(one.sent)
+        one.send(frame.number, now)
+        await socket.send_text(text)
 
-    def _newest(self, socket: Socket) -> Frame | None:
-        """The newest frame of what a socket looks at, or of what it is shown instead."""
-        frame = self.frames.get(socket.view)
-        if frame is None or frame.view == socket.view:
+    def _newest(self, one: Subscription) -> Frame | None:
+        """The newest frame of a socket's view, or of the one that is shown instead."""
+        frame = self.frames.get(one.view)
+        if frame is None or frame.view == one.view:
             return frame
-        socket.view = frame.view
+        one.view = frame.view
         return self.frames.get(frame.view, frame)
 
-    async def _check_sockets(self) -> None:
-        """Close the sockets whose users may not watch any more, once a minute.
+    def _sockets_that_search(self) -> list[Socket]:
+        return [socket for socket, one in self.subscriptions.items() if one.search is not None]
 
-        While the database cannot say, it cannot show them anything either.
+    async def _send_search_result(self, socket: Socket) -> None:
+        """Send the result of a socket's search."""
+        one = self.subscriptions.get(socket)
+        if one is None or one.search is None:
+            return
+        text, one.search = one.search, None
+        await socket.send_text(await self._in_database(partial(find, one.view, text)))
+
+    # Between the ticks.
+
+    async def _check_sockets(self) -> None:
+        """Close the sockets whose users may not watch any more.
+
+        Without the database they stay open: it has nothing to show them either.
         """
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
-            for socket in list(self.seats):
+            for socket in list(self.subscriptions):
                 try:
                     if await self._in_database(socket.may_watch):
                         continue
                     await socket.close_denied()
                 except Exception:
                     logger.exception("a socket was not checked", extra={"action": "not_checked"})
-                    await self._in_database(_forget_connection)
                 else:
                     self.leave(socket)
 
-    async def _listen(self) -> None:
-        """Follow announcements and queue lengths; starts again after an unexpected error, too."""
-        wait_s, longest_s = _RESTART_S
-        while True:
-            started = time.monotonic()
-            try:
-                await keep_connected(
-                    url=self.amqp_url,
-                    name="board",
-                    shutdown=Shutdown(),
-                    session=self._session,
-                    on_state=self._on_broker,
-                )
-            except Exception:
-                logger.exception("the listener failed", extra={"action": "listener_failed"})
-            if time.monotonic() - started >= _STEADY_S:
-                wait_s = _RESTART_S[0]
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, longest_s)
+    async def _watched_versions(self) -> set[str]:
+        views = {one.view for one in self.subscriptions.values()}
+        return await self._in_database(partial(versions_in, views))
 
-    def _on_broker(self, connected: bool) -> None:
-        if not connected:
-            self.backlogs = None
+    async def _in_database(self, work: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._database, self._run, work)
 
-    async def _session(self, broker: Broker) -> None:
-        queue = f"{topology.ANNOUNCEMENTS}.{uuid.uuid4()}"
-        await broker.declare(topology.board(queue))
-        announcements = await broker.consume(queue, prefetch=10)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow(announcements))
-            tasks.create_task(self._read_backlogs(broker))
-
-    async def _follow(self, announcements: Deliveries) -> None:
-        while True:
-            batch = await announcements.batch(at_most=10, gather_s=0.0, wait_s=HEARTBEAT_S)
-            for delivery in batch:
-                try:
-                    self.heard(msgspec.json.decode(delivery.body, type=_Announcement).launch)
-                except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
-                    logger.warning(
-                        "an announcement is ignored: %s", cause, extra={"action": "ignored"}
-                    )
-            await announcements.ack(batch)
-
-    async def _read_backlogs(self, broker: Broker) -> None:
-        """Read the lengths of the queues of every launch that is watched, about once a second.
-
-        An error of the database is tried again; until then the last lengths grow old.
-        """
-        while True:
-            launches = {socket.view.launch for socket in self.seats}
-            try:
-                versions = await self._in_database(partial(_versions, launches))
-            except DatabaseError as cause:
-                logger.warning(
-                    "no queue lengths: %s", str(cause).strip(), extra={"action": "db_away"}
-                )
-                await self._in_database(_forget_connection)
-            else:
-                self.backlogs = Backlogs(time.monotonic(), await read_depths(broker, versions))
-            await asyncio.sleep(HEARTBEAT_S)
-
-    async def _in_database(self, work: Callable[[], _Answer]) -> _Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._database, work)
-
-
-def _existing(asked: AbstractSet[View]) -> dict[View, View]:
-    """For views that are asked for, those that there are.
-
-    All launches that do not exist are one; a version that does not is the first one.
-    """
-    close_old_connections()
-    launches = Launch.objects.prefetch_related("dark_versions").in_bulk(
-        {view.launch for view in asked if view.launch is not None}
-    )
-    newest = newest_launch()
-    views = {}
-    for view in asked:
-        launch = newest if view.launch is None else launches.get(view.launch)
-        if launch is None:
-            views[view] = DEFAULT if view.launch is None else NOWHERE
-            continue
-        is_there = view.version in {dark.version for dark in launch.dark_versions.all()}
-        views[view] = view if is_there else replace(view, version="")
-    return views
-
-
-def _versions(launches: Iterable[UUID | None]) -> set[str]:
-    """The versions of some launches; None is the newest one."""
-    close_old_connections()
-    versions: set[str] = set()
-    for given in launches:
-        launch = newest_launch() if given is None else find_launch(given)
-        if launch is not None:
-            versions |= {launch.control, *(dark.version for dark in launch.dark_versions.all())}
-    return versions
-
-
-def _forget_connection() -> None:
-    connections.close_all()
+    def _run(self, work: Callable[[], _T]) -> _T:
+        """Run in the database's thread; after an error the next call gets a new connection."""
+        close_old_connections()
+        started_s = time.thread_time()
+        try:
+            return work()
+        except BaseException:
+            connections.close_all()
+            raise
+        finally:
+            self._spent_s += time.thread_time() - started_s

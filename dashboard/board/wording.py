@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-#: Stands for a number that nobody has measured.
+#: In place of an unknown number.
 NONE = "–"
 _MINUS = "−"
 _THIN = "\N{NO-BREAK SPACE}"
@@ -75,7 +76,7 @@ def delta(control_ms: float | None, version_ms: float | None) -> str:
 
 
 def seconds(number: float) -> str:
-    """A length of time that somebody set: ``10 s``, ``0.5 s``."""
+    """A configured duration: ``10 s``, ``0.5 s``."""
     return f"{_rounded(number, 10):g}{_THIN}s"
 
 
@@ -117,3 +118,11 @@ def _rounded(number: float, parts: int = 1) -> float:
     """Half upwards, as JavaScript rounds, so that both sides write the same digits."""
     rounded = math.floor(number * parts + 0.5)
     return rounded if parts == 1 else rounded / parts
+
+
+Json = dict[str, Any]
+
+
+def tenths(milliseconds: float | None) -> float | None:
+    """A time to a tenth of a millisecond."""
+    return None if milliseconds is None else round(milliseconds, 1)

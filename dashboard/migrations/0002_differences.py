@@ -5,8 +5,8 @@ import uuid
 import django.db.models.deletion
 from django.db import migrations, models
 
-import dashboard.domain.decision
-import dashboard.models.replays
+import dashboard.comparison.outcome
+import dashboard.models.review
 
 
 class Migration(migrations.Migration):
@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                             ("noise", "noise"),
                             ("fixed", "fixed"),
                         ],
-                        default=dashboard.domain.decision.Decision["OPEN"],
+                        default=dashboard.comparison.outcome.Decision["OPEN"],
                         max_length=9,
                     ),
                 ),
@@ -150,7 +150,7 @@ class Migration(migrations.Migration):
                             ("failed", "failed"),
                             ("missing", "missing"),
                         ],
-                        default=dashboard.models.replays.ReplayState["WAITING"],
+                        default=dashboard.models.review.ReplayState["WAITING"],
                         max_length=7,
                     ),
                 ),

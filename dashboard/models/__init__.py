@@ -1,22 +1,32 @@
 """The dashboard's tables.
 
-Orders and launches are named by their ids and never by foreign keys: these tables can be dropped,
-and kept elsewhere, without the restaurant noticing.
+They refer to orders and launches of the restaurant by id, never by foreign key, so that they can be
+dropped or moved to another database.
 """
 
-from dashboard.models.discrepancies import Discrepancy, Example, Review, Signature
-from dashboard.models.facts import (
-    Comparison,
+from dashboard.models.former import FormerComparison, FormerObservation
+from dashboard.models.orders import (
     DeadLetter,
     DeadLetterBatch,
     DeadLetterTally,
     Observation,
-    Sweep,
-    Tally,
+    ObservedOrder,
+    ObserverState,
+    Participant,
+    RelaySession,
+    StubOrder,
     TimeSlice,
 )
-from dashboard.models.replays import Replay, ReplayedOrder, ReplayState
-from dashboard.models.rules import Rejudging, Rule
+from dashboard.models.review import (
+    Discrepancy,
+    Rejudging,
+    Replay,
+    ReplayedOrder,
+    ReplayState,
+    Review,
+    Rule,
+    Signature,
+)
 from dashboard.models.verdicts import (
     Evidence,
     EvidenceBlock,
@@ -25,25 +35,28 @@ from dashboard.models.verdicts import (
 )
 
 __all__ = [
-    "Comparison",
     "DeadLetter",
     "DeadLetterBatch",
     "DeadLetterTally",
     "Discrepancy",
     "Evidence",
     "EvidenceBlock",
-    "Example",
     "FinalVerdict",
+    "FormerComparison",
+    "FormerObservation",
     "LaunchRequirements",
     "Observation",
+    "ObservedOrder",
+    "ObserverState",
+    "Participant",
     "Rejudging",
+    "RelaySession",
     "Replay",
     "ReplayState",
     "ReplayedOrder",
     "Review",
     "Rule",
     "Signature",
-    "Sweep",
-    "Tally",
+    "StubOrder",
     "TimeSlice",
 ]

@@ -1,4 +1,4 @@
-"""What a verdict is made of: the evidence of each version, and what is required of it."""
+"""Evidence for the verdict, final verdicts, and thresholds."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import ClassVar
 
 from django.db import models
 
-from dashboard.domain.foreign_text import visible
+from dashboard.comparison.foreign_text import visible
 
 
 class Evidence(models.Model):
-    """The paired orders of one version in one launch, for one build of each and one timing.
+    """The evidence of one version in one launch, for one build of each version and one timing.
 
-    A domain tally taken apart: the blocks that are not settled yet have rows of their own, so that
-    a batch of orders reads and writes only the blocks that it falls into.
+    Blocks that are not settled have rows of their own, so that a batch of orders reads and writes
+    only the blocks it falls into.
     """
 
     launch = models.UUIDField()
@@ -22,31 +22,30 @@ class Evidence(models.Model):
     key = models.CharField(max_length=64)
     control_build = models.CharField(max_length=200, blank=True)
     version_build = models.CharField(max_length=200, blank=True)
-    #: Of the baseline that measures the noise; empty while none was heard of, or needed.
+    #: Build of the baseline; empty if it is unknown or not needed.
     baseline_build = models.CharField(max_length=200, blank=True)
-    #: The fields of dashboard.verdict.timing.Timing.
+    #: The fields of dashboard.verdict.blocks.Timing.
     timing = models.JSONField()
     started_at = models.DateTimeField()
     newest_at = models.DateTimeField()
-    #: The settled blocks' evidence as JSON text; empty while there is none.
+    #: Evidence of the settled blocks as JSON; empty without any.
     settled = models.TextField(blank=True)
-    #: The settled evidence's slow threshold in nanoseconds: which orders are slow is known from
-    #: then on.
+    #: The slow threshold of the settled evidence, in nanoseconds.
     threshold = models.BigIntegerField(null=True)
     closed_until = models.BigIntegerField(null=True)
     settled_until = models.BigIntegerField(null=True)
     late = models.PositiveBigIntegerField(default=0)
     lost = models.PositiveBigIntegerField(default=0)
     bad = models.PositiveBigIntegerField(default=0)
-    #: Rises whenever what counts has changed.
+    #: Rises with every change of what counts.
     revision = models.PositiveBigIntegerField(default=0)
-    #: Orders seen by shape: a domain Coverage as JSON text.
+    #: Orders by shape: a Coverage as JSON.
     coverage = models.TextField(blank=True)
-    #: The effect and its interval as time went on: a bounded number of points.
+    #: The effect and its interval over time: a bounded number of points.
     history = models.JSONField(default=dict)
-    #: What was decided first, when, and after how many orders, by requirement.
+    #: The first decision, its time and number of orders, by requirement.
     decided = models.JSONField(default=dict)
-    #: When a requirement passed, after how many orders, and against what.
+    #: When a requirement passed, after how many orders, and its threshold.
     passed = models.JSONField(default=dict)
 
     class Meta:
@@ -62,7 +61,7 @@ class Evidence(models.Model):
 
 
 class EvidenceBlock(models.Model):
-    """The sums of one block of time that is not settled yet."""
+    """The sums of one block that is not settled."""
 
     evidence = models.ForeignKey(
         Evidence,
@@ -71,7 +70,7 @@ class EvidenceBlock(models.Model):
         db_index=False,  # one_row_a_block begins with it
     )
     number = models.BigIntegerField()
-    #: dashboard.verdict.blocks.BlockSums as JSON text.
+    #: dashboard.verdict.blocks.BlockSums as JSON.
     sums = models.TextField()
 
     class Meta:
@@ -84,7 +83,7 @@ class EvidenceBlock(models.Model):
 
 
 class FinalVerdict(models.Model):
-    """The word on a candidate of a launch that has ended, kept once: nothing changes it."""
+    """The verdict on a candidate of an ended launch. It is never changed."""
 
     launch = models.UUIDField()
     version = models.CharField(max_length=40)
@@ -92,7 +91,7 @@ class FinalVerdict(models.Model):
     at = models.DateTimeField()
     #: The orders of its evidence.
     orders = models.PositiveBigIntegerField()
-    #: The whole verdict, as the board's frames have it.
+    #: The whole verdict, as in the board's frames.
     verdict = models.JSONField()
 
     class Meta:
@@ -106,9 +105,9 @@ class FinalVerdict(models.Model):
 
 
 class LaunchRequirements(models.Model):
-    """The lines that a launch's candidates must pass; the newest row of a launch holds.
+    """The thresholds for a launch's candidates; the newest row of a launch is in force.
 
-    Shares are parts of one: 0.02 is 2 %.
+    0.02 is 2 %.
     """
 
     launch = models.UUIDField()
@@ -121,7 +120,7 @@ class LaunchRequirements(models.Model):
     author = models.CharField(max_length=150)
     reason = models.CharField(max_length=500)
     set_at = models.DateTimeField()
-    #: The row that it took the place of, 0 for the defaults: of two at once, one alone can.
+    #: The row it replaced, 0 for the defaults. Unique, so that concurrent changes conflict.
     follows = models.PositiveBigIntegerField(default=0, editable=False)
 
     class Meta:

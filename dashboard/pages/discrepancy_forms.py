@@ -1,4 +1,4 @@
-"""The forms of review: which discrepancies are listed, and a decision on some of them."""
+"""The forms of review: the list's filters, and a decision."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from uuid import UUID
 from django import forms
 from django.http import QueryDict
 
-from dashboard.domain.comparing.judgement import GroupKind
-from dashboard.domain.decision import Decision
+from dashboard.comparison.judgement import GroupKind
+from dashboard.comparison.outcome import Decision
 from dashboard.models import Replay
-from dashboard.reviewing.reviews import MAX_NOTE, Seen
+from dashboard.review.reviews import MAX_NOTE, SeenRevision
 
 _TEXT_LENGTH = 100
 
@@ -23,7 +23,7 @@ def _words(name: str) -> str:
 
 
 class ListForm(forms.Form):
-    """What is listed. Whatever cannot be read is as if it had not been asked for."""
+    """The filters of the list; invalid ones are ignored."""
 
     launch = forms.UUIDField(required=False)
     version = forms.CharField(required=False, max_length=40)
@@ -42,44 +42,42 @@ class ListForm(forms.Form):
         self.full_clean()
 
     def chosen(self, name: str) -> str:
-        """A filter's value, empty when there is none."""
+        """A filter's value, or empty."""
         return str(self.cleaned_data.get(name) or "")
 
     @property
     def launch_id(self) -> UUID | None:
-        """The launch that was asked for."""
         return self.cleaned_data.get("launch")
 
     @property
     def states(self) -> tuple[Decision, ...]:
-        """The states that are listed; none means all."""
+        """The states to list; none: all."""
         state = self.chosen("state")
         return (Decision(state),) if state else ()
 
     @property
     def page_number(self) -> int:
-        """The page of the list that was asked for."""
         return self.cleaned_data.get("page") or 1
 
     @property
     def query(self) -> str:
-        """The same filters as an address has them."""
+        """The filters as a query string."""
         return self.query_of(1)
 
     def query_of(self, page: int) -> str:
-        """The address of another page of the same list."""
+        """The query string of another page of the list."""
         filters = {name: self.chosen(name) for name in self.fields if name != "page"}
         asked = {**filters, "page": str(page) if page > 1 else ""}
         return urlencode({name: value for name, value in asked.items() if value})
 
     @property
     def narrows(self) -> bool:
-        """Whether something is filtered away."""
+        """Whether any filter is set."""
         return any(self.chosen(name) for name in ("version", "state", "kind", "text"))
 
 
 class ReviewForm(forms.Form):
-    """A decision on what a person has seen. What was typed is kept, whatever becomes of it."""
+    """A decision on discrepancies as they were seen; what was typed is kept."""
 
     decision = forms.ChoiceField(
         choices=[(one.value, _words(one)) for one in Decision],
@@ -99,40 +97,38 @@ class ReviewForm(forms.Form):
         error_messages={"invalid_choice": "That replay does not exist."},
     )
 
-    def __init__(self, data: QueryDict | None = None) -> None:
+    def __init__(self, data: QueryDict | None = None, seen: Sequence[str] = ()) -> None:
         super().__init__(data)
-        self._asked: Sequence[str] = data.getlist("seen") if data is not None else []
-        self.seen: list[Seen] = []
+        self._asked = [*seen, *(data.getlist("seen") if data is not None else [])]
+        self.seen: list[SeenRevision] = []
 
     def clean(self) -> dict[str, Any]:
-        """Read what was seen."""
+        """Read the discrepancies and the revisions that were seen."""
         super().clean()
         if not self._asked:
-            self.add_error(None, "Select the discrepancies that you decide on.")
+            self.add_error(None, "Select at least one discrepancy.")
         try:
-            self.seen = [Seen.read(text) for text in self._asked]
+            self.seen = [SeenRevision.read(text) for text in self._asked]
         except ValueError:
-            self.add_error(None, "This page is out of date. Load it again.")
+            self.add_error(None, "This page is out of date. Reload it.")
         return self.cleaned_data
 
     @property
     def selected(self) -> frozenset[int]:
-        """The discrepancies that the decision was on."""
+        """The ids of the discrepancies."""
         return frozenset(one.discrepancy for one in self.seen)
 
     @property
     def note_text(self) -> str:
-        """The note as it was typed."""
         return self["note"].value() or ""
 
     @property
     def note_problem(self) -> str:
-        """What is wrong with the note."""
         errors = self["note"].errors
         return str(errors[0]) if errors else ""
 
     @property
     def problem(self) -> str:
-        """What is wrong with the decision, or with what it is on."""
+        """What is wrong with the decision or its discrepancies."""
         errors = [*self.non_field_errors(), *self["decision"].errors, *self["replay"].errors]
         return str(errors[0]) if errors else ""

@@ -1,4 +1,4 @@
-"""Results of several versions side by side, a path a line, with their differences in place."""
+"""Results of several versions side by side, a line for each path, with their differences."""
 
 from __future__ import annotations
 
@@ -9,60 +9,60 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from dashboard.domain.comparing.canonical import same
-from dashboard.domain.comparing.comparison import Difference
-from dashboard.domain.comparing.paths import NOTHING, Member, Path, find, shown
-from dashboard.domain.foreign_text import visible_together
+from dashboard.comparison.diff import Difference
+from dashboard.comparison.foreign_text import visible_together
+from dashboard.comparison.paths import NOTHING, Member, Path, find, shown
+from dashboard.comparison.values import same
 
 #: Lines that a page shows; the raw messages have the rest.
 MAX_LINES = 400
-#: Deeper values are shown as they are, in one line.
+#: Deeper values are shown as JSON in one line.
 _MAX_DEPTH = 8
 
 #: A path of keys and indexes alone.
 _Place = tuple[str | int, ...]
 
 
-class Standing(StrEnum):
-    """What a difference is to the launch."""
+class MarkStatus(StrEnum):
+    """Whether a difference counts."""
 
     #: It counts against the version.
     OPEN = "open"
-    #: A person decided that it does not.
+    #: A review accepted it.
     ACCEPTED = "accepted"
-    #: A rule disregards it.
+    #: A rule ignores it.
     IGNORED = "ignored"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A difference of one version, and what is to be said of it."""
+    """A difference of one version, and whether it counts."""
 
     difference: Difference
-    standing: Standing
-    #: Why it stands so: the rule's reason, or the decision.
+    status: MarkStatus
+    #: The rule's reason, or the decision.
     why: str = ""
-    #: The id of the discrepancy that it belongs to.
+    #: The id of its discrepancy.
     discrepancy: int | None = None
-    #: What was compared, where the line shows something else: a part of it, or another member.
+    #: The value that was compared, if the line shows another: a part of it, or another member.
     beside: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What one version has at a path, None where it has nothing, and how that differs."""
+    """One version's value at a path, None if it has none, and its differences."""
 
     value: str | None
     marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One path of the results, and what each version has there."""
+class ResultLine:
+    """One path of the results with each version's value."""
 
     place: _Place
     cells: tuple[Cell, ...]
-    #: True when the lines below it are its parts.
+    #: Whether its parts follow on lines of their own.
     opens: bool
 
     @property
@@ -89,8 +89,8 @@ class Line:
 
 def lay_side_by_side(
     results: Sequence[Any], marks: Mapping[int, Iterable[Mark]] | None = None
-) -> list[Line]:
-    """The lines of several results, in the order in which their paths are first met.
+) -> list[ResultLine]:
+    """The lines of several results, in the order in which their paths first occur.
 
     ``marks``: the differences between the first result and others, by the others' index. Where a
     path has no line of its own, its mark is on the nearest line above it.
@@ -108,8 +108,8 @@ def lay_side_by_side(
     return list(map(_visible, lines))
 
 
-def _visible(line: Line) -> Line:
-    """The line with values that a person can tell apart."""
+def _visible(line: ResultLine) -> ResultLine:
+    """The line with values that are visibly different."""
     values = iter(visible_together([one.value for one in line.cells if one.value is not None]))
     return replace(
         line,
@@ -119,15 +119,15 @@ def _visible(line: Line) -> Line:
     )
 
 
-def _lines(values: Sequence[Any]) -> Iterator[Line]:
+def _lines(values: Sequence[Any]) -> Iterator[ResultLine]:
     if _opens(values):
         yield from _parts((), values)
     elif any(value is not NOTHING for value in values):
         yield from _line((), values)
 
 
-def _parts(place: _Place, values: Sequence[Any]) -> Iterator[Line]:
-    """The lines of all that is inside ``values``, which are objects, or lists."""
+def _parts(place: _Place, values: Sequence[Any]) -> Iterator[ResultLine]:
+    """The lines of the members of ``values``, which are objects or lists."""
     if any(isinstance(value, dict) and value for value in values):
         keys = {key: None for value in values if isinstance(value, dict) for key in value}
         for key in keys:
@@ -142,9 +142,9 @@ def _parts(place: _Place, values: Sequence[Any]) -> Iterator[Line]:
             yield from _line((*place, index), inner)
 
 
-def _line(place: _Place, values: Sequence[Any]) -> Iterator[Line]:
+def _line(place: _Place, values: Sequence[Any]) -> Iterator[ResultLine]:
     opens = 0 < len(place) <= _MAX_DEPTH and _opens(values)
-    yield Line(
+    yield ResultLine(
         place=place,
         cells=tuple(Cell(value=_said(value, inside=opens)) for value in values),
         opens=opens,
@@ -154,7 +154,7 @@ def _line(place: _Place, values: Sequence[Any]) -> Iterator[Line]:
 
 
 def _opens(values: Sequence[Any]) -> bool:
-    """Whether there are parts, and all that have any are of one kind."""
+    """Whether there are members, and all that have any are objects, or all are lists."""
     kinds = {type(value) for value in values if value is not NOTHING and value}
     return kinds in ({dict}, {list})
 
@@ -168,7 +168,7 @@ def _said(value: Any, *, inside: bool) -> str | None:
 
 
 def _place(path: Path, control: Any, version: Any) -> _Place:
-    """A path with the members of keyed lists by their index: the control's if it has them."""
+    """A path with indexes for members of keyed lists: those of the control, if it has them."""
     place: list[str | int] = []
     for at, step in enumerate(path):
         if isinstance(step, Member):
@@ -196,7 +196,7 @@ def _index(values: Any, member: Member) -> int | None:
     )
 
 
-def _marked(line: Line, column: int, mark: Mark) -> Line:
+def _marked(line: ResultLine, column: int, mark: Mark) -> ResultLine:
     cell = line.cells[column]
     compared = _said(mark.difference.version, inside=False)
     if compared is not None and not line.opens and compared != cell.value:

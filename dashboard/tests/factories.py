@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
+from dashboard.fold.admission import EventMessage
+from dashboard.ingest import stream
+from dashboard.models import ObservedOrder
 from kitchen_worker.contract.messages import (
+    RAW_EVENTS,
     Event,
     EventKind,
     Failure,
     OrderItem,
     Role,
+    encode_event,
     encode_order,
 )
-from kitchen_worker.contract.messages import Order as WireOrder
-from restaurant.models import DarkVersion, Launch, Letter, Order, OrderLine
+from kitchen_worker.contract.messages import PlacedOrder as WireOrder
+from restaurant.description import Description, describe
+from restaurant.models import DarkVersion, Launch, Order, OrderLine, OutboxMessage
 
 START = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)
 ROLES = {"vlatest": Role.CONTROL, "vnext": Role.CANDIDATE, "vlatest-b": Role.BASELINE}
@@ -44,10 +51,17 @@ def an_order(
     placed_at: datetime = START,
     title: str = "Burger",
     quantity: int = 2,
+    note: str = "",
 ) -> Order:
-    """An order of one line that was placed, and sent, in a launch."""
+    """An order of one line that was placed, sent, and seen by the observer, in a launch."""
     order = Order.objects.create(
-        launch=launch, placed_at=placed_at, total_price=Decimal("7.00"), total_prep_time=10
+        launch=launch,
+        placed_at=placed_at,
+        total_price=Decimal("7.00"),
+        total_prep_time=10,
+        sample=list(sample),
+        sent_at=sent_at,
+        note=note,
     )
     OrderLine.objects.create(
         order=order,
@@ -58,10 +72,42 @@ def an_order(
         unit_price=Decimal("3.50"),
         preparation_time=5,
     )
-    Letter.objects.create(
-        order=order, launch=launch, body=_body(order), sample=list(sample), sent_at=sent_at
-    )
+    order.body = _body(order)
+    order.save()
+    if sent_at is None:
+        OutboxMessage.objects.create(order=order)
+    elif launch is not None:
+        observed(launch.id, str(order.uuid), body=order.body, sample=sample, sent_at=sent_at)
     return order
+
+
+def observed(
+    launch: uuid.UUID,
+    order_id: str,
+    *,
+    body: bytes = b"",
+    sample: Collection[str] = ("vnext",),
+    sent_at: datetime = START,
+    placed_at: datetime | None = None,
+    arrived_at: datetime | None = None,
+) -> ObservedOrder:
+    """An order whose message the observer has seen."""
+    about = describe(body) if body else Description()
+    newest = ObservedOrder.objects.order_by("-id").values_list("id", flat=True).first()
+    return ObservedOrder.objects.create(
+        id=(newest or 0) + 1,
+        order_id=order_id,
+        launch=launch,
+        number=about.number,
+        placed_at=placed_at or about.placed_at or sent_at,
+        sent_at=sent_at,
+        arrived_at=arrived_at or sent_at,
+        body=body,
+        label=about.label,
+        size=about.size,
+        categories=list(about.categories),
+        sample=sorted(sample),
+    )
 
 
 def _body(order: Order) -> bytes:
@@ -115,3 +161,8 @@ def an_event(
         "error": Failure(type="TooMany", message="too many") if kind is EventKind.FAILED else None,
     }
     return Event(**{**known, **fields})
+
+
+def as_message(event: Event) -> EventMessage:
+    """An event as the observer reads it."""
+    return stream.as_message(RAW_EVENTS.one(encode_event(event)))

@@ -10,26 +10,26 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from dashboard import models
-from dashboard.domain.comparing.judgement import Ending, judge
-from dashboard.domain.comparing.rules import Rule, Rules, Treatment
-from dashboard.domain.decision import Decision
-from dashboard.domain.outcome import Outcome, State, cell
+from dashboard.comparison.judgement import Ending, judge
+from dashboard.comparison.outcome import Decision, Outcome, State, cell
+from dashboard.comparison.rules import ComparisonRule, Rules, Treatment
+from dashboard.fold.admission import Admitted
+from dashboard.ingest.recorder import Recorder
+from dashboard.ingest.rulebook import make_rule
+from dashboard.ingest.stream import Roster
 from dashboard.models import (
     Discrepancy,
     Observation,
+    ObservedOrder,
+    Participant,
     Replay,
     ReplayedOrder,
     ReplayState,
     Signature,
-    Tally,
 )
-from dashboard.observing.recording import record_events
-from dashboard.observing.rosters import Roster
-from dashboard.observing.rulebook import make_rule
-from dashboard.observing.sweep import Sweeping
-from dashboard.reviewing.preview import Preview, Progress, Sample, look
-from dashboard.tests.factories import START, an_event
-from kitchen_worker.contract.messages import EventKind
+from dashboard.review.preview import Preview, Progress, Sample, preview_step
+from dashboard.tests.factories import START, an_event, as_message, observed
+from kitchen_worker.contract.messages import Event, EventKind, Role
 
 NOW = START + timedelta(seconds=1)
 
@@ -65,7 +65,7 @@ def a_replay(discrepancy: Discrepancy, *, orders: int = 3, **fields: Any) -> Rep
     ReplayedOrder.objects.bulk_create(
         ReplayedOrder(
             replay=replay,
-            order=uuid4(),
+            order=str(uuid4()),
             state=ReplayState.HANDLED,
             outcome=Outcome.AGREE,
             shows=False,
@@ -74,6 +74,20 @@ def a_replay(discrepancy: Discrepancy, *, orders: int = 3, **fields: Any) -> Rep
         for _ in range(orders)
     )
     return replay
+
+
+def record_events(roster: Roster, events: Sequence[Event], now: datetime) -> Admitted:
+    """Record events of one launch; orders that no message was seen of were sent to all."""
+    known = set(
+        ObservedOrder.objects.filter(order_id__in={one.order_id for one in events}).values_list(
+            "order_id", flat=True
+        )
+    )
+    dark = [name for name, role in roster.roles.items() if role is not Role.CONTROL]
+    for order_id, placed_at in {one.order_id: one.placed_at for one in events}.items():
+        if order_id not in known:
+            observed(roster.launch, order_id, sample=dark, sent_at=placed_at or now)
+    return Recorder.take_over().record([], [as_message(one) for one in events], now)
 
 
 def a_pair(
@@ -93,12 +107,12 @@ def a_pair(
     return order
 
 
-def a_draft(path: str, treatment: Treatment = Treatment.IGNORE, **fields: Any) -> Rule:
+def a_draft(path: str, treatment: Treatment = Treatment.IGNORE, **fields: Any) -> ComparisonRule:
     """A rule that is not stored yet."""
-    return Rule(id=0, path=path, treatment=treatment, **fields)
+    return ComparisonRule(id=0, path=path, treatment=treatment, **fields)
 
 
-def a_rule(draft: Rule) -> models.Rule:
+def a_rule(draft: ComparisonRule) -> models.Rule:
     """The same rule, in force."""
     return make_rule(draft, reason="known", author="ada", expires_at=None, now=NOW)
 
@@ -124,18 +138,24 @@ def stand(launch: UUID) -> dict[str, Any]:
         "discrepancies": +counted,
         "signatures": +pairs,
         "matrices": dict(
-            Tally.objects.filter(launch=launch).exclude(matrix={}).values_list("version", "matrix")
+            Participant.objects.filter(launch=launch)
+            .exclude(matrix={})
+            .values_list("version", "matrix")
         ),
     }
 
 
-def recount(launch: UUID, rules: Sequence[Rule], control: str = "vlatest") -> dict[str, Any]:
+def recount(
+    launch: UUID, rules: Sequence[ComparisonRule], control: str = "vlatest"
+) -> dict[str, Any]:
     """The same numbers, counted from the stored observations alone."""
     counted: Counter[tuple[str, str]] = Counter()
     pairs: Counter[tuple[str, bool]] = Counter()
     matrices: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    rows = Observation.objects.filter(launch=launch).exclude(state=State.RECEIVED)
-    theirs = {(row.order, row.version): row for row in rows}
+    rows = Observation.objects.filter(participant__launch=launch).exclude(state=State.RECEIVED)
+    theirs = {
+        (row.order_id, row.participant.version): row for row in rows.select_related("participant")
+    }
     for (order, version), row in theirs.items():
         ours = theirs.get((order, control))
         if version == control or ours is None:
@@ -158,23 +178,27 @@ def recount(launch: UUID, rules: Sequence[Rule], control: str = "vlatest") -> di
 def _ending(row: Observation) -> Ending:
     return Ending(
         state=State(row.state),
-        result=json.loads(row.result) if row.result else None,
+        result=json.loads(bytes(row.result)) if row.result else None,
         error_type=row.error_type,
         error_message=row.error_message,
     )
 
 
-def preview(launch: UUID, draft: Rule, now: datetime, *, sample: Sample | None = None) -> Preview:
+def preview(
+    launch: UUID, draft: ComparisonRule, now: datetime, *, sample: Sample | None = None
+) -> Preview:
     """What a rule would change, by as many steps as it takes."""
-    progress = Progress.of(sample or Sample.now())
-    while (found := look(launch, draft, now, progress)) is None:
+    progress = Progress.of(sample or Sample.now(launch))
+    while (found := preview_step(launch, draft, now, progress)) is None:
         pass
     return found
 
 
 def sweep(now: datetime, deadline: timedelta) -> int:
-    """Mark all that is missing in every launch; gives how many observations were marked."""
-    sweeping, marked = Sweeping(now - deadline), 0
-    while not sweeping.is_done:
-        marked += sweeping.step(now)
-    return marked
+    """Mark all that is missing in every launch; gives how many answers are missing."""
+    recorder, missing = Recorder.take_over(), 0
+    while True:
+        swept = recorder.sweep(now, deadline)
+        missing += swept.missing
+        if swept.is_done:
+            return missing

@@ -8,12 +8,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from dashboard.access import RULE, access_by, may_review, review_access
+from dashboard.access import REVIEW, RULE, access_by, may_review
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 
-@review_access
+@access_by(REVIEW)
 def reviewing(request: HttpRequest) -> HttpResponse:
     """Something that only reviewers do."""
     return HttpResponse("done")

@@ -9,21 +9,29 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dashboard.board.frame import build_frame
-from dashboard.board.frames import Json
-from dashboard.board.lenses import Lens
-from dashboard.domain.outcome import State
+from dashboard.board.filters import Filter
+from dashboard.board.frame import board_state
+from dashboard.board.wording import Json
+from dashboard.comparison.outcome import State
+from dashboard.fold.fold import SLICE_S
+from dashboard.ingest.recorder import Recorder
 from dashboard.management.commands import verdict as verdict_command
 from dashboard.management.commands.verdict import EXIT_CODES, NOTHING_TO_SAY
-from dashboard.models import FinalVerdict, LaunchRequirements, Observation, Tally, TimeSlice
-from dashboard.observing.recording import SLICE_S
+from dashboard.models import (
+    FinalVerdict,
+    LaunchRequirements,
+    Observation,
+    ObservedOrder,
+    Participant,
+    RelaySession,
+    TimeSlice,
+)
 from dashboard.tests.factories import START, an_order
 from dashboard.tests.test_final_word import END, finish
 from dashboard.tests.test_verdict_command import (
@@ -34,23 +42,24 @@ from dashboard.tests.test_verdict_command import (
     weigh,
 )
 from dashboard.verdict import evaluation
-from dashboard.verdict.words import Word
+from dashboard.verdict.thresholds import Requirement
+from dashboard.verdict.wording import Word
 from kitchen_worker.contract.messages import Role
-from kitchen_worker.contract.topology import OBSERVER_QUEUE, kitchen_queue
+from kitchen_worker.contract.topology import STREAM_QUEUE, kitchen_queue
 from restaurant import launches
-from restaurant.models import Launch, Letter
-from restaurant.outbox import mark_sent
-from restaurant.tests.making import end_launch, some_orders
+from restaurant.models import Launch, Order
+from restaurant.outbox import mark_sent, unsent
+from restaurant.tests.making import all_statements, end_launch, some_orders
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 #: When both are asked.
 AT = START + timedelta(minutes=10)
-_EMPTY = dict.fromkeys([OBSERVER_QUEUE, kitchen_queue("vlatest"), kitchen_queue("vnext")], 0)
+_EMPTY = dict.fromkeys([STREAM_QUEUE, kitchen_queue("vlatest"), kitchen_queue("vnext")], 0)
 #: Tables with a row or more for each order.
 _OF_ORDERS = (
-    "restaurant_order", "restaurant_orderline", "restaurant_letter", "dashboard_observation",
-    "dashboard_comparison",
+    "restaurant_order", "restaurant_orderline", "dashboard_observedorder",
+    "dashboard_observation",
 )  # fmt: skip
 
 
@@ -60,20 +69,20 @@ def launch() -> Launch:
     return launches.start_launch("first", "vlatest", dark, author="ada", reason="a test")
 
 
-def _tally(launch: Launch, version: str, **columns: Any) -> None:
+def _participant(launch: Launch, version: str, **columns: Any) -> None:
     role = "control" if version == "vlatest" else "candidate"
     columns = {"newest_at": AT, "ended_until": AT, **columns}
-    Tally.objects.create(launch=launch.pk, version=version, role=role, **columns)
+    Participant.objects.create(launch=launch.pk, version=version, role=role, **columns)
 
 
 def _fresh(launch: Launch) -> None:
     weigh(launch, faster)
-    _tally(launch, "vlatest")
+    _participant(launch, "vlatest")
 
 
 def _stale(launch: Launch) -> None:
     weigh(launch, faster)
-    _tally(launch, "vlatest", orders=1, newest_at=AT - timedelta(seconds=61))
+    _participant(launch, "vlatest", orders=1, newest_at=AT - timedelta(seconds=61))
 
 
 def _disturbed(launch: Launch) -> None:
@@ -89,13 +98,20 @@ def _disturbed(launch: Launch) -> None:
 def _wrong_sample(launch: Launch) -> None:
     _fresh(launch)
     orders = some_orders(20)
-    Letter.objects.filter(order__in=orders).update(sample=[])
-    mark_sent([order.letter.pk for order in orders])
+    Order.objects.filter(pk__in=[order.pk for order in orders]).update(sample=[])
+    mark_sent(unsent())
+
+
+def _not_seen(launch: Launch) -> None:
+    _fresh(launch)
+    for session, ranges, lost in (("one", [[1, 980]], 10), ("two", [[1, 10], [31, 1020]], 0)):
+        RelaySession.objects.create(session=session, launch=launch.pk, ranges=ranges, lost=lost)
+    RelaySession.objects.create(session="three", launch=uuid4(), ranges=[[500, 501]])
 
 
 def _behind(launch: Launch) -> None:
     _fresh(launch)
-    _tally(launch, "vnext", orders=3, ended_until=AT - timedelta(seconds=90))
+    _participant(launch, "vnext", orders=3, ended_until=AT - timedelta(seconds=90))
 
 
 def _stopped(launch: Launch) -> None:
@@ -124,14 +140,19 @@ _STATES: Mapping[str, tuple[_Make, Word | None, str]] = {
     "ready": (_fresh, Word.READY, "30 % faster (30 to 31 %)"),
     "not yet": (lambda one: weigh(one, a_little_slower), Word.NOT_YET, "more orders"),
     "worse": (lambda one: weigh(one, twice_as_slow), Word.WORSE, "99 % slower (98 to 101 %)"),
-    "not comparable": (lambda one: weigh(one, silent), Word.WITHHELD, "not comparable: results"),
-    "a stale feed": (_stale, Word.WITHHELD, "the feed is stale, newest event 61 s ago"),
+    "not comparable": (lambda one: weigh(one, silent), Word.WITHHELD, "not comparable: only"),
+    "a stale feed": (_stale, Word.WITHHELD, "events are stale: newest event 61 s ago"),
     "a wrong sample": (_wrong_sample, Word.WITHHELD, "vnext was sent 0 of 20 orders"),
+    "orders that were not seen": (
+        _not_seen,
+        Word.WITHHELD,
+        "WITHHELD: 30 of 2,000 orders did not reach the observer.",
+    ),
     "behind": (_behind, Word.NOT_YET, ""),
     "stopped": (_stopped, Word.WORSE, "99 % slower (98 to 101 %)"),
     "ended": (_ended, Word.READY, "30 % faster (30 to 31 %)"),
     "final": (_final, Word.READY, "30 % faster (30 to 31 %)"),
-    "nothing known": (lambda one: _tally(one, "vlatest"), None, ""),
+    "nothing known": (lambda one: _participant(one, "vlatest"), None, ""),
 }
 
 
@@ -156,7 +177,7 @@ def _gate(
 def _board(queues: Mapping[str, int] | None) -> Json:
     launch = launches.newest_launch()
     assert launch is not None
-    frame = build_frame(launch, Lens.ALL, with_series=True, backlogs=queues)
+    frame = board_state(launch, Filter.ALL, backlogs=queues)
     return dict(json.loads(json.dumps(frame)))
 
 
@@ -196,9 +217,29 @@ def test_both_withhold_the_word_while_more_than_five_seconds_of_orders_wait_for_
     _, found = _gate(monkeypatch, queues)
     assert found["word"] == word
     assert (word == "ready") or found["reasons"] == [
-        f"the control is disturbed: {waiting} orders wait for vlatest"
+        f"the control is falling behind: {waiting} orders wait for vlatest"
     ]
     _same(found, _board(queues))
+
+
+def test_orders_that_come_after_all_are_missing_no_more(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fresh(launch)
+    recorder = Recorder.take_over()
+    for came, sentence in (
+        ([*range(1, 971), *range(1001, 2001)], "30 of 2,000 orders did not reach the observer"),
+        (range(971, 991), "10 of 2,000 orders did not reach the observer"),
+        (range(991, 1001), "missing results: 0 %"),
+    ):
+        recorder.record([], [], AT, numbers={("relay", launch.pk): [*came]})
+        _, found = _gate(monkeypatch, _EMPTY)
+        completeness = next(
+            one for one in found["requirements"] if one["key"] == Requirement.COMPLETENESS
+        )
+        assert completeness["text"].endswith(sentence)
+        assert found["word"] == ("withheld" if "30 of" in sentence else "ready")
+        _same(found, _board(_EMPTY))
 
 
 def test_without_the_broker_both_say_not_yet(
@@ -220,7 +261,7 @@ def test_without_the_broker_both_say_not_yet(
 def test_without_a_candidate_neither_has_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     dark = [("vlatest-b", Role.BASELINE, Decimal(100))]
     launch = launches.start_launch("first", "vlatest", dark, author="ada", reason="a test")
-    _tally(launch, "vlatest")
+    _participant(launch, "vlatest")
     assert _board(_EMPTY)["verdict"] is None
     with pytest.raises(CommandError) as refused:
         _gate(monkeypatch, _EMPTY)
@@ -231,9 +272,9 @@ def _read(asked: Callable[[], object]) -> list[str]:
     """The statements of a new process, which has kept no evidence."""
     for kept in (evaluation._evidence, evaluation._verdict, evaluation._contrasts):
         kept.cache_clear()
-    with CaptureQueriesContext(connection) as queries:
+    with all_statements() as queries:
         asked()
-    return [one["sql"] for one in queries.captured_queries]
+    return queries
 
 
 def _tables(sql: str) -> set[str]:
@@ -262,7 +303,14 @@ def _orders(launch: Launch, number: int) -> None:
     """Orders that both versions have handled, before the newest that is counted."""
     for _ in range(number):
         order = an_order(launch, sample=("vnext",), sent_at=START, placed_at=START)
+        seen = ObservedOrder.objects.get(order_id=str(order.uuid))
         for version, role in (("vlatest", Role.CONTROL), ("vnext", Role.CANDIDATE)):
+            participant, _ = Participant.objects.get_or_create(
+                launch=launch.pk, version=version, defaults={"role": role}
+            )
             Observation.objects.create(
-                launch=launch.pk, order=order.uuid, version=version, role=role, state=State.HANDLED
+                id=2 * seen.pk + (role is Role.CONTROL),
+                order=seen,
+                participant=participant,
+                state=State.HANDLED,
             )

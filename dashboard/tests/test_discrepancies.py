@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
-from dashboard.domain.decision import Decision
-from dashboard.models import Discrepancy, Example, Tally
-from dashboard.observing import signatures
-from dashboard.observing.rosters import Roster, read_roster
-from dashboard.reviewing import discrepancies
-from dashboard.reviewing.discrepancies import against, listed, open_count, orders_of, row_of
-from dashboard.reviewing.reviews import Seen, review
+from dashboard.comparison.outcome import Decision
+from dashboard.fold import discrepancies as counting
+from dashboard.ingest.stream import Roster, read_roster
+from dashboard.models import Discrepancy, ObservedOrder, Participant
+from dashboard.review import listing
+from dashboard.review.listing import listed, open_count, orders_of, pairs_against, row_of
+from dashboard.review.reviews import SeenRevision, review
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.making import NOW, a_discrepancy, a_draft, a_pair, a_rule
 from restaurant.models import DarkVersion, Launch
+from restaurant.tests.making import all_statements
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +37,7 @@ def paths(launch: Launch, version: str = "", **asked: object) -> list[str]:
 
 
 def tally(launch: Launch, version: str, pairs: int) -> None:
-    Tally.objects.create(launch=launch.pk, version=version, role="candidate", pairs=pairs)
+    Participant.objects.create(launch=launch.pk, version=version, role="candidate", pairs=pairs)
 
 
 def test_a_rate_stands_beside_the_rate_of_the_same_in_the_baseline(launch: Launch) -> None:
@@ -141,9 +140,14 @@ def test_what_waits_for_somebody_is_counted(launch: Launch) -> None:
     assert open_count(launch.pk) == 2
 
 
+def shown(discrepancy: Discrepancy, at_most: int) -> list[UUID]:
+    orders = ObservedOrder.objects.in_bulk(orders_of(discrepancy, at_most))
+    return [UUID(orders[pk].order_id) for pk in orders_of(discrepancy, at_most)]
+
+
 def accept(path: str, decision: Decision = Decision.BY_DESIGN) -> None:
     row = Discrepancy.objects.get(version="vnext", path=path)
-    review([Seen(row.pk, row.revision)], decision, note="", author="ada")
+    review([SeenRevision(row.pk, row.revision)], decision, note="", author="ada")
 
 
 def test_a_decision_changes_at_once_how_many_pairs_count_against_the_version(
@@ -151,75 +155,77 @@ def test_a_decision_changes_at_once_how_many_pairs_count_against_the_version(
 ) -> None:
     for theirs in ({"a": 2, "b": 2}, {"a": 2, "b": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 1}):
         a_pair(roster, {"a": 1, "b": 1}, theirs)
-    assert against(roster.launch, "vnext") == 3
+    assert pairs_against(roster.launch, "vnext") == 3
     accept("a")
-    assert against(roster.launch, "vnext") == 2
+    assert pairs_against(roster.launch, "vnext") == 2
     accept("b", Decision.NOISE)
-    assert against(roster.launch, "vnext") == 0
+    assert pairs_against(roster.launch, "vnext") == 0
     accept("a", Decision.BUG)
-    assert against(roster.launch, "vnext") == 2
+    assert pairs_against(roster.launch, "vnext") == 2
 
 
 def test_folded_pairs_count_while_anything_does(
     roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signatures, "MAX_SIGNATURES", 1)
+    monkeypatch.setattr(counting, "MAX_SIGNATURES", 1)
     for path in ("a", "b", "c"):
         a_pair(roster, {path: 1}, {path: 2})
-    assert against(roster.launch, "vnext") == 3
+    assert pairs_against(roster.launch, "vnext") == 3
     accept("a")
     accept("b")
-    assert against(roster.launch, "vnext") == 2
+    assert pairs_against(roster.launch, "vnext") == 2
     accept("c")
-    assert against(roster.launch, "vnext") == 0
+    assert pairs_against(roster.launch, "vnext") == 0
 
 
 @pytest.mark.parametrize("most_signatures", [500, 1, 0])
 def test_the_orders_of_a_discrepancy_are_the_newest_that_show_it(
     roster: Roster, most_signatures: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signatures, "MAX_SIGNATURES", most_signatures)
+    monkeypatch.setattr(counting, "MAX_SIGNATURES", most_signatures)
     orders = []
     for number in range(6):
         theirs = {"a": 2, "b": number}
         orders.append(a_pair(roster, {"a": 1, "b": 1}, theirs))
         a_pair(roster, {"a": 1, "b": 1}, {"a": 1, "b": number})
     found = Discrepancy.objects.get(path="a")
-    assert orders_of(found, 100) == orders[::-1]
-    assert orders_of(found, 2) == orders[:3:-1]
+    assert shown(found, 100) == orders[::-1]
+    assert shown(found, 2) == orders[:3:-1]
 
 
 def test_many_signatures_are_asked_in_few_queries(
     roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discrepancies, "_AT_ONCE", 3)
+    monkeypatch.setattr(listing, "_AT_ONCE", 3)
     orders = [a_pair(roster, {"a": 1, "b": 0}, {"a": 2, f"c{number}": 1}) for number in range(7)]
     found = Discrepancy.objects.get(path="a")
-    with CaptureQueriesContext(connection) as queries:
-        assert orders_of(found, 5) == orders[:1:-1]
+    with all_statements() as queries:
+        orders_of(found, 5)
     assert len(queries) == 1 + 3
+    assert shown(found, 5) == orders[:1:-1]
 
 
 def test_while_a_rule_ignores_all_of_it_its_orders_are_those_with_the_rule(roster: Roster) -> None:
     a_rule(a_draft("a"))
     order = a_pair(roster, {"a": 1}, {"a": 2})
-    assert orders_of(Discrepancy.objects.get(), 5) == [order]
+    assert shown(Discrepancy.objects.get(), 5) == [order]
 
 
 def test_an_example_that_shows_it_no_more_is_none_of_its_orders(
     roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signatures, "MAX_SIGNATURES", 0)
+    monkeypatch.setattr(counting, "MAX_SIGNATURES", 0)
     order = a_pair(roster, {"a": 1}, {"a": 2})
     other = a_pair(roster, {"b": 1}, {"b": 2})
     found = Discrepancy.objects.get(path="a")
-    Example.objects.create(discrepancy=found, slot=9, order=other)
-    assert orders_of(found, 5) == [order]
+    Discrepancy.objects.filter(pk=found.pk).update(examples=[*found.examples, [1, str(other)]])
+    found.refresh_from_db()
+    assert shown(found, 5) == [order]
 
 
 def test_a_list_costs_the_same_however_long_it_is(launch: Launch) -> None:
     def statements() -> int:
-        with CaptureQueriesContext(connection) as queries:
+        with all_statements() as queries:
             listed(launch.pk)
         return len(queries)
 

@@ -13,18 +13,17 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from dashboard.domain.decision import Decision
-from dashboard.models import Discrepancy, Observation, Review, Tally
-from dashboard.observing.recording import record_events
-from dashboard.observing.rosters import read_roster
-from dashboard.reviewing.reviews import Seen, review
+from dashboard.comparison.outcome import Decision
+from dashboard.ingest.stream import read_roster
+from dashboard.models import Discrepancy, ObservedOrder, Participant, Review
+from dashboard.review.reviews import SeenRevision, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
-from dashboard.tests.making import a_discrepancy
+from dashboard.tests.making import a_discrepancy, record_events
 from kitchen_worker.contract.messages import EventKind, Failure
 from restaurant.models import DarkVersion, Launch
 from restaurant.tests.making import end_launch
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 LIST = "/dashboard/discrepancies/"
 REVIEW = "/dashboard/discrepancies/review/"
@@ -94,7 +93,7 @@ def only() -> Discrepancy:
 
 
 def seen(*rows: Discrepancy) -> list[str]:
-    return [str(Seen(row.pk, row.revision)) for row in rows]
+    return [str(SeenRevision(row.pk, row.revision)) for row in rows]
 
 
 def test_without_a_launch_the_list_leads_to_the_first_one(client: Client) -> None:
@@ -106,7 +105,7 @@ def test_without_differences_the_list_says_what_will_come(client: Client) -> Non
 
     page = shown(client, LIST)
 
-    assert "No difference yet" in page
+    assert "No differences yet" in page
     assert "make rush" in page
 
 
@@ -134,7 +133,10 @@ def test_the_list_is_filtered_by_version_state_kind_and_text(client: Client) -> 
     differ(launch, {"total": 1}, {"total": "1"})
     differ(launch, {"minutes": 1}, {"minutes": 2}, "vmine")
     review(
-        [Seen(Discrepancy.objects.get(path="cook").pk, 0)], Decision.NOISE, note="", author="ada"
+        [SeenRevision(Discrepancy.objects.get(path="cook").pk, 0)],
+        Decision.NOISE,
+        note="",
+        author="ada",
     )
 
     assert sorted(paths(shown(client, LIST))) == ["cook", "minutes", "total"]
@@ -156,7 +158,7 @@ def test_a_filter_that_cannot_be_read_filters_nothing(client: Client) -> None:
 def test_a_bug_of_an_earlier_launch_is_listed_until_it_is_seen(client: Client) -> None:
     earlier = a_launch(name="October")
     differ(earlier, {"total": 1}, {"total": 2})
-    review([Seen(only().pk, 0)], Decision.BUG, note="", author="ada")
+    review([SeenRevision(only().pk, 0)], Decision.BUG, note="", author="ada")
     Launch.objects.update(ended_at=START + timedelta(hours=1))
     a_launch(started_at=START + timedelta(days=1))
 
@@ -231,6 +233,18 @@ def test_many_are_decided_on_at_once_without_any_script(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("ada")
+def test_a_button_of_the_board_decides_without_any_script(client: Client) -> None:
+    differ(a_launch(), {"cook": "Ana"}, {"cook": "Bo"})
+    page = shown(client, "/dashboard/")
+    (address,) = re.findall(r'formaction="([^"]*)" name="decision" value="bug"', page)
+
+    answer = client.post(address, {"decision": "bug", "next": "/dashboard/"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/")
+    assert only().state == "bug"
+
+
+@pytest.mark.usefixtures("ada")
 def test_htmx_gets_the_list_as_it_then_is(client: Client) -> None:
     differ(a_launch(), {"cook": "Ana"}, {"cook": "Bo"})
 
@@ -253,7 +267,7 @@ def test_htmx_gets_the_list_as_it_then_is(client: Client) -> None:
 def test_who_was_slower_is_told_and_loses_nothing(client: Client, here: str, part: bool) -> None:
     differ(a_launch(), {"cook": "Ana"}, {"cook": "Bo"})
     stale = seen(only())
-    review([Seen.read(stale[0])], Decision.NOISE, note="chance", author="bo")
+    review([SeenRevision.read(stale[0])], Decision.NOISE, note="chance", author="bo")
     target = "discrepancies" if here == LIST else "review"
 
     response = client.post(
@@ -270,8 +284,8 @@ def test_who_was_slower_is_told_and_loses_nothing(client: Client, here: str, par
     assert response.status_code == 409
     assert ("<html" in response.content.decode()) is not part
     said = text(response)
-    assert "bo decided 'noise' on value cook at" in said
-    assert "while you were reading; nothing of yours was saved; your note is kept" in said
+    assert "bo marked value cook as 'noise' at" in said
+    assert "Your decision was not saved; your note is still in the form" in said
     assert "my long note" in said
     assert f'value="{only().pk}:1"' in response.content.decode(), "the next try sees the decision"
     assert only().state == Decision.NOISE
@@ -282,10 +296,10 @@ def test_who_was_slower_is_told_and_loses_nothing(client: Client, here: str, par
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"decision": "bug"}, "Select the discrepancies that you decide on."),
+        ({"decision": "bug"}, "Select at least one discrepancy."),
         ({"decision": "", "seen": "SEEN"}, "Choose a decision."),
         ({"decision": "odd", "seen": "SEEN"}, "There is no such decision."),
-        ({"decision": "bug", "seen": "odd"}, "This page is out of date. Load it again."),
+        ({"decision": "bug", "seen": "odd"}, "This page is out of date. Reload it."),
         ({"decision": "bug", "seen": "999:0"}, "There is no discrepancy 999."),
         ({"decision": "fixed", "seen": "SEEN"}, "is closed as fixed, by its replay"),
         ({"decision": "fixed", "seen": "SEEN", "replay": "9"}, "That replay does not exist."),
@@ -357,7 +371,7 @@ def test_the_history_of_decisions_is_shown_with_who_when_and_why(client: Client)
     for revision, (decision, note) in enumerate(
         [(Decision.BUG, "looks wrong"), (Decision.OPEN, "not sure"), (Decision.NOISE, "<chance>")]
     ):
-        review([Seen(only().pk, revision)], decision, note=note, author="bo")
+        review([SeenRevision(only().pk, revision)], decision, note=note, author="bo")
 
     response = client.get(page_of(only()))
     said = text(response)
@@ -392,7 +406,7 @@ def test_the_newest_orders_come_as_a_part_or_as_a_page(client: Client) -> None:
 
 def test_a_discrepancy_whose_answers_are_gone_has_a_page(client: Client) -> None:
     differ(a_launch(), {"cook": "Ana"}, {"cook": "Bo"})
-    Observation.objects.all().delete()
+    ObservedOrder.objects.all().delete()
 
     assert "Under the current rules there is no difference." in shown(client, page_of(only()))
     assert client.get(f"{LIST}99999/").status_code == 404
@@ -440,7 +454,7 @@ def test_one_order_has_its_differences_marked_in_place(client: Client) -> None:
         launch, {"cook": "Ana", "total": 1, "note": "x"}, {"cook": "Bo", "total": 2, "note": "x"}
     )
     cook, total = (Discrepancy.objects.get(path=path) for path in ("cook", "total"))
-    review([Seen(cook.pk, 0)], Decision.NOISE, note="", author="ada")
+    review([SeenRevision(cook.pk, 0)], Decision.NOISE, note="", author="ada")
 
     page = shown(client, f"/dashboard/orders/{order}/")
 
@@ -512,20 +526,20 @@ def test_a_bug_that_is_carried_over_says_so_instead_of_counting(client: Client) 
     launch = a_launch()
     differ(launch, {"total": 1}, {"total": 2})
     row = only()
-    review([Seen(row.pk, 0)], Decision.BUG, note="", author="ada")
+    review([SeenRevision(row.pk, 0)], Decision.BUG, note="", author="ada")
     assert "It counts against vnext" in text(client.get(page_of(row)))
     end_launch(launch)
     later = a_launch(name="December", started_at=START + timedelta(days=9))
 
     said = text(client.get(page_of(row)))
 
-    assert "A bug of November that December has not shown yet" in said
+    assert "A bug from November that has not been seen in December yet" in said
     assert "counts against" not in said
     assert 'data-discrepancy="1" data-state="bug" data-role' in shown(client, LIST).replace(
         str(row.pk), "1"
     )
     differ(later, {"total": 1}, {"total": 2})
-    assert "has not shown yet" not in text(client.get(page_of(row)))
+    assert "has not been seen in" not in text(client.get(page_of(row)))
 
 
 def test_a_second_candidate_has_its_own_mark(client: Client) -> None:
@@ -543,7 +557,7 @@ def test_numbers_are_read_in_thousands(client: Client) -> None:
     launch = a_launch()
     differ(launch, {"total": 1}, {"total": 2})
     Discrepancy.objects.update(count=12345, ignored=6789)
-    Tally.objects.filter(version="vnext").update(pairs=23456)
+    Participant.objects.filter(version="vnext").update(pairs=23456)
 
     assert "12,345 of 23,456" in text(client.get(page_of(only())))
     assert "12,345 +6,789 ignored" in text(client.get(LIST))

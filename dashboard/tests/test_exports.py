@@ -16,15 +16,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashboard.domain.foreign_text import visible
+from dashboard.comparison.foreign_text import visible
 from dashboard.models import Discrepancy
-from dashboard.reviewing import exports
-from dashboard.reviewing.discrepancies import Row
-from dashboard.reviewing.exports import Format, export
+from dashboard.review import listing
+from dashboard.review.listing import Format, ListedDiscrepancy, export
 from dashboard.tests.factories import START
 
 
-def a_row(path: str = "total_price", *, pairs: int = 30, **fields: object) -> Row:
+def a_row(path: str = "total_price", *, pairs: int = 30, **fields: object) -> ListedDiscrepancy:
     found = Discrepancy(
         pk=7,
         launch=UUID(int=1),
@@ -36,10 +35,10 @@ def a_row(path: str = "total_price", *, pairs: int = 30, **fields: object) -> Ro
         last_seen_at=START,
         **fields,
     )
-    return Row(found, pairs=pairs, noise_pairs=0, noise_count=0)
+    return ListedDiscrepancy(found, pairs=pairs, noise_pairs=0, noise_count=0)
 
 
-def written(form: Format, *rows: Row) -> str:
+def written(form: Format, *rows: ListedDiscrepancy) -> str:
     return export(rows, form).getvalue().decode()
 
 
@@ -154,10 +153,10 @@ def test_a_sheet_and_a_program_get_values_that_nobody_takes_for_each_other(
 
 @pytest.mark.parametrize("form", Format)
 def test_a_file_ends_somewhere(form: Format, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "MAX_ROWS", 20)
+    monkeypatch.setattr(listing, "MAX_ROWS", 20)
     made = count()
 
-    def for_ever() -> Iterator[Row]:
+    def for_ever() -> Iterator[ListedDiscrepancy]:
         while True:
             next(made)
             yield a_row()

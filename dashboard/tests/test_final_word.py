@@ -13,23 +13,30 @@ import pytest
 from django.core.management import call_command
 from django.test import Client, override_settings
 
-from dashboard.board.frame import build_frame
-from dashboard.board.frames import Json
-from dashboard.board.lenses import Lens
+from dashboard.board.filters import Filter
+from dashboard.board.frame import board_state
+from dashboard.board.wording import Json
 from dashboard.management.commands import verdict as verdict_command
-from dashboard.models import Evidence, FinalVerdict, LaunchRequirements, Sweep, Tally
-from dashboard.tests.factories import START, an_order
+from dashboard.models import (
+    Evidence,
+    FinalVerdict,
+    LaunchRequirements,
+    ObservedOrder,
+    ObserverState,
+    Participant,
+)
+from dashboard.tests.factories import START, an_order, observed
 from dashboard.tests.test_verdict_command import faster, twice_as_slow, weigh
+from dashboard.verdict.assessment import keep_final_verdicts
 from dashboard.verdict.closing import close_blocks
-from dashboard.verdict.final import keep_final_verdicts
 from dashboard.verdict.paired_order import Result
 from kitchen_worker.contract.messages import Role
 from restaurant import launches
 from restaurant.launches import find_launch
-from restaurant.models import Launch, LaunchChange
+from restaurant.models import Launch, LaunchChange, OutboxMessage
 from restaurant.tests.making import end_launch
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 #: The end of the orders that ``weigh`` adds, and when the last block of them is over.
 END = START + timedelta(seconds=400)
 OVER = END + timedelta(seconds=60)
@@ -49,12 +56,17 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
 def _frame(launch: Launch) -> Json:
     found = find_launch(launch.pk)
     assert found is not None
-    return build_frame(found, Lens.ALL, with_series=False)
+    return board_state(found, Filter.ALL)
 
 
 def finish(launch: Launch, at: datetime = OVER) -> None:
     close_blocks(at)
     keep_final_verdicts(at)
+
+
+def swept(order: ObservedOrder) -> None:
+    """The deadline of this order and of all before it is over."""
+    ObserverState.objects.update_or_create(pk=1, defaults={"swept_until": order.pk})
 
 
 def _ended(launch: Launch, candidate: Callable[..., Result]) -> Launch:
@@ -113,26 +125,26 @@ def test_it_waits_for_the_block_of_the_end(launch: Launch, minutes: float, is_ke
 
 
 def test_it_waits_for_orders_that_were_not_sent_or_not_looked_at(launch: Launch) -> None:
-    unsent = an_order(launch, sent_at=None, placed_at=END)
+    placed = an_order(launch, sent_at=None, placed_at=END)
     _ended(launch, faster)
     finish(launch)
     assert not FinalVerdict.objects.exists()
     assert _frame(launch)["run"]["state"] == "ended"
-    unsent.letter.sent_at = END
-    unsent.letter.save()
+    OutboxMessage.objects.all().delete()
+    order = observed(launch.pk, str(placed.uuid), sent_at=END)
     finish(launch)
     assert not FinalVerdict.objects.exists()
-    Sweep.objects.create(launch=launch.pk, swept_until=END)
+    swept(order)
     finish(launch)
     assert FinalVerdict.objects.exists()
 
 
 def test_a_candidate_that_left_its_last_orders_unanswered_did_not_keep_up(launch: Launch) -> None:
-    an_order(launch, sample=("vnext",), sent_at=END, placed_at=END)
-    Tally.objects.create(
+    order = observed(launch.pk, "the last", sent_at=END)
+    Participant.objects.create(
         launch=launch.pk, version="vnext", role="candidate", ended_until=END - timedelta(seconds=90)
     )
-    Sweep.objects.create(launch=launch.pk, swept_until=END)
+    swept(order)
     _ended(launch, faster)
     finish(launch)
     kept = FinalVerdict.objects.get()
@@ -174,10 +186,10 @@ def test_stopped_or_ended_nothing_is_asked_for(
 def _check(client: Client, admin_client: Client) -> None:
     for one in (client, admin_client):
         page = one.get("/dashboard/").content.decode()
-        shown = page[page.index('<section id="standing"') : page.index('<ul id="lights"')]
-        assert 'data-fact="stop"' not in shown or '<p data-fact="stop" hidden>' in shown
-        assert _asks(shown.partition("<p data-fact=")[0]) == []
-        assert 'data-part="more"></span>' in shown
+        shown = page[page.index('<section id="standing"') : page.index('<div id="indicators"')]
+        assert "set traffic to 0" not in shown
+        assert _asks(shown) == []
+        assert 'class="more"></span>' in shown
     _, said = _verdict()
     assert _asks(said) == []
 

@@ -6,26 +6,27 @@ import html
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
 
+from dashboard.ingest.stream import read_roster
 from dashboard.models import (
     DeadLetter,
     DeadLetterTally,
     Discrepancy,
     LaunchRequirements,
+    ObservedOrder,
     Replay,
     Review,
     Rule,
 )
-from dashboard.observing.recording import record_events
-from dashboard.observing.rosters import read_roster
-from dashboard.tests.factories import START, a_launch, an_event, an_order
-from dashboard.tests.making import NOW, a_draft, a_replay, a_rule
-from kitchen_worker.contract.messages import EventKind, Failure
-from restaurant.models import Launch, Order
+from dashboard.tests.factories import START, a_launch, an_event, an_order, observed
+from dashboard.tests.making import NOW, a_draft, a_replay, a_rule, record_events
+from kitchen_worker.contract.messages import EventKind, Failure, decode_order, encode_order
+from restaurant.models import Launch
 
 pytestmark = pytest.mark.django_db
 
@@ -45,10 +46,15 @@ def launch() -> Launch:
     """A launch in which everything that comes from elsewhere is hostile."""
     made = a_launch()
     order = an_order(made, title=HOSTILE)
-    Order.objects.update(note=HOSTILE)
+    wire = decode_order(bytes(ObservedOrder.objects.get().body))
+    wire = msgspec.structs.replace(wire, note=HOSTILE)
+    ObservedOrder.objects.update(body=encode_order(wire))
     said = {HOSTILE: 1, "a": HOSTILE, "list": [HOSTILE]}
     failure = Failure(type=HOSTILE, message=HOSTILE)
     other = an_order(made, title=HOSTILE)
+    foreign = observed(made.id, f"../{HOSTILE}?#")
+    foreign.body, foreign.label = f"no JSON: {HOSTILE}".encode(), HOSTILE
+    foreign.save()
     names: dict[str, Any] = {"build": HOSTILE, "worker": HOSTILE}
     record_events(
         read_roster(made),
@@ -74,7 +80,9 @@ def launch() -> Launch:
         a_replay(row, requested_by=HOSTILE).replayed_orders.update(
             build=HOSTILE, error_type=HOSTILE, error_message=HOSTILE
         )
-    DeadLetter.objects.create(queue=HOSTILE, reason=HOSTILE, seen_at=START, size=3, excerpt=HOSTILE)
+    DeadLetter.objects.create(
+        queue=HOSTILE, reason=HOSTILE, seen_at=START, size=3, excerpt=HOSTILE, order=HOSTILE
+    )
     DeadLetterTally.objects.create(queue="dead.x", count=1)
     LaunchRequirements.objects.create(
         launch=made.id,
@@ -92,11 +100,11 @@ def launch() -> Launch:
 
 
 def addresses(launch: Launch) -> list[str]:
-    orders = Order.objects.values_list("uuid", flat=True)
+    orders = ObservedOrder.objects.values_list("order_id", flat=True)
     rows = Discrepancy.objects.values_list("pk", flat=True)
     models = (
-        "observation", "discrepancy", "deadletter", "review", "rule", "replay", "tally",
-        "launchrequirements", "comparison",
+        "discrepancy", "deadletter", "review", "rule", "replay", "participant",
+        "launchrequirements",
     )  # fmt: skip
     lists = [reverse(f"admin:dashboard_{name}_changelist") for name in models]
     details = [
@@ -129,9 +137,12 @@ def addresses(launch: Launch) -> list[str]:
 
 
 def seen_by_a_person(page: str) -> str:
-    """A page without what a form gives back as it was."""
+    """A page without what a form gives back as it was, and without ids for scripts."""
     page = re.sub(
-        r"<textarea.*?</textarea>|<input[^>]*>|href=\"[^\"]*\"", "", page, flags=re.DOTALL
+        r"<textarea.*?</textarea>|<input[^>]*>|(href|data-order)=\"[^\"]*\"",
+        "",
+        page,
+        flags=re.DOTALL,
     )
     return html.unescape(page.replace("&nbsp;", ""))
 

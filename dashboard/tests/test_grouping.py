@@ -8,18 +8,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from dashboard.domain.comparing.folding import FOLDED, MAX_SIBLINGS
-from dashboard.domain.decision import Decision
-from dashboard.domain.outcome import Outcome
-from dashboard.models import Comparison, Discrepancy, Example, Review, Rule, Signature, Tally
-from dashboard.observing import grouping, signatures
-from dashboard.observing.recording import Silence, record_events, record_silences
-from dashboard.observing.rosters import Roster, read_roster
-from dashboard.tests.factories import START, a_launch, an_event
+from dashboard.comparison.folding import FOLDED, MAX_SIBLINGS
+from dashboard.comparison.outcome import Decision
+from dashboard.fold import discrepancies
+from dashboard.fold.records import Members
+from dashboard.ingest.stored import members_in
+from dashboard.ingest.stream import Roster, read_roster
+from dashboard.models import Discrepancy, Observation, Participant, Review, Rule, Signature
+from dashboard.tests.factories import START, a_launch, an_event, observed
+from dashboard.tests.making import record_events, sweep
 from kitchen_worker.contract.messages import EventKind, Failure
 from restaurant.models import Launch
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 NOW = START + timedelta(seconds=1)
 
@@ -61,8 +62,16 @@ def counts(version: str = "vnext") -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def matrix(version: str = "vnext") -> dict[str, int]:
-    found: dict[str, int] = Tally.objects.get(version=version).matrix
+    found: dict[str, int] = Participant.objects.get(version=version).matrix
     return found
+
+
+def pair_of(order: UUID) -> Observation:
+    return Observation.objects.get(order__order_id=str(order), participant__version="vnext")
+
+
+def examples_of(found: Discrepancy) -> list[str]:
+    return [order_id for _, order_id in found.examples]
 
 
 def test_like_differences_of_many_pairs_are_one_discrepancy(roster: Roster) -> None:
@@ -84,8 +93,8 @@ def test_members_of_a_list_share_their_discrepancy_and_a_pair_counts_once(roster
 def test_results_that_agree_show_nothing(roster: Roster) -> None:
     order = record_pair(roster, {"total": 1}, {"total": 1.0})
     assert counts() == {}
-    pair = Comparison.objects.get(order=order)
-    assert (pair.outcome, pair.signature) == (Outcome.AGREE, None)
+    pair = pair_of(order)
+    assert (pair.judged_at, pair.exception, pair.signature) == (NOW, None, None)
     assert matrix() == {"agree": 1}
 
 
@@ -124,8 +133,9 @@ def test_a_late_answer_moves_the_pair_in_the_matrix_and_shows_its_differences(
     roster: Roster,
 ) -> None:
     order = uuid4()
+    observed(roster.launch, str(order))
     record_events(roster, [an_event(roster.launch, order, "vlatest", result={"total": 1})], NOW)
-    record_silences(roster, [Silence(order, "vnext", START)], NOW)
+    sweep(NOW, timedelta(0))
     assert matrix() == {"handled/missing": 1}
     record_events(roster, [an_event(roster.launch, order, "vnext", result={"total": 2})], NOW)
     assert matrix() == {"differ": 1}
@@ -138,7 +148,7 @@ def test_what_a_rule_ignores_stays_countable_and_the_pair_agrees(roster: Roster)
     )
     order = record_pair(roster, {"cook": "Ada", "n": 1}, {"cook": "Grace", "n": 1})
     assert counts() == {("value", "cook"): (0, 1)}
-    assert Comparison.objects.get(order=order).outcome == Outcome.AGREE
+    assert (pair_of(order).judged_at, pair_of(order).exception) == (NOW, None)
     signature = Signature.objects.get()
     assert (signature.counted, signature.ignored) == ([], [Discrepancy.objects.get().pk])
 
@@ -164,7 +174,7 @@ def test_signatures_count_the_pairs_that_show_just_these_discrepancies(roster: R
 def test_beyond_the_bound_new_kinds_of_difference_fold_into_one(
     roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", 3)
+    monkeypatch.setattr(discrepancies, "MAX_DISCREPANCIES", 3)
     for number in range(6):
         record_pair(roster, {f"f{number}": 1, f"g{number}": 1}, {f"f{number}": 2, f"g{number}": 2})
     assert len(counts()) == 4
@@ -174,14 +184,14 @@ def test_beyond_the_bound_new_kinds_of_difference_fold_into_one(
 def test_beyond_the_bound_pairs_keep_what_they_show_beside_the_folded_signature(
     roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signatures, "MAX_SIGNATURES", 1)
+    monkeypatch.setattr(discrepancies, "MAX_SIGNATURES", 1)
     record_pair(roster, {"a": 1}, {"a": 2})
     order = record_pair(roster, {"b": 1}, {"b": 2})
-    pair = Comparison.objects.get(order=order)
+    pair = pair_of(order)
     folded = Signature.objects.get(folded=True)
     assert (pair.signature, folded.pairs) == (folded.pk, 1)
     b = Discrepancy.objects.get(path="b")
-    assert signatures.Members.read(pair.members) == signatures.Members(frozenset({b.pk}))
+    assert members_in(pair.members) == Members(frozenset({b.pk}))
 
 
 def test_a_thousand_paths_in_one_batch_cost_a_bounded_number_of_rows(roster: Roster) -> None:
@@ -225,7 +235,7 @@ def test_a_folded_discrepancy_counts_a_pair_once_and_shows_what_belongs_to_it(
     folded = Discrepancy.objects.get(path="meta.*")
     assert (folded.kind, folded.count, folded.ignored) == ("extra", 1, 0)
     assert (folded.control_value, folded.version_value) == ("", "7")
-    assert Example.objects.filter(discrepancy=folded).get().order == order
+    assert examples_of(folded) == [str(order)]
     record_pair(roster, {"meta": {}}, {"meta": {"kz1": 1}})
     # A rule for a key is asked about this key. It is one of few that are ignored.
     assert counts()["extra", "meta.kz1"] == (0, 1)
@@ -238,7 +248,7 @@ def test_a_folded_discrepancy_counts_a_pair_once_and_shows_what_belongs_to_it(
 def test_what_is_emptied_and_undecided_holds_no_room(
     roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", 3)
+    monkeypatch.setattr(discrepancies, "MAX_DISCREPANCIES", 3)
     record_pair(roster, {"a": 1, "b": 1, "c": 1}, {"a": 2, "b": 2, "c": 2})
     Discrepancy.objects.filter(path__in="ab").update(count=0, ignored=5)
     Discrepancy.objects.filter(path="a").update(state=Decision.BUG, revision=1)
@@ -248,12 +258,27 @@ def test_what_is_emptied_and_undecided_holds_no_room(
     assert counts()["other", FOLDED.path] == (1, 0)
 
 
-def test_examples_are_a_reservoir_and_not_the_first_ones(roster: Roster) -> None:
-    orders = [record_pair(roster, {"a": 1}, {"a": 2}) for _ in range(3 * grouping.EXAMPLES)]
-    kept = set(Example.objects.values_list("order", flat=True))
-    assert len(kept) == grouping.EXAMPLES
-    assert kept < set(orders)
-    assert kept != set(orders[: grouping.EXAMPLES])
+def test_examples_are_those_with_the_smallest_hashes_and_not_the_first_ones(
+    roster: Roster,
+) -> None:
+    orders = [record_pair(roster, {"a": 1}, {"a": 2}) for _ in range(3 * discrepancies.EXAMPLES)]
+    found = Discrepancy.objects.get()
+    kept = examples_of(found)
+    assert len(kept) == discrepancies.EXAMPLES
+    assert found.examples == sorted(found.examples)
+    assert set(kept) < set(map(str, orders))
+    assert set(kept) != set(map(str, orders[: discrepancies.EXAMPLES]))
+
+
+def test_the_values_that_are_shown_are_those_of_the_first_example(roster: Roster) -> None:
+    of = {
+        str(record_pair(roster, {"a": f"ours {number}"}, {"a": f"theirs {number}"})): number
+        for number in range(20)
+    }
+    found = Discrepancy.objects.get()
+    number = of[examples_of(found)[0]]
+    assert found.control_value == f'"ours {number}"'
+    assert found.version_value == f'"theirs {number}"'
 
 
 def test_what_was_fixed_and_is_seen_again_opens_by_itself(roster: Roster) -> None:

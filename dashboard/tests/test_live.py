@@ -24,13 +24,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from dashboard.board import depths, live, seats, views
+from dashboard.board import broker as board_broker
 from dashboard.board import frame as board
+from dashboard.board import live, views, wording
 from dashboard.board.consumers import DENIED, FULL, NOT_UNDERSTOOD, BoardConsumer
-from dashboard.board.lenses import Lens
-from dashboard.board.live import Hub
+from dashboard.board.filters import Filter
+from dashboard.board.live import AHEAD, AHEAD_EVERY, PROMPT_S, Hub, Subscription
 from dashboard.board.views import View
-from dashboard.models import DeadLetterTally, Tally
+from dashboard.models import DeadLetterTally, Participant
 from dashboard.tests.factories import a_launch, an_order
 from kitchen_worker.amqp.broker import Broker, Delivery, Outgoing
 from kitchen_worker.contract import topology
@@ -39,16 +40,19 @@ from kitchen_worker.testing import MemoryBroker
 from restaurant.models import Launch
 from restaurant.sessions import with_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
 #: A port on which nobody listens: the board lives without a broker, on its heartbeat.
 NO_BROKER = "amqp://guest:guest@127.0.0.1:1/"
+#: Three of them in the indicators.
+DEAD_LETTERS = '>3</b> <span class="label">dead letters<'
 
 
 class FakeSocket:
     """A socket that keeps what it is sent."""
 
     def __init__(self, view: View) -> None:
+        #: What it asks for when it joins.
         self.view = view
         self.frames: list[dict[str, Any]] = []
         self.paces: list[dict[str, Any]] = []
@@ -67,7 +71,7 @@ class FakeSocket:
         self.denied = True
 
     async def gets(self, number: int) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.frames) < number:
                 await asyncio.sleep(0.01)
         return self.frames[number - 1]
@@ -77,7 +81,7 @@ class FakeSocket:
 async def watched(*sockets: FakeSocket) -> AsyncIterator[Hub]:
     hub = Hub(NO_BROKER)
     for socket in sockets:
-        hub.join(socket)
+        hub.join(socket, socket.view)
     try:
         yield hub
     finally:
@@ -91,7 +95,7 @@ def launch() -> Launch:
     return a_launch()
 
 
-NEWEST = View(None, Lens.ALL)
+NEWEST = View(None, Filter.ALL)
 
 
 async def test_the_first_frame_has_the_charts_and_the_next_comes_after_the_ack(
@@ -116,10 +120,10 @@ async def test_who_acknowledges_promptly_is_asked_to_do_it_less_often_and_is_sen
     socket = FakeSocket(NEWEST)
     async with watched(socket) as hub:
         await hub.acknowledged(socket, (await socket.gets(1))["n"])
-        await socket.gets(1 + seats.AHEAD)
-        assert socket.paces == [{"type": "pace", "every": seats.AHEAD_EVERY}]
+        await socket.gets(1 + live.AHEAD)
+        assert socket.paces == [{"type": "pace", "every": live.AHEAD_EVERY}]
         await hub.acknowledged(socket, socket.frames[-1]["n"])
-        await socket.gets(2 + seats.AHEAD)
+        await socket.gets(2 + live.AHEAD)
 
 
 async def test_a_wrong_acknowledgement_gets_nothing(launch: Launch) -> None:
@@ -140,22 +144,22 @@ async def test_two_sockets_with_one_view_share_one_frame(launch: Launch) -> None
 async def test_sockets_that_wish_for_versions_that_are_not_there_share_a_frame(
     launch: Launch,
 ) -> None:
-    sockets = [FakeSocket(View(launch.id, Lens.ALL, f"nonsense-{n}")) for n in range(5)]
+    sockets = [FakeSocket(View(launch.id, Filter.ALL, f"nonsense-{n}")) for n in range(5)]
     async with watched(*sockets) as hub:
         for socket in sockets:
             await hub.acknowledged(socket, (await socket.gets(1))["n"])
         again = [(await socket.gets(2))["n"] for socket in sockets]
-        assert len({socket.view for socket in sockets}) == 1
+        assert len({hub.subscriptions[socket].view for socket in sockets}) == 1
         assert len(set(again)) == 1
 
 
 async def test_a_wish_that_others_had_and_left_gets_a_frame_as_theirs_did(launch: Launch) -> None:
-    nonsense = View(launch.id, Lens.ALL, "nonsense")
+    nonsense = View(launch.id, Filter.ALL, "nonsense")
     other, first, late = FakeSocket(NEWEST), FakeSocket(nonsense), FakeSocket(nonsense)
     async with watched(other, first) as hub:
         await first.gets(1)
         hub.leave(first)
-        hub.join(late)
+        hub.join(late, late.view)
         assert (await late.gets(1))["version"] == "vnext"
         await hub.acknowledged(late, late.frames[0]["n"])
         await late.gets(2)
@@ -165,15 +169,15 @@ async def test_a_wish_that_others_had_and_left_gets_a_frame_as_theirs_did(launch
 async def test_charts_come_once_with_each_look_also_to_who_was_away_for_the_first_frame(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "WORKED_OUT_EVERY_S", 3600.0)
+    monkeypatch.setattr(views, "SLOW_PART_EVERY_S", 3600.0)
     reader = FakeSocket(NEWEST)
     async with watched(reader) as hub:
         first = await reader.gets(1)
         await hub.acknowledged(reader, first["n"])
         second = await reader.gets(2)
         assert ("series" in first, "series" in second) == (True, False)
-        late = FakeSocket(reader.view)
-        hub.join(late)
+        late = FakeSocket(hub.subscriptions[reader].view)
+        hub.join(late, late.view)
         joined = await late.gets(1)
         assert joined["series"] == first["series"]
         hub.leave(late)
@@ -186,52 +190,50 @@ async def test_a_change_is_told_before_the_heartbeat(
     socket = FakeSocket(NEWEST)
     async with watched(socket) as hub:
         await hub.acknowledged(socket, (await socket.gets(1))["n"])
-        hub.heard(launch.id)
+        hub.changed(launch.id)
         assert (await socket.gets(2))["type"] == "board"
 
 
 def test_orders_are_counted_anew_in_every_frame_and_differences_are_taken_over(
     launch: Launch,
 ) -> None:
-    first = views.build(NEWEST, None, number=1, backlogs=None)
+    first = views.build(NEWEST, None, {}, number=1, backlogs=None)
     an_order(launch)
-    Tally.objects.create(launch=launch.id, version="vlatest", role="control", orders=1)
-    second = views.build(NEWEST, first.worked_out, number=2, backlogs=None)
+    Participant.objects.create(launch=launch.id, version="vlatest", role="control", orders=1)
+    second = views.build(NEWEST, first.slow, {}, number=2, backlogs=None)
     assert (said(first)["orders"], said(second)["orders"]) == (0, 1)
     assert len(said(second)["rows"]) == 1
-    assert said(second)["discrepancies"] == said(first)["discrepancies"]
-    assert second.worked_out is first.worked_out
+    assert second.slow is first.slow
 
 
 def said(frame: views.Frame) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads(frame.plain)
+    state: dict[str, Any] = json.loads(frame.text(0))
     return state
 
 
 def test_what_takes_long_is_looked_at_anew_for_the_frames_that_come(launch: Launch) -> None:
-    first = views.build(NEWEST, None, number=1, backlogs=None)
+    first = views.build(NEWEST, None, {}, number=1, backlogs=None)
     DeadLetterTally.objects.create(queue="kitchen.events.dead", count=3)
-    again = views.look_anew(first)
-    assert (again.number, again.plain, again.series_at) == (1, first.plain, first.series_at)
-    second = views.build(NEWEST, again.worked_out, number=2, backlogs=None)
-    assert said(second)["feed"]["dead_letters"] == 3
-    assert second.series_at > first.series_at
+    again = views.refresh(first)
+    assert (again.number, again.text(0)) == (1, first.text(0))
+    second = views.build(NEWEST, again.slow, {}, number=2, backlogs=None)
+    assert DEAD_LETTERS in said(second)["parts"]["indicators"]
 
 
 def test_what_takes_long_is_not_taken_over_into_another_launch(launch: Launch) -> None:
-    first = views.build(NEWEST, None, number=1, backlogs=None)
+    first = views.build(NEWEST, None, {}, number=1, backlogs=None)
     Launch.objects.update(ended_at=timezone.now())
     other = a_launch(name="the next one")
-    again = views.look_anew(first)
-    assert again.worked_out is None
-    second = views.build(NEWEST, again.worked_out, number=2, backlogs=None)
+    again = views.refresh(first)
+    assert again.slow is None
+    second = views.build(NEWEST, again.slow, {}, number=2, backlogs=None)
     assert said(second)["launch"] == str(other.id)
 
 
 async def test_in_a_rush_no_frame_waits_for_what_takes_long(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "WORKED_OUT_EVERY_S", 0.0)
+    monkeypatch.setattr(views, "SLOW_PART_EVERY_S", 0.0)
     monkeypatch.setattr(live, "HEARTBEAT_S", 3600.0)
     done: list[str] = []
 
@@ -242,29 +244,29 @@ async def test_in_a_rush_no_frame_waits_for_what_takes_long(
 
         return run
 
-    monkeypatch.setattr(views, "count", noted("count", board.count))
-    monkeypatch.setattr(views, "work_out", noted("work out", board.work_out))
+    monkeypatch.setattr(views, "fast_part", noted("fast", board.fast_part))
+    monkeypatch.setattr(views, "slow_part", noted("slow", board.slow_part))
     socket = FakeSocket(NEWEST)
     async with watched(socket) as hub:
         await hub.acknowledged(socket, (await socket.gets(1))["n"])
-        async with asyncio.timeout(10):
-            while done != ["count", "work out", "work out"]:
+        async with asyncio.timeout(60):
+            while done != ["fast", "slow", "slow"]:
                 await asyncio.sleep(0.01)
-        hub.heard(launch.id)
+        hub.changed(launch.id)
         await socket.gets(2)
-        assert done[3] == "count"
+        assert done[3] == "fast"
 
 
-async def test_another_lens_is_another_view(launch: Launch) -> None:
+async def test_another_filter_is_another_view(launch: Launch) -> None:
     await sync_to_async(an_order)(launch)
     socket = FakeSocket(NEWEST)
     async with watched(socket) as hub:
         frame = await socket.gets(1)
         assert len(frame["rows"]) == 1
-        hub.look(socket, lambda _: View(launch.id, Lens.FAILED))
+        hub.watch(socket, lambda _: View(launch.id, Filter.FAILED))
         await hub.acknowledged(socket, frame["n"])
         second = await socket.gets(2)
-        assert (second["lens"], second["rows"]) == ("failed", [])
+        assert (second["filter"], second["rows"]) == ("failed", [])
         assert "series" in second
 
 
@@ -280,15 +282,15 @@ async def test_a_socket_changes_its_view_once_a_tick_to_what_it_wished_for_last(
 
     monkeypatch.setattr(live, "build", noted)
     socket, hub = FakeSocket(NEWEST), Hub(NO_BROKER)
-    monkeypatch.setattr(hub, "_tick_for_ever", asyncio.Event().wait)
-    hub.join(socket)
-    for lens in (Lens.FAILED, Lens.SLOWER, Lens.DIFFERING):
+    monkeypatch.setattr(hub, "_run_ticks", asyncio.Event().wait)
+    hub.join(socket, socket.view)
+    for by in (Filter.FAILED, Filter.SLOWER, Filter.DIFFERING):
         for version in ("vlatest-b", "vnext"):
-            hub.look(socket, partial(replace, lens=lens))
-            hub.look(socket, partial(replace, version=version))
+            hub.watch(socket, partial(replace, filter=by))
+            hub.watch(socket, partial(replace, version=version))
     await hub._tick()
-    assert built == [View(None, Lens.DIFFERING, "vnext")]
-    assert (await socket.gets(1))["lens"] == "differing"
+    assert built == [View(None, Filter.DIFFERING, "vnext")]
+    assert (await socket.gets(1))["filter"] == "differing"
     hub.leave(socket)
     await hub.close()
 
@@ -296,13 +298,13 @@ async def test_a_socket_changes_its_view_once_a_tick_to_what_it_wished_for_last(
 async def test_what_does_not_exist_is_built_once_however_many_ask_for_it(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: set[View] = {View(uuid4(), Lens.ALL, f"v{number}") for number in range(20)}
-    asked |= {View(launch.id, Lens.ALL, f"v{number}") for number in range(20)}
-    existing = await sync_to_async(live._existing)(asked)
+    asked: set[View] = {View(uuid4(), Filter.ALL, f"v{number}") for number in range(20)}
+    asked |= {View(launch.id, Filter.ALL, f"v{number}") for number in range(20)}
+    existing = await sync_to_async(views.existing)(asked)
     assert existing.keys() == asked
-    assert set(existing.values()) == {views.NOWHERE, View(launch.id, Lens.ALL)}
-    kept = View(launch.id, Lens.FAILED, "vlatest-b")
-    assert await sync_to_async(live._existing)({kept}) == {kept: kept}
+    assert set(existing.values()) == {views.NOWHERE, View(launch.id, Filter.ALL)}
+    kept = View(launch.id, Filter.FAILED, "vlatest-b")
+    assert await sync_to_async(views.existing)({kept}) == {kept: kept}
 
 
 async def test_plain_boards_come_first_and_the_others_in_turn_while_there_is_time(
@@ -312,17 +314,17 @@ async def test_plain_boards_come_first_and_the_others_in_turn_while_there_is_tim
     real = views.build
 
     def noted(view: View, *args: Any, **options: Any) -> views.Frame:
-        done.append("plain" if view.is_plain else view.lens.value)
+        done.append("plain" if view.is_plain else view.filter.value)
         return real(view, *args, **options)
 
     monkeypatch.setattr(live, "build", noted)
     monkeypatch.setattr(live, "OTHERS_S", 0.0)
-    chosen = [Lens.FAILED, Lens.SLOWER, Lens.DIFFERING]
-    others = [FakeSocket(View(launch.id, lens)) for lens in chosen]
+    chosen = [Filter.FAILED, Filter.SLOWER, Filter.DIFFERING]
+    others = [FakeSocket(View(launch.id, by)) for by in chosen]
     plain, hub = FakeSocket(NEWEST), Hub(NO_BROKER)
-    monkeypatch.setattr(hub, "_tick_for_ever", asyncio.Event().wait)
+    monkeypatch.setattr(hub, "_run_ticks", asyncio.Event().wait)
     for socket in (*others, plain):
-        hub.join(socket)
+        hub.join(socket, socket.view)
     real_send = plain.send_text
 
     async def send(text: str) -> None:
@@ -334,7 +336,7 @@ async def test_plain_boards_come_first_and_the_others_in_turn_while_there_is_tim
     assert done[:3] == ["plain", "sent", done[2]]
     assert len(done) == 3
     for _ in range(2):
-        hub.heard(launch.id)
+        hub.changed(launch.id)
         await hub._tick()
     assert sorted(word for word in done if word not in ("plain", "sent")) == sorted(chosen)
     assert all(len(socket.frames) == 1 for socket in others)
@@ -356,16 +358,16 @@ async def test_a_socket_that_never_reads_is_closed(
     socket = FakeSocket(NEWEST)
     async with watched(socket) as hub:
         await socket.gets(1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not socket.closed:
                 await asyncio.sleep(0.01)
-        assert socket not in hub.seats
+        assert socket not in hub.subscriptions
 
 
 async def test_what_cannot_be_looked_at_anew_is_not_shown_for_ever(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("WORKED_OUT_EVERY_S", "_TOO_OLD_S"):
+    for name in ("SLOW_PART_EVERY_S", "_TOO_OLD_S"):
         monkeypatch.setattr(views, name, 0.0)
     monkeypatch.setattr(live, "HEARTBEAT_S", 3600.0)
     looked: list[int] = []
@@ -374,34 +376,34 @@ async def test_what_cannot_be_looked_at_anew_is_not_shown_for_ever(
         looked.append(frame.number)
         raise RuntimeError("cannot be worked out")
 
-    monkeypatch.setattr(live, "look_anew", fails)
+    monkeypatch.setattr(live, "refresh", fails)
     socket = FakeSocket(NEWEST)
     async with watched(socket) as hub:
         await hub.acknowledged(socket, (await socket.gets(1))["n"])
         await DeadLetterTally.objects.acreate(queue="kitchen.events.dead", count=3)
-        hub.heard(launch.id)
-        assert (await socket.gets(2))["feed"]["dead_letters"] == 3
+        hub.changed(launch.id)
+        assert DEAD_LETTERS in (await socket.gets(2))["parts"]["indicators"]
     assert looked
 
 
 async def test_the_hub_survives_a_frame_that_cannot_be_built(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, failures = board.count, iter([True, True])
+    real, failures = board.fast_part, iter([True, True])
 
     def fails_twice(*args: Any, **options: Any) -> Any:
         if next(failures, False):
             raise RuntimeError("cannot be built")
         return real(*args, **options)
 
-    monkeypatch.setattr(views, "count", fails_twice)
+    monkeypatch.setattr(views, "fast_part", fails_twice)
     socket = FakeSocket(NEWEST)
     async with watched(socket):
         assert (await socket.gets(1))["type"] == "board"
 
 
 def backlogs_of(hub: Hub) -> dict[str, int] | None:
-    return None if hub.backlogs is None else dict(hub.backlogs.by_queue)
+    return None if hub.listener.backlogs is None else dict(hub.listener.backlogs.by_queue)
 
 
 @asynccontextmanager
@@ -411,25 +413,26 @@ async def listening(monkeypatch: pytest.MonkeyPatch, broker: MemoryBroker) -> As
     async def keep_connected(*, session: Callable[[Broker], Awaitable[None]], **_: object) -> None:
         await session(broker)
 
-    monkeypatch.setattr(live, "keep_connected", keep_connected)
+    monkeypatch.setattr(board_broker, "keep_connected", keep_connected)
     monkeypatch.setattr(live, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(live, "_RESTART_S", (0.01, 0.02))
+    monkeypatch.setattr(board_broker, "READ_EVERY_S", 0.02)
+    monkeypatch.setattr(board_broker, "_RESTART_S", (0.01, 0.02))
     await broker.declare(topology.announcements())
-    await broker.declare(Topology(queues=(Queue(name=topology.OBSERVER_QUEUE),)))
+    await broker.declare(Topology(queues=(Queue(name=topology.STREAM_QUEUE),)))
     async with watched(FakeSocket(NEWEST)) as hub:
         yield hub
 
 
 def waits_for_the_observer(broker: MemoryBroker, number: int) -> None:
-    waiting = broker.queues[topology.OBSERVER_QUEUE].waiting
+    waiting = broker.queues[topology.STREAM_QUEUE].waiting
     waiting.clear()
     waiting.extend(
-        Delivery(tag=tag, queue=topology.OBSERVER_QUEUE, body=b"{}") for tag in range(number)
+        Delivery(tag=tag, queue=topology.STREAM_QUEUE, body=b"{}") for tag in range(number)
     )
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -448,7 +451,7 @@ async def test_an_announcement_that_cannot_be_read_is_ignored_and_the_next_one_c
 ) -> None:
     broker, changed = MemoryBroker(), list[UUID]()
     async with listening(monkeypatch, broker) as hub:
-        monkeypatch.setattr(hub, "heard", changed.append)
+        monkeypatch.setattr(hub.listener, "changed", changed.append)
         await announce(broker, body)
         await announce(broker, json.dumps({"launch": str(launch.id), "n": 1}).encode())
         await until(lambda: changed == [launch.id])
@@ -459,29 +462,29 @@ async def test_an_announcement_that_cannot_be_read_is_ignored_and_the_next_one_c
 async def test_queue_lengths_are_read_again_after_an_error(
     launch: Launch, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    broker, real, fail = MemoryBroker(), live._versions, [True] * 3
+    broker, real, fail = MemoryBroker(), views.versions_in, [True] * 3
 
     def fails_at_first(launches: Any) -> set[str]:
         if fail and fail.pop():
             raise error
         return real(launches)
 
-    monkeypatch.setattr(live, "_versions", fails_at_first)
+    monkeypatch.setattr(live, "versions_in", fails_at_first)
     async with listening(monkeypatch, broker) as hub:
         waits_for_the_observer(broker, 3)
-        await until(lambda: backlogs_of(hub) == {topology.OBSERVER_QUEUE: 3})
+        await until(lambda: backlogs_of(hub) == {topology.STREAM_QUEUE: 3})
         waits_for_the_observer(broker, 5)
-        await until(lambda: backlogs_of(hub) == {topology.OBSERVER_QUEUE: 5})
+        await until(lambda: backlogs_of(hub) == {topology.STREAM_QUEUE: 5})
     assert not fail
 
 
 async def test_queue_lengths_that_are_not_read_any_more_are_unknown_on_the_board(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(depths, "FRESH_S", 0.3)
+    monkeypatch.setattr(board_broker, "FRESH_S", 0.3)
     broker, socket = MemoryBroker(), FakeSocket(NEWEST)
     away: list[bool] = []
-    real = live._versions
+    real = views.versions_in
 
     def fails_later(launches: Any) -> set[str]:
         if away:
@@ -489,14 +492,15 @@ async def test_queue_lengths_that_are_not_read_any_more_are_unknown_on_the_board
         return real(launches)
 
     async def shown(backlog: int | None) -> None:
-        while (await socket.gets(1))["feed"]["backlog"] != backlog:
+        wanted = f'>{wording.count(backlog)}</b> <span class="label">observer backlog<'
+        while wanted not in (await socket.gets(1))["parts"].get("indicators", ""):
             await hub.acknowledged(socket, socket.frames[-1]["n"])
             socket.frames.clear()
 
-    monkeypatch.setattr(live, "_versions", fails_later)
+    monkeypatch.setattr(live, "versions_in", fails_later)
     async with listening(monkeypatch, broker) as hub:
         waits_for_the_observer(broker, 3)
-        hub.join(socket)
+        hub.join(socket, socket.view)
         await shown(3)
         away.append(True)
         await shown(None)
@@ -515,9 +519,9 @@ async def test_the_queues_of_every_launch_that_is_watched_are_read(
     )
     await broker.declare(Topology(queues=(Queue(name="kitchen.vnext"),)))
     async with listening(monkeypatch, broker) as hub:
-        old = FakeSocket(View(launch.id, Lens.ALL))
-        await until(lambda: backlogs_of(hub) == {topology.OBSERVER_QUEUE: 0})
-        hub.join(old)
+        old = FakeSocket(View(launch.id, Filter.ALL))
+        await until(lambda: backlogs_of(hub) == {topology.STREAM_QUEUE: 0})
+        hub.join(old, old.view)
         await until(lambda: "kitchen.vnext" in (backlogs_of(hub) or {}))
         hub.leave(old)
 
@@ -539,9 +543,9 @@ async def test_a_socket_that_may_not_watch_any_more_is_closed_and_the_others_sta
         assert not out.denied
         out.may_watch = lambda: False
         await until(lambda: out.denied)
-        assert out not in hub.seats
+        assert out not in hub.subscriptions
         await until(lambda: len(asked) > 3)
-        assert {still, doubtful} <= hub.seats.keys()
+        assert {still, doubtful} <= hub.subscriptions.keys()
 
 
 def logs_out(_: User) -> None:
@@ -659,10 +663,10 @@ async def test_who_may_not_watch_is_told_and_closed(launch: Launch, settings: Se
 async def test_who_is_logged_in_watches(launch: Launch, settings: Settings) -> None:
     settings.BOARD_PUBLIC = False
     user = await sync_to_async(User.objects.create_user)("ada")
-    query = f"?launch={launch.id}&lens=failed"
+    query = f"?launch={launch.id}&filter=failed"
     async with connected(Hub(NO_BROKER), user, query=query) as (communicator, _):
         frame = await frame_of(communicator)
-        assert (frame["launch"], frame["lens"]) == (str(launch.id), "failed")
+        assert (frame["launch"], frame["filter"]) == (str(launch.id), "failed")
         await communicator.send_to(json.dumps({"ack": frame["n"]}))
         again = await frame_of(communicator)
         assert again["n"] > frame["n"]
@@ -672,14 +676,52 @@ async def test_a_wish_changes_what_it_names_and_nothing_else(
     launch: Launch, settings: Settings
 ) -> None:
     settings.BOARD_PUBLIC = True
-    query = f"?launch={launch.id}&lens=failed"
+    query = f"?launch={launch.id}&filter=failed"
     async with connected(Hub(NO_BROKER), query=query) as (communicator, _):
         first = await frame_of(communicator)
         assert first["version"] == "vnext"
         await communicator.send_to(json.dumps({"version": "vlatest-b"}))
         await communicator.send_to(json.dumps({"ack": first["n"]}))
         second = await frame_of(communicator)
-        assert (second["lens"], second["version"]) == ("failed", "vlatest-b")
+        assert (second["filter"], second["version"]) == ("failed", "vlatest-b")
+
+
+async def test_a_search_is_answered_once_beside_the_frames(
+    launch: Launch, settings: Settings
+) -> None:
+    settings.BOARD_PUBLIC = True
+    order = await sync_to_async(an_order)(launch)
+    async with connected(Hub(NO_BROKER), query=f"?q={order.pk}") as (communicator, _):
+        for asked in (str(order.pk), "nonsense"):
+            said: dict[str, Any] = {}
+            while said.get("type") != "found":
+                said = json.loads(await communicator.receive_from(timeout=10))
+                if said["type"] == "board":
+                    await communicator.send_to(json.dumps({"ack": said["n"]}))
+            assert (said["q"], len(said["rows"])) == (asked, int(asked != "nonsense"))
+            await communicator.send_to(json.dumps({"q": "nonsense"}))
+
+
+async def test_of_many_searches_between_two_ticks_the_last_is_made(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def find(_: View, text: str) -> str:
+        made.append(text)
+        return '{"type": "found"}'
+
+    monkeypatch.setattr(live, "find", find)
+    socket, hub = FakeSocket(NEWEST), Hub(NO_BROKER)
+    monkeypatch.setattr(hub, "_run_ticks", asyncio.Event().wait)
+    hub.join(socket, socket.view)
+    for number in range(20):
+        hub.search(socket, str(number))
+    await hub._tick()
+    await hub._tick()
+    assert made == ["19"]
+    hub.leave(socket)
+    await hub.close()
 
 
 async def test_a_process_takes_no_more_sockets_than_it_has_seats_for(
@@ -706,3 +748,52 @@ async def test_a_socket_that_talks_nonsense_is_closed(
         await communicator.receive_from(timeout=10)
         await communicator.send_to(nonsense)
         assert (await communicator.receive_output(timeout=10))["code"] == NOT_UNDERSTOOD
+
+
+def _sent(one: Subscription, *numbers: int, now: float) -> Subscription:
+    for number in numbers:
+        one.send(number, now)
+    return one
+
+
+def test_a_newcomer_is_sent_one_frame() -> None:
+    assert Subscription().has_room
+    assert not _sent(Subscription(), 1, now=0.0).has_room
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "every", "room"), [(0.01, AHEAD_EVERY, AHEAD), (2 * PROMPT_S, 1, 1)]
+)
+def test_room_is_as_prompt_as_the_acknowledgement(delay_s: float, every: int, room: int) -> None:
+    one = _sent(Subscription(), 1, now=10.0)
+    assert one.acknowledge(1, 10.0 + delay_s) is (every != 1)
+    assert one.every == every
+    for number in range(room):
+        assert one.has_room
+        one.send(2 + number, 11.0)
+    assert not one.has_room
+
+
+def test_one_that_falls_behind_gets_one_frame_at_a_time_again() -> None:
+    one = _sent(Subscription(every=AHEAD_EVERY), 1, 2, 3, 4, now=0.0)
+    assert one.acknowledge(3, 5.0)
+    assert one.every == 1
+    assert not one.has_room
+    assert not one.acknowledge(4, 5.0)
+    assert one.has_room
+
+
+def test_an_acknowledgement_is_also_of_all_frames_before() -> None:
+    one = _sent(Subscription(every=AHEAD_EVERY), 3, 4, 7, now=0.0)
+    one.acknowledge(4, 0.1)
+    assert one.waited_s(0.2) == 0.2
+    one.acknowledge(7, 0.2)
+    assert one.waited_s(9.0) == 0.0
+
+
+@pytest.mark.parametrize("number", [-1, 0, 5, 99])
+def test_a_number_that_was_not_sent_changes_nothing(number: int) -> None:
+    one = _sent(Subscription(), 4, now=0.0)
+    assert not one.acknowledge(number, 0.1)
+    assert not one.has_room
+    assert one.waited_s(3.0) == 3.0

@@ -16,21 +16,20 @@ import pytest
 from pytest_django import Settings
 
 from dashboard import models
-from dashboard.domain.decision import Decision
+from dashboard.comparison.outcome import Decision
+from dashboard.ingest.evidence import whole_tally
+from dashboard.ingest.stream import read_roster
 from dashboard.models import Discrepancy, LaunchRequirements
-from dashboard.observing.evidence import whole_tally
-from dashboard.observing.recording import record_events
-from dashboard.observing.rosters import read_roster
 from dashboard.tests.factories import START, a_launch, an_event, an_order
-from dashboard.tests.making import sweep
+from dashboard.tests.making import record_events, sweep
 from dashboard.verdict.closing import close_blocks
 from dashboard.verdict.evaluation import evaluate, names_of
-from dashboard.verdict.requirements import Health, Requirement
+from dashboard.verdict.thresholds import LaunchHealth, Requirement
 from dashboard.verdict.verdict import Verdict
 from kitchen_worker.contract.messages import Event
 from restaurant.models import Launch
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 DEADLINE = timedelta(seconds=5)
 LONG_AFTER = START + timedelta(hours=1)
@@ -85,7 +84,7 @@ def record(launch: Launch, events: Iterator[list[Event]], *, batch: int = 20) ->
     record_events(roster, waiting, LONG_AFTER)
     sweep(LONG_AFTER, DEADLINE)
     close_blocks(LONG_AFTER)
-    weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
+    weighed = evaluate(launch.id, "vnext", LaunchHealth(behind_s=0.0))
     assert weighed is not None
     return weighed.verdict
 
@@ -161,7 +160,7 @@ def test_a_fold_that_is_accepted_leaves_what_was_shown_before_it_in_balance(
     other, when the fold is noise to a person."""
     before = record(launch, orders(launch, 900, 0.3, fresh_key))
     Discrepancy.objects.filter(version="vnext", path="lines.*").update(state=Decision.NOISE)
-    weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
+    weighed = evaluate(launch.id, "vnext", LaunchHealth(behind_s=0.0))
     assert weighed is not None
     found = weighed.verdict
     assert (before.word, found.word, found.flagged) == ("ready", "ready", ())

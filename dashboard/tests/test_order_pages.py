@@ -9,17 +9,18 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from dashboard.domain.comparing.comparison import MAX_DIFFERENCES
-from dashboard.domain.decision import Decision
+from dashboard.comparison.diff import MAX_DIFFERENCES
+from dashboard.comparison.outcome import Decision
+from dashboard.fold import discrepancies as counting
 from dashboard.models import Discrepancy
-from dashboard.observing import grouping
+from dashboard.pages.orders import nice_scale
 from dashboard.tests.factories import a_launch, an_event
 from dashboard.tests.test_discrepancy_pages import differ, fail, shown, text
 from kitchen_worker.contract.messages import MAX_DEPTH
 from restaurant.answers import record as answer
 from restaurant.models import Order
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 NOTHING: dict[str, Any] = {}
 
@@ -36,29 +37,29 @@ def said(client: Client, order: str) -> str:
 def test_a_baseline_differs_as_noise_and_counts_against_nobody(client: Client) -> None:
     page = said(client, differ(a_launch(), {"cook": "Ana"}, {"cook": "Bo"}, "vlatest-b"))
 
-    assert "vlatest-b differs in 1 place: noise, which counts against nobody" in page
+    assert "vlatest-b differs in 1 place: noise, not counted" in page
     assert "counts against it" not in page
 
 
 def test_more_differences_than_are_told_apart_are_said_and_count(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", 2 * MAX_DIFFERENCES)
+    monkeypatch.setattr(counting, "MAX_DISCREPANCIES", 2 * MAX_DIFFERENCES)
     many = {str(number): number for number in range(MAX_DIFFERENCES + 5)}
     order = differ(a_launch(), NOTHING, {"data": many, **many})
 
     page = said(client, order)
 
     assert f"vnext differs in more than {MAX_DIFFERENCES:,} places" in page
-    assert f"beyond the {MAX_DIFFERENCES:,} that are told apart: many $ open" in page
+    assert f"beyond the {MAX_DIFFERENCES:,} listed: many $ open" in page
     Discrepancy.objects.filter(kind="many").update(state=Decision.NOISE)
-    assert "told apart: many $ noise" in said(client, order)
+    assert "listed: many $ noise" in said(client, order)
 
 
 def test_differences_in_the_folded_discrepancy_are_said_to_be(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", 1)
+    monkeypatch.setattr(counting, "MAX_DISCREPANCIES", 1)
     launch = a_launch()
     differ(launch, {"a": 1}, {"a": 2})
 
@@ -109,3 +110,10 @@ def test_results_as_deep_as_the_contract_allows_are_stored_compared_and_shown(
 def test_a_result_that_is_deeper_is_no_event() -> None:
     with pytest.raises(ValueError, match="nested more than 64 deep"):
         an_event(None, uuid4(), result=nested(MAX_DEPTH + 1, "soup"))
+
+
+@pytest.mark.parametrize(
+    ("longest", "scale"), [(0, 1), (0.4, 1), (1, 1), (7, 8), (101, 200), (480, 500), (1000, 1000)]
+)
+def test_the_scale_is_the_next_round_number(longest: float, scale: float) -> None:
+    assert nice_scale(longest) == scale

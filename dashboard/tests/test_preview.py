@@ -9,27 +9,26 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
-from dashboard.domain.comparing.comparison import Kind
-from dashboard.domain.comparing.rules import Rule, Treatment
-from dashboard.models import Comparison, Discrepancy, Rejudging
-from dashboard.observing import grouping
-from dashboard.observing.recording import record_events
-from dashboard.observing.rosters import Roster, read_roster
-from dashboard.reviewing.discrepancies import against
-from dashboard.reviewing.preview import (
+from dashboard.comparison.diff import Kind
+from dashboard.comparison.rules import ComparisonRule, Treatment
+from dashboard.fold import discrepancies as counting
+from dashboard.ingest.recorder import Recorder
+from dashboard.ingest.stream import Roster, read_roster
+from dashboard.models import Discrepancy, Observation, Rejudging
+from dashboard.review.listing import pairs_against
+from dashboard.review.preview import (
     EXAMPLES,
     Preview,
     Progress,
     Sample,
-    look,
+    preview_step,
 )
-from dashboard.reviewing.rejudging import request, step
+from dashboard.review.proposals import request_rejudging
 from dashboard.tests.factories import a_launch, an_event
-from dashboard.tests.making import NOW, a_draft, a_pair, a_rule, preview
+from dashboard.tests.making import NOW, a_draft, a_pair, a_rule, preview, record_events
 from kitchen_worker.contract.messages import EventKind, Failure
+from restaurant.tests.making import all_statements
 
 pytestmark = pytest.mark.django_db
 
@@ -51,13 +50,14 @@ def counts() -> dict[int, int]:
 
 
 def differing() -> int:
-    return Comparison.objects.filter(outcome="differ").count()
+    return Observation.objects.filter(exception="differ").count()
 
 
-def saved_and_applied(roster: Roster, draft: Rule) -> None:
+def saved_and_applied(roster: Roster, draft: ComparisonRule) -> None:
     a_rule(draft)
-    request(roster.launch, author="ada", now=NOW)
-    while step(NOW) is not None:
+    request_rejudging(roster.launch, author="ada", now=NOW)
+    recorder = Recorder.take_over()
+    while recorder.rejudge(NOW, 100) is not None:
         pass
 
 
@@ -91,9 +91,9 @@ def many_pairs(roster: Roster) -> None:
 )
 @pytest.mark.parametrize("folded_beyond", [200, 2])
 def test_what_is_previewed_is_what_then_vanishes(
-    roster: Roster, draft: Rule, folded_beyond: int, monkeypatch: pytest.MonkeyPatch
+    roster: Roster, draft: ComparisonRule, folded_beyond: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", folded_beyond)
+    monkeypatch.setattr(counting, "MAX_DISCREPANCIES", folded_beyond)
     many_pairs(roster)
     before, were_differing = counts(), differing()
     found = preview(roster.launch, draft, NOW)
@@ -113,10 +113,10 @@ def test_what_is_previewed_is_what_then_vanishes(
 def test_it_says_how_many_of_how_many_and_of_which_version(roster: Roster) -> None:
     many_pairs(roster)
     found = preview(roster.launch, a_draft("cook"), NOW)
-    assert (found.looked, found.of) == (25, 25)
+    assert (found.evaluated, found.of) == (25, 25)
     assert found.hidden_of == {"vnext": 1, "vlatest-b": 12}
     alone = preview(roster.launch, a_draft("cook", version="vlatest-b"), NOW)
-    assert (alone.looked, alone.of, alone.hidden) == (12, 12, 12)
+    assert (alone.evaluated, alone.of, alone.hidden) == (12, 12, 12)
 
 
 def test_three_examples_show_what_would_be_ignored_each_kind_of_it_first(roster: Roster) -> None:
@@ -129,7 +129,7 @@ def test_three_examples_show_what_would_be_ignored_each_kind_of_it_first(roster:
         (Kind.VALUE, "a"),
         (Kind.MISSING, "b"),
     }
-    assert found.examples[0][0] == orders[-1]
+    assert found.examples[0].order.order_id == str(orders[-1])
 
 
 def test_pairs_that_failed_have_no_part_in_it(roster: Roster) -> None:
@@ -138,24 +138,24 @@ def test_pairs_that_failed_have_no_part_in_it(roster: Roster) -> None:
     for version, kind in (("vnext", EventKind.FAILED), ("vlatest", EventKind.HANDLED)):
         record_events(roster, [an_event(roster.launch, other, version, kind)], NOW)
     found = preview(roster.launch, a_draft("**"), NOW)
-    assert (found.looked, found.of, found.hidden) == (1, 1, 1)
-    assert found.examples[0][0] == order
+    assert (found.evaluated, found.of, found.hidden) == (1, 1, 1)
+    assert found.examples[0].order.order_id == str(order)
 
 
 def test_pairs_that_failed_and_are_folded_are_not_among_those_there_are(
     roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grouping, "MAX_DISCREPANCIES", 1)
+    monkeypatch.setattr(counting, "MAX_DISCREPANCIES", 1)
     for _ in range(120):
         a_pair(roster, {"a": 1}, {"a": 2})
     for _ in range(3):
         order = a_pair(roster, {"a": 1}, {"a": 1}, name="vlatest-b")
         record_events(roster, [an_event(roster.launch, order, "vnext", EventKind.FAILED)], NOW)
     found = preview(roster.launch, a_draft("a"), NOW)
-    assert (found.looked, found.of, found.complete) == (120, 120, True)
-    monkeypatch.setattr("dashboard.reviewing.preview.MAX_LOOKED_AT", 100)
+    assert (found.evaluated, found.of, found.complete) == (120, 120, True)
+    monkeypatch.setattr("dashboard.review.preview.MAX_PAIRS", 100)
     part = preview(roster.launch, a_draft("a"), NOW)
-    assert (part.looked, part.of, part.complete) == (100, 120, False)
+    assert (part.evaluated, part.of, part.complete) == (100, 120, False)
 
 
 def test_failures_of_both_are_looked_at_where_they_differ(roster: Roster) -> None:
@@ -166,7 +166,7 @@ def test_failures_of_both_are_looked_at_where_they_differ(roster: Roster) -> Non
             event = an_event(roster.launch, order, version, EventKind.FAILED, error=failure)
             record_events(roster, [event], NOW)
     found = preview(roster.launch, a_draft("error.message"), NOW)
-    assert (found.looked, found.of, found.hidden) == (1, 1, 1)
+    assert (found.evaluated, found.of, found.hidden) == (1, 1, 1)
 
 
 def test_only_so_many_are_looked_at_the_newest_and_it_says_so(
@@ -174,9 +174,9 @@ def test_only_so_many_are_looked_at_the_newest_and_it_says_so(
 ) -> None:
     for _ in range(130):
         a_pair(roster, {"a": 1}, {"a": 2})
-    monkeypatch.setattr("dashboard.reviewing.preview.MAX_LOOKED_AT", 100)
+    monkeypatch.setattr("dashboard.review.preview.MAX_PAIRS", 100)
     found = preview(roster.launch, a_draft("a"), NOW)
-    assert (found.looked, found.of, found.complete) == (100, 130, False)
+    assert (found.evaluated, found.of, found.complete) == (100, 130, False)
     assert (found.vanishing, [less for _, less in found.shrinking]) == ([], [100])
 
 
@@ -188,30 +188,30 @@ def test_the_same_pairs_give_the_same_preview_however_slow_the_machine(
     hours = iter(range(0, 3_600_000, 3_600))
     monkeypatch.setattr("time.monotonic", lambda: next(hours))
     assert preview(roster.launch, a_draft("cook"), NOW) == first
-    assert first.looked == 25
+    assert first.evaluated == 25
 
 
 def test_a_sample_gives_the_same_preview_while_orders_come(roster: Roster) -> None:
     many_pairs(roster)
-    sample = Sample.now()
+    sample = Sample.now(roster.launch)
     first = preview(roster.launch, a_draft("cook"), NOW, sample=sample)
     many_pairs(roster)
     many_pairs(roster)
     read = Sample.read(sample.text)
     assert read == sample
     assert preview(roster.launch, a_draft("cook"), NOW, sample=read) == first
-    assert preview(roster.launch, a_draft("cook"), NOW).looked == 3 * first.looked
+    assert preview(roster.launch, a_draft("cook"), NOW).evaluated == 3 * first.evaluated
 
 
 def test_a_pair_that_is_compared_again_later_is_no_part_of_the_sample(roster: Roster) -> None:
     many_pairs(roster)
     order = a_pair(roster, {"cook": "Ada"}, {"cook": "Ada"})
-    sample = Sample.now()
+    sample = Sample.now(roster.launch)
     first = preview(roster.launch, a_draft("cook"), NOW, sample=sample)
     later = NOW + timedelta(seconds=1)
-    Comparison.objects.filter(order=order).update(
-        outcome="differ", compared_at=later, signature=Comparison.objects.earliest("pk").signature
-    )
+    signature = Observation.objects.exclude(signature=None).earliest("pk").signature
+    pair = Observation.objects.filter(order__order_id=order, participant__version="vnext")
+    assert pair.update(exception="differ", judged_at=later, signature=signature) == 1
     assert preview(roster.launch, a_draft("cook"), NOW, sample=sample) == first
 
 
@@ -222,18 +222,31 @@ def test_what_is_no_sample_is_none(text: str) -> None:
 
 def test_step_by_step_it_finds_the_same(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
     many_pairs(roster)
-    sample, draft = Sample.now(), a_draft("cook")
+    sample, draft = Sample.now(roster.launch), a_draft("cook")
     whole = preview(roster.launch, draft, NOW, sample=sample)
-    monkeypatch.setattr("dashboard.reviewing.preview.STEP", 7)
+    monkeypatch.setattr("dashboard.review.preview.STEP", 7)
     progress = Progress.of(sample)
-    looked = []
-    while (found := look(roster.launch, draft, NOW, progress)) is None:
-        looked.append(progress.looked)
+    evaluated = []
+    while (found := preview_step(roster.launch, draft, NOW, progress)) is None:
+        evaluated.append(progress.evaluated)
         many_pairs(roster)
         progress = msgspec.json.decode(msgspec.json.encode(progress), type=Progress)
-    assert looked == [7, 14, 21]
+    assert evaluated == [7, 14, 21]
     assert found == whole
-    assert found.looked == 25
+    assert found.evaluated == 25
+
+
+def test_a_step_that_ends_between_two_versions_of_an_order_goes_on_with_the_second(
+    roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        order = uuid4()
+        for version, cook in (("vlatest", "Ada"), ("vnext", "Bob"), ("vlatest-b", "Eve")):
+            event = an_event(roster.launch, order, version, result={"cook": cook})
+            record_events(roster, [event], NOW)
+    monkeypatch.setattr("dashboard.review.preview.STEP", 1)
+    found = preview(roster.launch, a_draft("cook"), NOW)
+    assert (found.evaluated, found.hidden_of) == (6, {"vnext": 3, "vlatest-b": 3})
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -268,11 +281,11 @@ def test_a_preview_equals_a_re_evaluation_of_its_sample(roster: Roster, seed: in
 def test_large_answers_are_not_all_looked_at_and_it_says_so(
     roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.reviewing.preview.MAX_SIZE", 10_000)
+    monkeypatch.setattr("dashboard.review.preview.MAX_SIZE", 10_000)
     for number in range(9):
         a_pair(roster, {"a": number, "long": "x" * 1000}, {"a": -1, "long": "x" * 1000})
     found = preview(roster.launch, a_draft("a"), NOW)
-    assert (found.looked, found.of, found.complete) == (5, 9, False)
+    assert (found.evaluated, found.of, found.complete) == (5, 9, False)
 
 
 def test_an_example_says_which_version_it_is_of(roster: Roster) -> None:
@@ -283,7 +296,7 @@ def test_an_example_says_which_version_it_is_of(roster: Roster) -> None:
         ("vnext", "Eve"),
         ("vlatest-b", "Bob"),
     ]
-    assert examples[0].order == order
+    assert examples[0].order.order_id == str(order)
 
 
 def test_a_launch_without_differences_has_nothing_to_preview(roster: Roster) -> None:
@@ -293,11 +306,11 @@ def test_a_launch_without_differences_has_nothing_to_preview(roster: Roster) -> 
 
 def test_what_counts_against_the_version_falls_by_what_was_previewed(roster: Roster) -> None:
     many_pairs(roster)
-    before = against(roster.launch, "vnext")
+    before = pairs_against(roster.launch, "vnext")
     draft = a_draft("cook", version="vnext")
     found = preview(roster.launch, draft, NOW)
     saved_and_applied(roster, draft)
-    assert before - against(roster.launch, "vnext") == found.hidden == 1
+    assert before - pairs_against(roster.launch, "vnext") == found.hidden == 1
     assert Rejudging.objects.get().changed > 0
 
 
@@ -305,7 +318,7 @@ def test_a_preview_costs_as_many_statements_however_many_pairs_a_chunk_has(
     roster: Roster,
 ) -> None:
     def statements() -> int:
-        with CaptureQueriesContext(connection) as queries:
+        with all_statements() as queries:
             preview(roster.launch, a_draft("a"), NOW)
         return len(queries)
 

@@ -12,17 +12,17 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dashboard.board.wording import part
-from dashboard.domain.comparing.rules import Treatment
+from dashboard.comparison.rules import Treatment
+from dashboard.ingest.stream import Roster, read_roster
 from dashboard.models import Discrepancy
-from dashboard.observing.rosters import Roster, read_roster
-from dashboard.reviewing.proposals import MOST, draft_for, proposals
-from dashboard.reviewing.reviews import Seen, review
+from dashboard.review.proposals import MOST, draft_for, proposals
+from dashboard.review.reviews import SeenRevision, review
 from dashboard.tests.factories import a_launch
 from dashboard.tests.making import a_discrepancy, a_draft, a_pair, a_rule
 from dashboard.tests.test_discrepancy_pages import shown
 from dashboard.tests.test_rule_pages import ada, hidden  # noqa: F401
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 PAGE = "/dashboard/rules/proposals/"
 
@@ -72,7 +72,7 @@ def test_what_somebody_decided_on_or_a_rule_is_about_is_not(roster: Roster) -> N
     a_rule(a_draft("at"))
     found = Discrepancy.objects.get(version="vnext", path="cook")
     assert proposed(roster) == [("cook", "ignore")]
-    review([Seen(found.pk, 0)], "noise", note="", author="ada")  # type: ignore[arg-type]
+    review([SeenRevision(found.pk, 0)], "noise", note="", author="ada")  # type: ignore[arg-type]
     assert proposed(roster) == []
 
 
@@ -163,6 +163,6 @@ def test_who_may_make_no_rule_sees_the_noise_and_no_link(client: Client, roster:
 
 
 def test_without_a_launch_or_noise_nothing_is_proposed(client: Client) -> None:
-    assert "Nothing is proposed" in shown(client, PAGE)
+    assert "No proposals" in shown(client, PAGE)
     a_launch()
-    assert "Nothing is proposed" in shown(client, PAGE)
+    assert "No proposals" in shown(client, PAGE)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,33 +13,33 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.forms.models import model_to_dict
 
-from dashboard.chores import Chores
-from dashboard.domain.decision import Decision
+from dashboard.comparison.outcome import Decision
+from dashboard.ingest.observer import BackgroundJobs
+from dashboard.ingest.recorder import Recorder
+from dashboard.ingest.stream import read_roster
 from dashboard.models import (
-    Comparison,
     Discrepancy,
     Observation,
+    ObservedOrder,
+    Participant,
     Replay,
     ReplayedOrder,
     ReplayState,
     Signature,
-    Tally,
     TimeSlice,
 )
-from dashboard.observing.recording import record_events
-from dashboard.observing.rosters import Rosters, read_roster
-from dashboard.reviewing import replaying
-from dashboard.reviewing.replay_answers import record_answers
-from dashboard.reviewing.replaying import give_up_overdue, mark_sent, next_to_send
-from dashboard.reviewing.replays import ReplayRefused, Summary, request_replay, summary
-from dashboard.reviewing.reviews import Seen, review
-from dashboard.tests.factories import START, a_launch, an_event, an_order
+from dashboard.review import replaying
+from dashboard.review.replaying import give_up_overdue, mark_sent, next_to_send, record_answers
+from dashboard.review.replays import ReplayRefused, Summary, request_replay, summary
+from dashboard.review.reviews import SeenRevision, review
+from dashboard.tests.factories import START, a_launch, an_event, an_order, as_message
+from dashboard.tests.making import record_events
 from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.amqp.tests.making import topology_of
-from kitchen_worker.contract import messages, topology
+from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, decode_order
 from kitchen_worker.testing import MemoryBroker
-from restaurant.models import Launch, Letter
+from restaurant.models import Launch
 from restaurant.tests.making import end_launch
 
 pytestmark = pytest.mark.django_db
@@ -63,24 +63,6 @@ def disagreed(
     """Orders of which vnext made something else than the control, and what they all show."""
     for _ in range(count):
         order = an_order(launch)
-        wire = messages.Order(
-            id=str(order.uuid),
-            number=order.pk,
-            placed_at=START,
-            items=(
-                messages.OrderItem(
-                    name="burger",
-                    title="Burger",
-                    quantity=2,
-                    preparation_time=5,
-                    unit_price=Decimal("3.50"),
-                ),
-            ),
-            note="no onions",
-            total_price=Decimal("7.00"),
-            total_prep_time=10,
-        )
-        Letter.objects.filter(order=order).update(body=messages.encode_order(wire))
         events = [told(launch, order.uuid, said, name) for name, said in
                   (("vlatest", control), ("vnext", version))]  # fmt: skip
         record_events(read_roster(launch), events, START)
@@ -98,7 +80,7 @@ def told(
 
 
 def asked(discrepancy: Discrepancy, launch: Launch, **more: Any) -> Replay:
-    """A replay that was asked for."""
+    """A replay that was requested."""
     known: dict[str, Any] = {
         "launch": launch,
         "revision": discrepancy.revision,
@@ -119,7 +101,7 @@ def answered(launch: Launch, rows: Sequence[ReplayedOrder], *said: Said, **more:
     """Let vnext answer each of these orders; the last thing that it says again for the rest."""
     every = [*said, *[said[-1]] * (len(rows) - len(said))]
     events = [told(launch, row.uuid, what, **more) for row, what in zip(rows, every, strict=False)]
-    record_answers(events, NOW)
+    record_answers([as_message(one) for one in events], NOW)
 
 
 def found(replay: Replay) -> Summary:
@@ -132,7 +114,7 @@ def state(discrepancy: Discrepancy) -> Decision:
 
 def live() -> dict[str, Any]:
     """All live numbers."""
-    tables = (Observation, Comparison, Tally, TimeSlice, Signature)
+    tables = (ObservedOrder, Observation, Participant, TimeSlice, Signature)
     return {table.__name__: [model_to_dict(row) for row in table.objects.all()] for table in tables}
 
 
@@ -208,7 +190,9 @@ def test_without_the_wish_to_close_it_stays_as_it_is(launch: Launch) -> None:
 def test_a_decision_made_meanwhile_is_not_overwritten(launch: Launch) -> None:
     about = disagreed(launch)
     replay = asked(about, launch)
-    review([Seen(about.pk, about.revision)], Decision.BY_DESIGN, note="so be it", author="bob")
+    review(
+        [SeenRevision(about.pk, about.revision)], Decision.BY_DESIGN, note="so be it", author="bob"
+    )
     answered(launch, sent(replay), RIGHT)
     assert found(replay).proves
     assert state(about) is Decision.BY_DESIGN
@@ -218,9 +202,10 @@ def test_the_first_answer_counts_and_received_is_no_answer(launch: Launch) -> No
     about = disagreed(launch, count=1)
     replay = asked(about, launch)
     (row,) = sent(replay)
-    record_answers([an_event(launch, row.uuid, "vnext", EventKind.RECEIVED)], NOW)
+    heard = as_message(an_event(launch, row.uuid, "vnext", EventKind.RECEIVED))
+    record_answers([heard], NOW)
     assert found(replay).sent == 1
-    first, second = told(launch, row.uuid, WRONG), told(launch, row.uuid, RIGHT)
+    first, second = (as_message(told(launch, row.uuid, said)) for said in (WRONG, RIGHT))
     record_answers([first, second], NOW)
     record_answers([second], NOW)
     assert found(replay).still_shows == 1
@@ -255,14 +240,25 @@ def test_what_is_not_answered_in_time_is_missing_and_a_late_answer_mends_it(
 
 def test_a_result_that_names_the_order_is_read_as_that_of_the_live_one(launch: Launch) -> None:
     about = disagreed(launch, count=1)
-    control = Observation.objects.get(version="vlatest")
-    result = {**RIGHT, "order": {"id": str(control.order)}}
-    Observation.objects.filter(pk=control.pk).update(result=msgspec.json.encode(result).decode())
+    control = Observation.objects.get(participant__version="vlatest")
+    result = {**RIGHT, "order": {"id": control.order.order_id}}
+    Observation.objects.filter(pk=control.pk).update(result=msgspec.json.encode(result))
     replay = asked(about, launch)
     (row,) = sent(replay)
     answered(launch, [row], {**RIGHT, "order": {"id": str(row.uuid)}})
     assert found(replay).differ_otherwise == 0
-    assert str(control.order) in ReplayedOrder.objects.get(pk=row.pk).result
+    assert control.order.order_id in ReplayedOrder.objects.get(pk=row.pk).result
+
+
+def test_the_id_of_another_system_does_not_break_the_result_that_it_is_put_in(
+    launch: Launch,
+) -> None:
+    about = disagreed(launch, count=1)
+    ObservedOrder.objects.update(order_id='shop "7" \\ é')
+    (row,) = sent(asked(about, launch))
+    answered(launch, [row], {**RIGHT, "id": f"order {row.uuid}"})
+    row.refresh_from_db()
+    assert json.loads(row.result)["id"] == 'order shop "7" \\ é'
 
 
 def test_texts_that_a_database_cannot_keep_are_kept_without_what_it_cannot(launch: Launch) -> None:
@@ -282,14 +278,16 @@ def test_texts_that_a_database_cannot_keep_are_kept_without_what_it_cannot(launc
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda about, launch: end_launch(launch), "No launch is open"),
+        (lambda about, launch: end_launch(launch), "No launch is running"),
         (lambda about, launch: launch.dark_versions.filter(version="vnext").delete(),
-         "vnext is no dark version of the open launch"),
-        (lambda about, launch: Letter.objects.all().delete(), "None of its orders"),
-        (lambda about, launch: Observation.objects.filter(role="control").delete(),
+         "vnext is not a dark version of the running launch"),
+        (lambda about, launch: ObservedOrder.objects.update(body=b""), "None of its orders"),
+        (lambda about, launch: ObservedOrder.objects.all().delete(), "None of its orders"),
+        (lambda about, launch: Observation.objects.filter(participant__role="control").delete(),
          "None of its orders"),
-        (lambda about, launch: review([Seen(about.pk, about.revision)], Decision.BUG, note="",
-                                      author="bob"), "decided on in the meantime"),
+        (lambda about, launch: review(
+            [SeenRevision(about.pk, about.revision)], Decision.BUG, note="", author="bob"
+        ), "reviewed in the meantime"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_sent_again_is_refused_with_the_reason(
@@ -312,9 +310,9 @@ def test_asking_twice_sends_once(launch: Launch) -> None:
 def test_only_orders_that_show_it_are_sent_and_no_more_than_the_limit(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dashboard.reviewing.replays.MAX_REPLAYED", 2)
+    monkeypatch.setattr("dashboard.review.replays.MAX_REPLAYED", 2)
     about = disagreed(launch)
-    disagreed_orders = set(Comparison.objects.values_list("order", flat=True))
+    disagreed_orders = set(ObservedOrder.objects.values_list("order_id", flat=True))
     agreed = an_order(launch)
     events = [told(launch, agreed.uuid, RIGHT, name) for name in ("vlatest", "vnext")]
     record_events(read_roster(launch), events, START)
@@ -335,7 +333,7 @@ def test_orders_under_way_are_bounded(launch: Launch, monkeypatch: pytest.Monkey
 
 def test_a_bug_of_an_earlier_launch_is_sent_to_the_open_one_and_closed(launch: Launch) -> None:
     about = disagreed(launch)
-    review([Seen(about.pk, 0)], Decision.BUG, note="", author="ada")
+    review([SeenRevision(about.pk, 0)], Decision.BUG, note="", author="ada")
     about.refresh_from_db()
     end_launch(launch)
     newer = a_launch(name="December", started_at=NOW)
@@ -357,7 +355,7 @@ def test_an_order_whose_message_cannot_be_read_is_given_up_and_the_others_are_se
     launch: Launch,
 ) -> None:
     about = disagreed(launch)
-    Letter.objects.filter(pk=Letter.objects.order_by("pk")[1].pk).update(body=b"{}")
+    ObservedOrder.objects.filter(pk=2).update(body=b"{}")
     replay = asked(about, launch)
     assert len(next_to_send(NOW)) == 2
     assert found(replay).missing == 1
@@ -370,25 +368,26 @@ def test_an_answer_counts_from_the_version_that_was_asked_and_from_no_other(
     (row,) = sent(asked(disagreed(launch, count=1), launch))
     event = told(launch, row.uuid, RIGHT)
     wrong: list[tuple[dict[str, Any], str]] = [
-        ({"version": "vlatest", "role": Role.CONTROL}, "was not sent to version vlatest"),
-        ({"version": "vlatest-b", "role": Role.BASELINE}, "was not sent to version vlatest-b"),
+        ({"version": "vlatest", "role": Role.CONTROL}, "was not sent to vlatest"),
+        ({"version": "vlatest-b", "role": Role.BASELINE}, "was not sent to vlatest-b"),
         ({"role": Role.BASELINE}, "is the candidate, and speaks as baseline"),
         ({"launch": str(uuid4())}, "was not placed in launch"),
-        ({"order_id": str(uuid4())}, "nobody placed an order"),
     ]
+    recorder = Recorder.take_over()
     for change, reason in wrong:
-        (admission,) = Rosters().admit([msgspec.structs.replace(event, **change)])
-        assert reason in admission.reason
+        changed = as_message(msgspec.structs.replace(event, **change))
+        (refused,) = recorder.record([], [changed], NOW).refused
+        assert reason in refused.reason
     for fine in (event, msgspec.structs.replace(event, launch=None)):
-        (admission,) = Rosters().admit([fine])
-        assert (admission.launch, admission.replayed) == (launch.id, True)
+        message = as_message(fine)
+        assert recorder.record([], [message], NOW).replayed == [message]
 
 
 def test_a_replay_can_be_read_by_a_kitchen_that_knows_nothing_of_it(launch: Launch) -> None:
     replay = asked(disagreed(launch, count=1), launch)
     (again,) = next_to_send(NOW)
     row = replay.replayed_orders.get()
-    live_order = decode_order(bytes(Letter.objects.get().body))
+    live_order = decode_order(bytes(ObservedOrder.objects.get().body))
     assert decode_order(again.message.body) == msgspec.structs.replace(live_order, id=str(row.uuid))
     assert again.message.exchange == topology.ORDERS_DARK
     assert again.message.headers == {
@@ -404,14 +403,15 @@ class Sending:
     def __init__(self) -> None:
         self.broker = MemoryBroker()
         self.changed: set[UUID] = set()
-        self.chores = Chores(
+        self.jobs = BackgroundJobs(
             shutdown=Shutdown(),
+            recorder=lambda: Recorder(epoch=0),
             is_busy=lambda: False,
             on_change=self.changed.update,
         )
 
     async def step(self) -> bool:
-        return await self.chores.step(self.broker)
+        return await self.jobs.step(self.broker)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -430,7 +430,7 @@ async def test_orders_reach_the_queue_of_their_version_and_no_other() -> None:
 async def test_without_a_queue_they_wait_with_the_reason_and_go_out_when_there_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dashboard.chores.RETRY_S", 0.0)
+    monkeypatch.setattr("dashboard.ingest.observer.RETRY_S", 0.0)
     replay = await _asked_for()
     sending = Sending()
     await sending.broker.declare(topology_of())

@@ -12,15 +12,15 @@ from django.test import Client
 from pytest_django import Settings
 
 from dashboard.models import LaunchRequirements
-from dashboard.reviewing import requirements
-from dashboard.reviewing.requirements import newest, set_requirements
+from dashboard.review import thresholds
+from dashboard.review.thresholds import current_revision, set_requirements
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.test_discrepancy_pages import shown, text
 from dashboard.verdict.evaluation import requirements_of
-from dashboard.verdict.requirements import THRESHOLDS, Requirements
+from dashboard.verdict.thresholds import THRESHOLDS, Requirements
 from restaurant.models import Launch
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 AS_TYPED = {
     "speed_margin": "5",
@@ -65,7 +65,12 @@ def problems(response: Any) -> dict[str, str]:
 
 def set_by(author: str, launch: UUID, **lines: float) -> LaunchRequirements:
     return set_requirements(
-        launch, Requirements(**lines), author=author, reason="why", now=START, seen=newest(launch)
+        launch,
+        Requirements(**lines),
+        author=author,
+        reason="why",
+        now=START,
+        seen=current_revision(launch),
     )
 
 
@@ -80,7 +85,7 @@ def test_the_defaults_hold_until_somebody_sets_them(client: Client, launch: Laun
     assert "Speed slower by at most 2 %" in page
     assert "Keeping up lag at most 10 s" in page
     assert "No changes; defaults apply." in page
-    assert "Change limits" not in page
+    assert "Change thresholds" not in page
 
 
 def test_the_form_holds_the_lines_as_percentages(client: Client, launch: Launch, ada: User) -> None:
@@ -96,7 +101,7 @@ def test_the_form_holds_the_lines_as_percentages(client: Client, launch: Launch,
         "most_missing": "1",
         "most_behind_s": "10",
         "reason": "",
-        "seen": str(newest(launch.id)),
+        "seen": str(current_revision(launch.id)),
     }
 
 
@@ -128,17 +133,17 @@ def test_the_history_holds_each_setting_against_the_one_before(
 @pytest.mark.parametrize(
     ("field", "typed", "said"),
     [
-        ("speed_margin", "", "Give a number"),
-        ("speed_margin", "two", "Give a number"),
-        ("speed_margin", "nan", "Give a number"),
-        ("speed_margin", "0", "Give a percentage from 0.1 to 100."),
-        ("failures_margin", "-1", "Give a percentage from 0.01 to 100."),
-        ("slow_margin", "101", "Give a percentage from 0.01 to 100."),
-        ("differences_margin", "inf", "Give a number"),
-        ("most_missing", "-0.1", "Give a percentage from 0 to 100."),
-        ("most_behind_s", "0", "Give at least one second."),
-        ("most_behind_s", "1e9", "Give at most a day"),
-        ("reason", " ", "Say why"),
+        ("speed_margin", "", "Enter a number"),
+        ("speed_margin", "two", "Enter a number"),
+        ("speed_margin", "nan", "Enter a number"),
+        ("speed_margin", "0", "Enter a percentage from 0.1 to 100."),
+        ("failures_margin", "-1", "Enter a percentage from 0.01 to 100."),
+        ("slow_margin", "101", "Enter a percentage from 0.01 to 100."),
+        ("differences_margin", "inf", "Enter a number"),
+        ("most_missing", "-0.1", "Enter a percentage from 0 to 100."),
+        ("most_behind_s", "0", "Enter at least one second."),
+        ("most_behind_s", "1e9", "Enter at most 86,400 seconds"),
+        ("reason", " ", "Enter a reason"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field_and_nothing_typed_is_lost(
@@ -176,12 +181,12 @@ def test_of_two_who_set_them_at_once_the_second_is_told(
     """Both find that nobody has set them, and then both do."""
 
     def then_bo_sets_them(of: UUID) -> int:
-        found = newest(of)
-        monkeypatch.setattr(requirements, "newest", newest)
+        found = current_revision(of)
+        monkeypatch.setattr(thresholds, "current_revision", current_revision)
         set_by("bo", of, speed_margin=0.03)
         return found
 
-    monkeypatch.setattr(requirements, "newest", then_bo_sets_them)
+    monkeypatch.setattr(thresholds, "current_revision", then_bo_sets_them)
     response = client.post(page_of(launch), AS_TYPED)
     assert response.status_code == 422
     assert "Not saved: changed by someone else" in text(response)
@@ -192,7 +197,7 @@ def test_only_who_may_can_set_them(client: Client, launch: Launch) -> None:
     assert client.post(page_of(launch), AS_TYPED)["Location"].startswith("/login/")
     client.force_login(User.objects.create_user("bo"))
     assert client.post(page_of(launch), AS_TYPED).status_code == 403
-    assert "Change limits" not in text(client.get(page_of(launch)))
+    assert "Change thresholds" not in text(client.get(page_of(launch)))
     assert not LaunchRequirements.objects.exists()
 
 

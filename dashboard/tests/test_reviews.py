@@ -8,21 +8,20 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
+from django.db import connections
 from django.db.models.deletion import ProtectedError
 
-from dashboard.domain.comparing.folding import FOLDED
-from dashboard.domain.decision import Decision
-from dashboard.domain.outcome import Outcome
+from dashboard.comparison.folding import FOLDED
+from dashboard.comparison.outcome import Decision, Outcome
+from dashboard.ingest.stream import read_roster
 from dashboard.models import Discrepancy, Replay, ReplayState, Review
-from dashboard.models.discrepancies import AppendOnlyError
-from dashboard.observing.rosters import read_roster
-from dashboard.reviewing.reviews import (
+from dashboard.models.review import AppendOnlyError
+from dashboard.review.reviews import (
     AT_ONCE,
     MAX_NOTE,
     ReviewConflict,
     ReviewRefused,
-    Seen,
+    SeenRevision,
     review,
 )
 from dashboard.tests.factories import START, a_launch
@@ -33,8 +32,8 @@ pytestmark = pytest.mark.django_db
 LAUNCH = UUID(int=1)
 
 
-def seen(*discrepancies: Discrepancy) -> list[Seen]:
-    return [Seen(one.pk, one.revision) for one in discrepancies]
+def seen(*discrepancies: Discrepancy) -> list[SeenRevision]:
+    return [SeenRevision(one.pk, one.revision) for one in discrepancies]
 
 
 def test_a_decision_is_written_with_who_when_why_and_what_it_made() -> None:
@@ -123,31 +122,31 @@ def test_a_note_that_cannot_be_kept_is_refused(note: str, said: str) -> None:
     ("choice", "said"),
     [
         ([], "at least one"),
-        ([Seen(1, 0), Seen(1, 2)], "two revisions"),
-        ([Seen(2**62, 0)], "there is no discrepancy"),
-        ([Seen(pk, 0) for pk in range(AT_ONCE + 1)], "at most 500"),
+        ([SeenRevision(1, 0), SeenRevision(1, 2)], "two revisions"),
+        ([SeenRevision(2**62, 0)], "there is no discrepancy"),
+        ([SeenRevision(pk, 0) for pk in range(AT_ONCE + 1)], "at most 500"),
     ],
 )
-def test_a_choice_that_makes_no_sense_is_refused(choice: list[Seen], said: str) -> None:
+def test_a_choice_that_makes_no_sense_is_refused(choice: list[SeenRevision], said: str) -> None:
     with pytest.raises(ReviewRefused, match=said):
         review(choice, Decision.BUG, note="", author="ada")
 
 
 def test_what_was_seen_is_read_from_a_form() -> None:
-    assert Seen.read("12:3") == Seen(12, 3)
-    assert str(Seen(12, 3)) == "12:3"
+    assert SeenRevision.read("12:3") == SeenRevision(12, 3)
+    assert str(SeenRevision(12, 3)) == "12:3"
 
 
 @pytest.mark.parametrize("text", ["", "12", "12:", ":3", "a:b", "-1:2", "1:2:3", "²:1", "9" * 30])
 def test_what_no_form_sends_is_not_read(text: str) -> None:
     with pytest.raises(ValueError, match="not an id"):
-        Seen.read(text)
+        SeenRevision.read(text)
 
 
 @pytest.mark.parametrize("text", [f"{2**63}:1", f"1:{2**31}"])
 def test_numbers_that_no_database_takes_are_not_read(text: str) -> None:
     with pytest.raises(ValueError, match="no discrepancy"):
-        Seen.read(text)
+        SeenRevision.read(text)
 
 
 def test_reviews_are_neither_changed_nor_deleted() -> None:
@@ -270,14 +269,14 @@ def test_of_two_reviewers_at_the_same_time_one_is_told_of_the_other() -> None:
     barrier = threading.Barrier(2)
     conflicts: list[ReviewConflict] = []
 
-    def decide(author: str, decision: Decision, choice: list[Seen]) -> None:
+    def decide(author: str, decision: Decision, choice: list[SeenRevision]) -> None:
         try:
             barrier.wait(10)
             review(choice, decision, note=f"by {author}", author=author)
         except ReviewConflict as conflict:
             conflicts.append(conflict)
         finally:
-            connection.close()
+            connections.close_all()
 
     reviewers = [
         threading.Thread(target=decide, args=("ada", Decision.BUG, mine)),
@@ -313,7 +312,7 @@ def test_a_reviewer_and_the_observer_at_the_same_time_both_get_through() -> None
         except Exception as failure:  # noqa: BLE001 - raised again below
             failures.append(failure)
         finally:
-            connection.close()
+            connections.close_all()
 
     def decide() -> None:
         rows = list(Discrepancy.objects.order_by("-count", "path"))

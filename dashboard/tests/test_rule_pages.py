@@ -12,16 +12,16 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from dashboard.models import Comparison, Discrepancy, Rejudging, Rule
+from dashboard.ingest.recorder import Recorder
+from dashboard.models import Discrepancy, Observation, Rejudging, Rule
 from dashboard.pages.rule_forms import RuleForm
-from dashboard.reviewing import rejudging
-from dashboard.reviewing.discrepancies import against
+from dashboard.review.listing import pairs_against
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.test_discrepancy_pages import differ, page_of, shown, text
 from restaurant.models import Launch
 from restaurant.tests.making import end_launch
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 RULES = "/dashboard/rules/"
 NEW = "/dashboard/rules/new/"
@@ -83,6 +83,13 @@ def problems(response: Any) -> dict[str, str]:
     """What is said at which field."""
     page = response.content.decode()
     return dict(re.findall(r'<p class="problem" id="problem-(\w+)">([^<]+)</p>', page))
+
+
+def rejudge() -> None:
+    """Judge all stored pairs again, as was asked for."""
+    recorder = Recorder.take_over()
+    while recorder.rejudge(timezone.now(), 100) is not None:
+        pass
 
 
 def test_without_rules_the_page_says_what_they_are_for(client: Client) -> None:
@@ -201,18 +208,18 @@ def test_what_the_preview_counts_is_what_then_vanishes(client: Client) -> None:
     launch = a_launch()
     for number in range(7):
         differ(launch, {"cook": "Ana", "n": 1}, {"cook": "Bo", "n": 1 + number % 2})
-    assert against(launch.id, "vnext") == 7
+    assert pairs_against(launch.id, "vnext") == 7
 
     would_hide = hidden(previewed(client, IGNORE_COOK))
     response = save(client, IGNORE_COOK)
-    assert against(launch.id, "vnext") == 7, "the past stays as it was counted"
+    assert pairs_against(launch.id, "vnext") == 7, "the past stays as it was counted"
     client.post(REJUDGE, {"launch": str(launch.id)})
-    while rejudging.step(timezone.now()):
-        pass
+    rejudge()
 
     assert response.headers["Location"] == f"{RULES}{Rule.objects.get().pk}/"
-    assert 7 - against(launch.id, "vnext") == would_hide == 4
-    assert Comparison.objects.filter(outcome="agree").count() == would_hide
+    assert 7 - pairs_against(launch.id, "vnext") == would_hide == 4
+    judged = Observation.objects.exclude(judged_at=None)
+    assert judged.filter(exception=None).count() == would_hide
     cook = Discrepancy.objects.get(path="cook")
     assert (cook.count, cook.ignored) == (0, 7)
     assert "7 pairs" in text(client.get(page_of(cook)))
@@ -227,7 +234,7 @@ def test_nothing_is_saved_that_was_not_previewed(client: Client) -> None:
     response = client.post(NEW, {**IGNORE_COOK, "path": "**", "previewed": seen, "action": "save"})
 
     assert not Rule.objects.exists()
-    assert "not what you saw in the preview" in text(response)
+    assert "has changed since the preview" in text(response)
     assert hidden(response) == 1
 
 
@@ -306,7 +313,8 @@ def test_a_saved_rule_holds_for_what_comes_next(client: Client) -> None:
     assert (rule.author, rule.relative, rule.key, rule.version) == ("ada", 0.1, "", "vnext")
     assert rule.expires_at is not None
     assert rule.expires_at.isoformat() == "2090-12-31T18:00:00+00:00"
-    assert Comparison.objects.get().outcome == "agree"
+    pair = Observation.objects.exclude(judged_at=None).get()
+    assert pair.exception is None
     page = shown(client, response.headers["Location"])
     assert "Applies to new orders" in page
     assert "Re-evaluate past orders" in page
@@ -333,7 +341,7 @@ def test_a_preview_shows_how_far_it_has_come_and_ends_as_if_in_one_step(
     launch = a_launch()
     for _ in range(7):
         differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
-    monkeypatch.setattr("dashboard.reviewing.preview.STEP", 3)
+    monkeypatch.setattr("dashboard.review.preview.STEP", 3)
     headers = {"HX-Request": "true", "HX-Target": "rule-form"}
     asked = {**IGNORE_COOK, "action": "preview"}
 
@@ -367,7 +375,7 @@ def test_what_was_found_for_another_draft_is_not_gone_on_with(
     launch = a_launch()
     for _ in range(4):
         differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
-    monkeypatch.setattr("dashboard.reviewing.preview.STEP", 3)
+    monkeypatch.setattr("dashboard.review.preview.STEP", 3)
     headers = {"HX-Request": "true", "HX-Target": "rule-form"}
     first = client.post(NEW, {**IGNORE_COOK, "action": "preview"}, headers=headers)
 
@@ -395,7 +403,7 @@ def test_a_rule_is_ended_and_never_changed(client: Client) -> None:
 
     rule.refresh_from_db()
     assert (response.headers["Location"], rule.ended_by) == (f"{RULES}{rule.pk}/", "ada")
-    assert Comparison.objects.get().outcome == "differ"
+    assert Observation.objects.exclude(judged_at=None).get().exception == "differ"
     page = shown(client, f"{RULES}{rule.pk}/")
     assert "No longer applies" in page
     assert "Re-evaluate past orders" in page
@@ -411,14 +419,14 @@ def test_the_past_is_judged_anew_with_its_progress_shown(client: Client) -> None
     found = Rejudging.objects.get()
     on_its_way = client.get(f"/dashboard/rejudgings/{found.pk}/", headers=HTMX)
     assert "Re-evaluating past orders" in shown(client, f"{RULES}{rule.pk}/")
-    rejudging.step(timezone.now())
+    rejudge()
     done = client.get(f"/dashboard/rejudgings/{found.pk}/", headers=HTMX)
 
     for part in (asked, on_its_way):
         assert "<html" not in part.content.decode()
         assert 'hx-trigger="every 1s"' in part.content.decode()
     assert "hx-trigger" not in done.content.decode()
-    assert "1 pair with differences looked at, 1 now shows something else" in text(done)
+    assert "1 pair with differences evaluated, 1 changed." in text(done)
     assert "were re-evaluated" in shown(client, f"{RULES}{rule.pk}/")
     assert "were re-evaluated" in shown(client, f"/dashboard/rejudgings/{found.pk}/")
 
@@ -428,7 +436,7 @@ def test_an_old_judgement_does_not_stand_for_a_newer_rule(client: Client) -> Non
     launch = a_launch()
     differ(launch, {"cook": "Ana"}, {"cook": "Bo"})
     client.post(REJUDGE, {"launch": str(launch.id)})
-    rejudging.step(timezone.now())
+    rejudge()
 
     rule = a_rule(created_at=timezone.now())
 
@@ -473,7 +481,7 @@ def test_an_ignored_difference_is_tinted_in_its_order_with_the_reason(client: Cl
 
     assert 'class="differs" data-standing="ignored"' in page
     assert "who cooks is chance" in page
-    assert "but for 1 ignored difference" in page
+    assert "apart from 1 ignored difference" in page
     assert Launch.objects.count() == 1
 
 
@@ -512,6 +520,6 @@ def test_a_missing_reason_is_asked_for_once_at_its_field(client: Client) -> None
 
     response = save(client, {**IGNORE_COOK, "reason": ""})
 
-    assert text(response).count("Say why") == 1
+    assert text(response).count("Enter a reason") == 1
     assert "blank" not in text(response)
     assert not Rule.objects.exists()

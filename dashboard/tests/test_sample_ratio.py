@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 
 import pytest
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from dashboard.board.frame import build_frame
-from dashboard.board.frames import Json
-from dashboard.board.lenses import Lens
-from dashboard.models import Tally
+from dashboard.board.filters import Filter
+from dashboard.board.frame import board_state
+from dashboard.board.wording import Json
+from dashboard.models import Participant
 from dashboard.tests.test_verdict_command import faster, weigh
 from kitchen_worker.contract.messages import Role
 from restaurant import launches
 from restaurant.launches import find_launch
-from restaurant.models import Launch, Letter
-from restaurant.outbox import mark_sent
+from restaurant.models import Launch, Order
+from restaurant.outbox import mark_sent, unsent
 from restaurant.tests.making import some_orders
 
-pytestmark = pytest.mark.django_db
-_MISMATCH = "vnext was sent 0 of 20 orders; 100 % was asked"
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
+_MISMATCH = "vnext was sent 0 of 20 orders; 100 % was requested"
 
 
 @pytest.fixture
 def launch() -> Launch:
     dark = [("vnext", Role.CANDIDATE, Decimal(100)), ("vother", Role.CANDIDATE, Decimal(100))]
     launch = launches.start_launch("first", "vlatest", dark, author="ada", reason="a test")
-    Tally.objects.create(
+    Participant.objects.create(
         launch=launch.id, version="vlatest", role="control", newest_at=timezone.now()
     )
     return launch
@@ -37,14 +36,14 @@ def launch() -> Launch:
 
 def _send(launch: Launch, sample: list[str]) -> None:
     orders = some_orders(20)
-    Letter.objects.filter(order__in=orders).update(sample=sample)
-    mark_sent([order.letter.pk for order in orders])
+    Order.objects.filter(pk__in=[order.pk for order in orders]).update(sample=sample)
+    mark_sent(unsent())
 
 
 def _frame(launch: Launch, version: str = "vnext") -> Json:
     found = find_launch(launch.pk)
     assert found is not None
-    return build_frame(found, Lens.ALL, version=version, with_series=False)
+    return board_state(found, Filter.ALL, version=version)
 
 
 def test_a_version_that_was_not_sent_its_share_gets_no_verdict_and_it_is_said_why(
@@ -68,6 +67,6 @@ def test_what_another_candidate_was_sent_holds_no_verdict_back(launch: Launch) -
 @override_settings(BOARD_PUBLIC=True)
 def test_the_board_shows_what_each_version_was_sent(launch: Launch, client: Client) -> None:
     _send(launch, ["vother"])
-    page = client.get("/dashboard/").content.decode()
-    shown = re.findall(r'data-fact="sample"[^>]*?( data-alarm)?>([^<]*)<', page)
-    assert shown == [("", ""), (" data-alarm", "sent 0 of 20"), ("", "sent 20 of 20")]
+    samples = client.get("/dashboard/").context["frame"]["samples"]
+    found = {one["version"]: (one["sent"], one["offered"], bool(one["wrong"])) for one in samples}
+    assert found == {"vnext": (0, 20, True), "vother": (20, 20, False)}

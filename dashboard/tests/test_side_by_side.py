@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dashboard.domain.comparing.comparison import compare
-from dashboard.domain.comparing.rules import Rule, Rules, Treatment
-from dashboard.pages.side_by_side import MAX_LINES, Line, Mark, Standing, lay_side_by_side
+from dashboard.comparison.diff import compare
+from dashboard.comparison.rules import ComparisonRule, Rules, Treatment
+from dashboard.pages.side_by_side import MAX_LINES, Mark, MarkStatus, ResultLine, lay_side_by_side
 
 
 def laid(*results: Any) -> list[tuple[str, tuple[str | None, ...]]]:
@@ -17,13 +17,13 @@ def laid(*results: Any) -> list[tuple[str, tuple[str | None, ...]]]:
     ]
 
 
-def marked(control: Any, version: Any, rules: Rules | None = None) -> list[Line]:
+def marked(control: Any, version: Any, rules: Rules | None = None) -> list[ResultLine]:
     found = compare(control, version, rules).differences
-    marks = [Mark(difference=one, standing=Standing.OPEN) for one in found]
+    marks = [Mark(difference=one, status=MarkStatus.OPEN) for one in found]
     return lay_side_by_side([control, version], {1: marks})
 
 
-def places(lines: list[Line]) -> list[tuple[str, list[str]]]:
+def places(lines: list[ResultLine]) -> list[tuple[str, list[str]]]:
     return [
         (line.path, [mark.difference.kind.value for mark in line.cells[1].marks])
         for line in lines
@@ -109,12 +109,12 @@ def test_a_difference_is_marked_in_its_place(
 
 def test_the_control_has_no_marks_and_each_version_its_own() -> None:
     found = compare({"a": 1}, {"a": 3}).differences
-    marks = {2: [Mark(difference=one, standing=Standing.IGNORED) for one in found]}
+    marks = {2: [Mark(difference=one, status=MarkStatus.IGNORED) for one in found]}
 
     [line] = lay_side_by_side([{"a": 1}, {"a": 1}, {"a": 3}], marks)
 
     assert [len(cell.marks) for cell in line.cells] == [0, 0, 1]
-    assert line.cells[2].marks[0].standing is Standing.IGNORED
+    assert line.cells[2].marks[0].status is MarkStatus.IGNORED
 
 
 def test_a_difference_too_deep_for_a_line_is_marked_above_it() -> None:
@@ -140,7 +140,7 @@ def test_a_difference_beyond_the_last_line_is_marked_on_what_it_is_in() -> None:
 
 
 def test_members_of_a_keyed_list_are_marked_where_the_control_has_them() -> None:
-    keyed = Rules([Rule(id=1, path="lines", treatment=Treatment.KEYED, key="name")])
+    keyed = Rules([ComparisonRule(id=1, path="lines", treatment=Treatment.KEYED, key="name")])
     control = {"lines": [{"name": "soda", "n": 1}, {"name": "fries", "n": 2}]}
     version = {"lines": [{"name": "fries", "n": 3}, {"name": "soda", "n": 1}]}
 
@@ -152,7 +152,7 @@ def test_members_of_a_keyed_list_are_marked_where_the_control_has_them() -> None
 
 
 def test_a_member_that_only_the_version_has_is_marked_where_it_stands() -> None:
-    keyed = Rules([Rule(id=1, path="lines", treatment=Treatment.KEYED, key="name")])
+    keyed = Rules([ComparisonRule(id=1, path="lines", treatment=Treatment.KEYED, key="name")])
     version = {"lines": [{"name": "fries"}, {"name": "soda"}]}
 
     assert places(marked({"lines": [{"name": "fries"}]}, version, keyed)) == [
@@ -161,7 +161,7 @@ def test_a_member_that_only_the_version_has_is_marked_where_it_stands() -> None:
 
 
 def test_what_is_compared_elsewhere_is_said_beside_the_mark() -> None:
-    unordered = Rules([Rule(id=1, path="a", treatment=Treatment.UNORDERED)])
+    unordered = Rules([ComparisonRule(id=1, path="a", treatment=Treatment.UNORDERED)])
 
     lines = marked({"a": [1, 2, 3]}, {"a": [3, 9, 1]}, unordered)
 

@@ -6,7 +6,7 @@ import io
 import json
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -17,18 +17,19 @@ from django.db import OperationalError
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
+from dashboard.fold.evidence import key_of
+from dashboard.fold.records import Epoch
+from dashboard.ingest.evidence import save_blocks, timing_in_force, whole_tally
 from dashboard.management.commands import verdict as verdict_command
 from dashboard.management.commands.verdict import NOTHING_TO_SAY
-from dashboard.models import Tally
-from dashboard.observing.adding import Weighed, add_to_evidence
-from dashboard.observing.touched import Epoch
+from dashboard.models import Evidence, Participant
 from dashboard.tests.factories import START, a_launch
 from dashboard.verdict.closing import close_blocks
-from dashboard.verdict.paired_order import PairedOrder, Result, Status
+from dashboard.verdict.paired_order import OrderStatus, PairedOrder, Result
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.models import DarkVersion, Launch
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 _ORDERS = 4000
 _PER_SECOND = 10
@@ -102,35 +103,44 @@ def launch() -> Launch:
 
 def weigh(launch: Launch, candidate: Callable[[float, random.Random], Result]) -> None:
     """Orders for four hundred seconds; what a candidate does depends on the control's time."""
-    rng = random.Random(1)
-    orders = []
+    rng, timing = random.Random(1), timing_in_force()
+    ended_at = START + timedelta(seconds=_ORDERS / _PER_SECOND)
+    evidence, _ = Evidence.objects.get_or_create(
+        launch=launch.id,
+        version="vnext",
+        key=key_of(Epoch("vnext", "", ""), timing),
+        defaults={"timing": asdict(timing), "started_at": ended_at, "newest_at": ended_at},
+    )
+    tally = whole_tally(evidence)
     for number in range(_ORDERS):
         ms = 50 * rng.lognormvariate(0, 0.5)
         order = PairedOrder(
             placed_at=START.timestamp() + number / _PER_SECOND,
-            control=Result(Status.OK, ms),
+            control=Result(OrderStatus.OK, ms),
             candidate=candidate(ms * rng.lognormvariate(0, 0.1), rng),
         )
-        orders.append(Weighed(order.placed_at, order))
-    ended_at = START + timedelta(seconds=_ORDERS / _PER_SECOND)
-    add_to_evidence(launch.id, {Epoch("vnext", "", ""): orders}, ended_at)
+        tally.add_all([order])
+    evidence.lost = tally.lost
+    evidence.revision += 1
+    evidence.save()
+    save_blocks((evidence.pk, number, sums) for number, sums in tally.blocks.items())
     close_blocks(ended_at + timedelta(minutes=2))
 
 
 def faster(ms: float, rng: random.Random) -> Result:
-    return Result(Status.OK, ms * 0.7)
+    return Result(OrderStatus.OK, ms * 0.7)
 
 
 def twice_as_slow(ms: float, rng: random.Random) -> Result:
-    return Result(Status.OK, ms * 2)
+    return Result(OrderStatus.OK, ms * 2)
 
 
 def a_little_slower(ms: float, rng: random.Random) -> Result:
-    return Result(Status.OK, ms * rng.lognormvariate(0.0195, 0.05))
+    return Result(OrderStatus.OK, ms * rng.lognormvariate(0.0195, 0.05))
 
 
 def silent(ms: float, rng: random.Random) -> Result:
-    return Result(Status.MISSING) if rng.random() < 0.1 else Result(Status.OK, ms)
+    return Result(OrderStatus.MISSING) if rng.random() < 0.1 else Result(OrderStatus.OK, ms)
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -149,7 +159,7 @@ def run(*arguments: str) -> tuple[int, str]:
         (faster, 0, "vnext is READY: 30 % faster (30 to 31 %), fails no more often"),
         (a_little_slower, 10, "NOT YET: "),
         (twice_as_slow, 20, "WORSE: vnext: "),
-        (silent, 30, "WITHHELD: not comparable: results of the candidate alone are missing on "),
+        (silent, 30, "WITHHELD: not comparable: only the candidate's results are missing on "),
     ],
 )
 def test_the_exit_code_is_the_word(
@@ -190,14 +200,14 @@ def test_before_the_first_pair_there_is_nothing_to_say(launch: Launch) -> None:
 
 def test_while_the_feed_is_stale_there_is_no_verdict(launch: Launch) -> None:
     weigh(launch, faster)
-    Tally.objects.create(
+    Participant.objects.create(
         launch=launch.id, version="vlatest", role="control", orders=1, newest_at=timezone.now()
     )
     assert run()[0] == 0
-    Tally.objects.update(newest_at=START)
+    Participant.objects.update(newest_at=START)
     code, out = run()
     assert code == 30
-    assert out.startswith("WITHHELD: the feed is stale, newest event ")
+    assert out.startswith("WITHHELD: events are stale: newest event ")
 
 
 @pytest.mark.parametrize(

@@ -10,32 +10,31 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import transaction
 from pytest_django import Settings
 
 from dashboard import models
-from dashboard.board.frame import build_frame
-from dashboard.board.lenses import Lens
-from dashboard.domain.decision import Decision
+from dashboard.board.filters import Filter
+from dashboard.board.frame import board_state
+from dashboard.comparison.outcome import Decision
+from dashboard.database import atomic
+from dashboard.ingest.evidence import timing_in_force, whole_tally
+from dashboard.ingest.stream import Roster, read_roster
 from dashboard.models import Discrepancy, LaunchRequirements
-from dashboard.observing.evidence import timing_in_force, whole_tally
-from dashboard.observing.recording import Silence, record_events, record_silences
-from dashboard.observing.rosters import Roster, read_roster
-from dashboard.observing.touched import Epoch, touched
-from dashboard.tests.factories import START, a_launch, an_event, an_order
-from dashboard.tests.making import sweep
-from dashboard.verdict import tally
+from dashboard.tests.factories import START, a_launch, an_event, an_order, observed
+from dashboard.tests.making import record_events, sweep
+from dashboard.verdict import evidence
 from dashboard.verdict.closing import MAX_POINTS, close_blocks, with_point
 from dashboard.verdict.evaluation import evaluate, evaluate_row, names_of, requirements_of
-from dashboard.verdict.evidence import Evidence
-from dashboard.verdict.requirements import Health, Requirement
+from dashboard.verdict.evidence import EvidenceTotals
+from dashboard.verdict.thresholds import LaunchHealth, Requirement
 from kitchen_worker.contract.messages import TIMED_OUT, Event, EventKind, Failure
 from restaurant.environment import Environment
-from restaurant.models import Launch, Letter
+from restaurant.models import Launch
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 
 DEADLINE = timedelta(seconds=5)
+AT_ONCE = timedelta(0)
 LONG_AFTER = START + timedelta(hours=1)
 #: What an order that both have handled adds.
 ANSWERED = {
@@ -138,7 +137,7 @@ def test_an_order_that_a_kitchen_gave_up_has_timed_out_and_counts_as_the_whole_d
     assert blocks() == {**ANSWERED, "errors_pos": 1, "handled": 0, "compared": 0}
     (block,) = whole_tally(rows()[0]).blocks.values()
     assert block.candidate_ns == DEADLINE / timedelta(microseconds=1) * 1000
-    (observed,) = models.Observation.objects.filter(version="vnext")
+    (observed,) = models.Observation.objects.filter(participant__version="vnext")
     assert (observed.state, observed.error_type) == ("failed", "TimedOut")
 
 
@@ -147,7 +146,7 @@ def test_silence_counts_as_missing_and_a_late_answer_is_counted_as_late_alone(
 ) -> None:
     order = placed(launch)
     record_events(roster, [said(launch, order, "vlatest")], START)
-    record_silences(roster, [Silence(order, "vnext", START)], START)
+    sweep(START, AT_ONCE)
     before = blocks()
     assert before["missing_pos"] == 1
     record_events(roster, [said(launch, order, "vnext", build="")], START)
@@ -185,7 +184,7 @@ def test_what_both_show_of_an_order_has_one_name(launch: Launch, roster: Roster)
 def test_blocks_of_one_evidence_are_bounded(
     launch: Launch, roster: Roster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tally, "MOST_BLOCKS", 3)
+    monkeypatch.setattr(evidence, "MOST_BLOCKS", 3)
     for seconds in range(5):
         order = placed(launch, seconds)
         record_events(roster, [said(launch, order, "vlatest"), said(launch, order, "vnext")], START)
@@ -201,7 +200,7 @@ def test_an_order_that_comes_after_its_block_has_settled_is_counted_as_lost(
     settle(launch)
     order = placed(launch, 1.5)
     record_events(roster, [said(launch, order, "vlatest"), said(launch, order, "vnext")], START)
-    weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
+    weighed = evaluate(launch.id, "vnext", LaunchHealth(behind_s=0.0))
     assert weighed is not None
     assert weighed.verdict.sentence("vnext") == (
         "WITHHELD: 1 of 41 orders came too late to be counted."
@@ -220,7 +219,7 @@ def test_with_any_deadline_that_the_settings_allow_blocks_settle_long_before_the
     timing = timing_in_force()
     open_blocks = timing.block_of(1e9) + 1 - timing.closed_at(1e9)
     unsettled = open_blocks + timing.kept_blocks + timing.longest_s / timing.block_s
-    assert unsettled <= tally.MOST_BLOCKS / 2
+    assert unsettled <= evidence.MOST_BLOCKS / 2
 
 
 def test_the_board_says_how_long_blocks_are_and_why(launch: Launch, settings: Settings) -> None:
@@ -231,7 +230,7 @@ def test_the_board_says_how_long_blocks_are_and_why(launch: Launch, settings: Se
         events += [said(launch, order, version) for version in ("vlatest", "vnext")]
     record_events(read_roster(launch), events, START)
     settle(launch)
-    verdict = build_frame(launch, Lens.ALL, with_series=False)["verdict"]
+    verdict = board_state(launch, Filter.ALL)["verdict"]
     assert (verdict["block_s"], verdict["block_why"]) == (300.0, "5 orders a minute")
     assert verdict["lag_s"] == 300.0 + 5.0 + 2.0
     assert 0 < verdict["orders"] <= 60
@@ -244,7 +243,7 @@ def test_a_version_that_had_taken_the_order_has_timed_out(launch: Launch, roster
         an_event(launch, order, "vnext", EventKind.RECEIVED, build=""),
     ]
     record_events(roster, events, START)
-    record_silences(roster, [Silence(order, "vnext", START)], START)
+    sweep(START, AT_ONCE)
     assert (blocks()["pairs"], blocks()["missing_pos"], blocks()["errors_pos"]) == (1, 0, 1)
 
 
@@ -255,7 +254,7 @@ def test_an_order_of_which_the_transaction_is_lost_counts_once_it_is_recorded(
     events = [said(launch, order, "vlatest"), said(launch, order, "vnext")]
 
     def crash() -> None:
-        with transaction.atomic():
+        with atomic():
             record_events(roster, events, START)
             raise RuntimeError("the process dies before its commit")
 
@@ -266,10 +265,10 @@ def test_an_order_of_which_the_transaction_is_lost_counts_once_it_is_recorded(
     assert blocks()["orders"] == 1
 
 
-def evidence_of(launch: Launch, events: list[Event], batches: int) -> Evidence:
+def evidence_of(launch: Launch, events: list[Event], batches: int) -> EvidenceTotals:
     models.Evidence.objects.all().delete()
     models.Observation.objects.all().delete()
-    models.Comparison.objects.all().delete()
+    models.Participant.objects.all().delete()
     roster = read_roster(launch)
     for start in range(batches):
         record_events(roster, events[start::batches], START)
@@ -287,7 +286,7 @@ def test_any_split_into_batches_gives_the_same_evidence(launch: Launch) -> None:
     assert whole.to_json() == split.to_json()
 
 
-def test_a_new_build_starts_anew_and_is_the_one_that_is_judged(
+def test_a_new_build_starts_with_nothing_and_is_the_one_that_is_judged(
     launch: Launch, roster: Roster
 ) -> None:
     for seconds, build in enumerate(("one", "two")):
@@ -295,7 +294,7 @@ def test_a_new_build_starts_anew_and_is_the_one_that_is_judged(
         events = [said(launch, order, "vlatest"), said(launch, order, "vnext", build=build)]
         record_events(roster, events, START + timedelta(seconds=seconds))
     assert [row.version_build for row in rows()] == ["one", "two"]
-    weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
+    weighed = evaluate(launch.id, "vnext", LaunchHealth(behind_s=0.0))
     assert weighed is not None
     assert weighed.row.version_build == "two"
 
@@ -304,7 +303,7 @@ def test_a_late_answer_of_a_build_that_was_rolled_back_does_not_bring_its_verdic
     launch: Launch, roster: Roster
 ) -> None:
     def judged() -> str:
-        weighed = evaluate(launch.id, "vnext", Health(behind_s=0.0))
+        weighed = evaluate(launch.id, "vnext", LaunchHealth(behind_s=0.0))
         assert weighed is not None
         return weighed.row.version_build
 
@@ -314,7 +313,7 @@ def test_a_late_answer_of_a_build_that_was_rolled_back_does_not_bring_its_verdic
         order = placed(launch, seconds)
         events = [said(launch, order, "vlatest"), said(launch, order, "vnext", build=build)]
         record_events(roster, events, START + timedelta(seconds=seconds))
-    record_silences(roster, [Silence(late, "vnext", START)], START + timedelta(seconds=20))
+    sweep(START + timedelta(seconds=20), timedelta(seconds=10))
     assert judged() == "one"
     answer = said(launch, late, "vnext", build="two")
     record_events(roster, [answer], START + timedelta(seconds=301))
@@ -322,7 +321,7 @@ def test_a_late_answer_of_a_build_that_was_rolled_back_does_not_bring_its_verdic
     assert judged() == "one"
 
 
-def test_a_new_build_of_the_baseline_starts_anew_and_its_first_one_does_not(
+def test_a_new_build_of_the_baseline_starts_with_nothing_and_its_first_one_does_not(
     launch: Launch, roster: Roster
 ) -> None:
     both = ("vlatest", "vnext")
@@ -360,21 +359,17 @@ def test_two_builds_of_the_baseline_that_are_first_heard_of_in_one_batch_lose_no
     assert sum(counted) == 3
 
 
-@pytest.mark.parametrize("baselines", [("", "b1"), ("b1", ""), ("b2", "b1")])
-def test_two_epochs_of_one_batch_never_share_an_evidence(
-    launch: Launch, baselines: tuple[str, str]
+def test_a_baseline_that_names_no_build_after_one_that_did_has_evidence_of_its_own(
+    launch: Launch, roster: Roster
 ) -> None:
-    timing = timing_in_force()
-
-    def rows_of(*builds: str) -> set[int]:
-        numbers = {Epoch("vnext", "c", "v", build): [0] for build in builds}
-        return {one.id for one in touched(launch.id, numbers, timing, START).values()}
-
-    (first,) = rows_of("")
-    both = rows_of(*baselines)
-    assert len(both) == 2
-    assert first in both
-    assert rows_of(*baselines) == both
+    counted: list[dict[str, int]] = []
+    for seconds, build in enumerate(("b1", "", "")):
+        order = placed(launch, seconds, ("vnext", "vlatest-b"))
+        events = [said(launch, order, version) for version in ("vlatest", "vnext")]
+        events.append(said(launch, order, "vlatest-b", build=build))
+        record_events(roster, events, START + timedelta(seconds=seconds))
+        counted.append({row.baseline_build: len(whole_tally(row).blocks) for row in rows()})
+    assert counted == [{"b1": 1}, {"b1": 1, "": 1}, {"b1": 1, "": 2}]
 
 
 def test_an_order_in_work_when_the_build_changes_belongs_to_the_build_that_was_sent_it(
@@ -391,37 +386,36 @@ def test_an_order_in_work_when_the_build_changes_belongs_to_the_build_that_was_s
         record_events(roster, [event], START + timedelta(seconds=seconds))
     orders = (before, taken, after)
     record_events(roster, [said(launch, order, "vlatest") for order in orders], START)
-    record_silences(roster, [Silence(order, "vnext", START) for order in orders[:2]], START)
+    sweep(START + timedelta(seconds=2), AT_ONCE)
     counted = {row.version_build: [*whole_tally(row).blocks.values()] for row in rows()}
     assert {build: len(sums) for build, sums in counted.items()} == {"one": 2, "two": 1}
     assert sum(sums.missing_pos for sums in counted["one"]) == 1
 
 
-def test_no_block_counts_while_an_order_of_its_time_waits_to_be_sent(launch: Launch) -> None:
+def test_no_block_counts_while_an_order_of_its_time_is_not_swept(launch: Launch) -> None:
     record_events(read_roster(launch), a_rush(launch, 50), START)
-    unsent = an_order(launch, sent_at=None, placed_at=START + timedelta(seconds=2.5))
+    waiting = observed(
+        launch.id, "1", sent_at=START + timedelta(seconds=2.5), arrived_at=LONG_AFTER
+    )
     sweep(LONG_AFTER, DEADLINE)
-    close_blocks(LONG_AFTER)
-    (row,) = rows()
-    second = int(START.timestamp())
-    assert row.closed_until == second + 2
-    Letter.objects.filter(order=unsent).update(sent_at=START)
-    sweep(LONG_AFTER, DEADLINE)
-    close_blocks(LONG_AFTER)
-    assert rows()[0].closed_until == int((LONG_AFTER - DEADLINE).timestamp()) - 2
-
-
-def test_no_block_counts_while_an_order_of_its_time_was_sent_with_later_ones_and_not_swept(
-    launch: Launch,
-) -> None:
-    record_events(read_roster(launch), a_rush(launch, 50), START)
-    sweep(START + DEADLINE + timedelta(seconds=10), DEADLINE)
-    sent_at = START + timedelta(seconds=30)
-    for seconds in (4.5, 2.5, 3.5):
-        an_order(launch, sent_at=sent_at, placed_at=START + timedelta(seconds=seconds))
     close_blocks(LONG_AFTER)
     (row,) = rows()
     assert row.closed_until == int(START.timestamp()) + 2
+    later = waiting.arrived_at + DEADLINE
+    sweep(later, DEADLINE)
+    close_blocks(later)
+    assert rows()[0].closed_until == int((later - DEADLINE).timestamp()) - 2
+
+
+def test_an_order_counts_in_the_block_of_the_time_when_it_was_sent(
+    launch: Launch, roster: Roster
+) -> None:
+    """What waited for a broker was placed long before."""
+    sent_at = START + timedelta(seconds=30)
+    order = an_order(launch, sent_at=sent_at, placed_at=START).uuid
+    record_events(roster, [said(launch, order, "vlatest"), said(launch, order, "vnext")], START)
+    (row,) = rows()
+    assert [*whole_tally(row).blocks] == [int(sent_at.timestamp())]
 
 
 def test_closing_twice_changes_nothing_more(launch: Launch) -> None:
@@ -451,7 +445,7 @@ def judged(launch: Launch) -> Launch:
 
 
 def test_a_faster_version_is_found_to_be_faster(judged: Launch) -> None:
-    weighed = evaluate(judged.id, "vnext", Health(behind_s=0.0))
+    weighed = evaluate(judged.id, "vnext", LaunchHealth(behind_s=0.0))
     assert weighed is not None
     speed = weighed.verdict.of(Requirement.SPEED)
     assert speed.word == "faster"
@@ -462,7 +456,7 @@ def test_a_faster_version_is_found_to_be_faster(judged: Launch) -> None:
 
 def test_a_review_counts_at_once_and_can_be_taken_back(judged: Launch) -> None:
     def differences() -> float:
-        weighed = evaluate(judged.id, "vnext", Health(behind_s=0.0))
+        weighed = evaluate(judged.id, "vnext", LaunchHealth(behind_s=0.0))
         assert weighed is not None
         return weighed.verdict.of(Requirement.DIFFERENCES).estimate or 0.0
 
@@ -507,8 +501,8 @@ def test_requirements_that_were_set_last_hold(judged: Launch) -> None:
 
 def test_a_verdict_is_withheld_for_the_reason_that_is_given(judged: Launch) -> None:
     (row,) = rows()
-    verdict = evaluate_row(row, Health(held=("the feed is stale",))).verdict
-    assert verdict.sentence("vnext") == "WITHHELD: the feed is stale."
+    verdict = evaluate_row(row, LaunchHealth(held=("events are stale",))).verdict
+    assert verdict.sentence("vnext") == "WITHHELD: events are stale."
 
 
 def test_the_history_stays_bounded_and_spans_the_whole_launch() -> None:
@@ -524,15 +518,15 @@ def test_the_history_stays_bounded_and_spans_the_whole_launch() -> None:
 
 
 def test_nothing_is_said_of_a_version_that_nobody_heard_of(launch: Launch) -> None:
-    assert evaluate(launch.id, "vnext", Health()) is None
+    assert evaluate(launch.id, "vnext", LaunchHealth()) is None
 
 
 def test_the_board_tells_the_verdict_of_the_candidate_beside_the_control(judged: Launch) -> None:
-    frame = build_frame(judged, Lens.ALL, with_series=True)
+    frame = board_state(judged, Filter.ALL)
     assert frame["verdict"]["word"] in ("not yet", "worse")
     assert [one["key"] for one in frame["verdict"]["requirements"]] == list(Requirement)
     assert frame["series"]["verdict"]["history"]["orders"]
-    beside = build_frame(judged, Lens.ALL, version="vlatest-b", with_series=True)
+    beside = board_state(judged, Filter.ALL, version="vlatest-b")
     assert (beside["verdict"], beside["series"]["verdict"]) == (None, None)
 
 

@@ -1,18 +1,46 @@
-"""Made-up frames of the board, one for each word of a verdict, for tests of what paints them."""
+"""Made-up frames of the board, one for each word of a verdict, for tests of what draws them."""
 
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+from xml.etree import ElementTree
 
-from dashboard.board import paint
+from dashboard.board.parts import render_parts
+from dashboard.pages.board import COUNTERS
+from restaurant.models import Launch
 
 LAUNCH = UUID("6f1f5bbd-7f43-4b9e-9d43-1d5f7c3a8a10")
 AT = 1_767_607_200.0
 _KEYS = ("speed", "failures", "slow orders", "differences", "completeness", "keeping up")
 _LINES = (math.log1p(0.02), 0.005, 0.01, 0.005, 0.01, 10.0)
 _EDGES = [round(10 * 1.2**step, 1) for step in range(31)]
+
+
+def a_launch(frame: dict[str, Any]) -> Launch:
+    """The launch of a frame, as it would be stored."""
+    ended_at = frame["run"]["at"] if frame["run"]["state"] == "ended" else None
+    return Launch(
+        id=LAUNCH,
+        name="November",
+        control="vlatest",
+        started_at=datetime(2026, 1, 4, 23, 59, 30, tzinfo=UTC),
+        ended_at=None if ended_at is None else datetime.fromtimestamp(ended_at, UTC),
+    )
+
+
+def part(name: str, frame: dict[str, Any], *, is_pinned: bool = False) -> ElementTree.Element:
+    """A part of a frame as it is rendered."""
+    html = render_parts(a_launch(frame), frame, is_pinned=is_pinned)[name]
+    return ElementTree.fromstring(f"<section>{html}</section>")  # noqa: S314 - our own
+
+
+def words(element: ElementTree.Element | None) -> str:
+    """What somebody reads in an element; spaces that do not break are like others."""
+    assert element is not None
+    return " ".join("".join(element.itertext()).split())
 
 
 def a_requirement(key: str, standing: str, word: str, text: str, **more: Any) -> dict[str, Any]:
@@ -163,6 +191,7 @@ def _series() -> dict[str, Any]:
         "ladder": _ladder(),
         "distribution": {"edges": _EDGES, "control": ends[0], "version": ends[1]},
         "segments": _segments(),
+        "contrasts": [_MISLEADS],
     }
 
 
@@ -205,11 +234,15 @@ def _segments() -> list[dict[str, Any]]:
 
 
 def _version(name: str, role: str, p50: float) -> dict[str, Any]:
-    numbers = dict.fromkeys([key for key, _, _ in paint.COLUMNS], 0)
+    numbers = dict.fromkeys(COUNTERS, 0)
     control = role == "control"
     known = {"orders": 3300, "handled": 3284, "failed": 4, "waiting": 12}
     pairs = {"pairs": None if control else 3280}
-    times = {"p50": p50, "p95": 2.2 * p50, "p99": 3.6 * p50, "newest_at": AT, "ended_until": AT}
+    times = {
+        "p50": p50,
+        "p95": 2.2 * p50,
+        "p99": 3.6 * p50,
+    }
     percent = None if control else 100.0
     build = "2026-01-05 9c1f2ab"
     return {"name": name, "role": role, "build": build, "percent": percent, **numbers, **known,
@@ -237,11 +270,11 @@ def a_frame(word: str | None, run: str = "running") -> dict[str, Any]:
              "p99": [700.0] * 150}  # fmt: skip
     drawn = {version["name"]: lines for version in versions}
     return {
-        "type": "board", "launch": str(LAUNCH), "lens": "all", "version": "vnext", "at": AT,
+        "type": "board", "launch": str(LAUNCH), "filter": "all", "version": "vnext", "at": AT,
         "feed": {"newest_at": AT, "age_s": 0.2, "state": "fresh", "backlog": 0, "unsent": 0,
                  "behind": 12, "oldest_s": 0.3, "dead_letters": 0, "dead_reasons": [],
                  "again": 0, "problems": 0, "again_reasons": []},
-        "orders": 3300, "rate": 20.0, "waiting": 12, "versions": versions, "rows": [],
+        "orders": 3300, "rate": 20.0, "versions": versions, "rows": [],
         "run": RUNS[run],
         "samples": [
             {"version": "vnext", "offered": 3300, "sent": 3300, "wrong": None},

@@ -1,1 +1,1 @@
-"""May the candidate be promoted: evidence that holds at every look, and its words."""
+"""The verdict: may the candidate be promoted? It stays valid however often one looks."""

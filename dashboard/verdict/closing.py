@@ -1,4 +1,4 @@
-"""Closes the blocks of time that are over, and keeps how the verdict went: once a sweep."""
+"""Closes the blocks of time that are over, and records the verdict's history: once a sweep."""
 
 from __future__ import annotations
 
@@ -8,62 +8,91 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from dashboard import models
-from dashboard.models import Sweep, Tally
-from dashboard.observing.evidence import CLOSED, close_until, timing_of
-from dashboard.verdict.evaluation import Evaluation, evaluate_row, read_decided, read_passed
-from dashboard.verdict.latch import latched, passes
-from dashboard.verdict.requirements import Health, Requirement
-from kitchen_worker.contract.messages import EARLIEST
-from restaurant.models import Letter
-from restaurant.write_lock import write_transaction
+from django.db.models import Min
 
-#: Points of the history at most; then every second one goes, and half as many come.
+from dashboard import models
+from dashboard.ingest.evidence import CLOSED, close_until, closes, timing_of
+from dashboard.ingest.recorder import ClosedBlocks
+from dashboard.ingest.stored import changing
+from dashboard.verdict.evaluation import Evaluation, evaluate_row, read_decided, read_passed
+from dashboard.verdict.thresholds import LaunchHealth, Requirement
+from dashboard.verdict.verdict import latched, passes
+
+#: The most points in the history; beyond it every second point is dropped, and points come half as
+#: often.
 MAX_POINTS = 240
 
 
-def close_blocks(now: datetime, *, on_step: Callable[[], None] = lambda: None) -> set[UUID]:
-    """Let the blocks count whose orders have all ended; gives the launches that changed.
+def close_blocks(
+    now: datetime,
+    *,
+    on_step: Callable[[], None] = lambda: None,
+    on_closed: Callable[[ClosedBlocks], None] = lambda _: None,
+) -> set[UUID]:
+    """Count the blocks whose orders all have a result; returns the launches that changed.
 
-    ``on_step`` is called before each evidence.
+    ``on_step`` is called before each evidence row, ``on_closed`` before the commit of each.
     """
     waiting = models.Evidence.objects.filter(blocks__isnull=False).distinct()
     changed = set()
-    for launch, pk in waiting.values_list("launch", "pk"):
+    for row in waiting:
         on_step()
-        with write_transaction():
-            list(Tally.objects.select_for_update().filter(launch=launch).order_by("id"))
-            if _close(models.Evidence.objects.get(pk=pk), now):
-                changed.add(launch)
+        if closes(row, _until(row, now)):
+            with changing():
+                closed = _close(models.Evidence.objects.get(pk=row.pk), now)
+                if closed is not None:
+                    on_closed(closed)
+            changed.add(row.launch)
     return changed
 
 
-def _close(row: models.Evidence, now: datetime) -> bool:
-    timing = timing_of(row)
-    horizon = unresolved(row.launch)
-    if horizon is not None:
-        now = min(now, horizon + timedelta(seconds=timing.deadline_s + timing.grace_s))
-    if close_until(row, now) is None:
-        return False
+def close_again(closed: ClosedBlocks) -> None:
+    """Close the blocks of an evidence row as they were closed before, when rebuilding."""
+    rows = models.Evidence.objects.filter(launch=closed.launch, version=closed.version)
+    row = rows.filter(key=closed.key).first()
+    if row is not None and close_until(row, closed.until):
+        _keep(row, closed)
+
+
+def _close(row: models.Evidence, now: datetime) -> ClosedBlocks | None:
+    now = _until(row, now)
+    if not close_until(row, now):
+        return None
     row.save(update_fields=CLOSED)
-    evaluation = evaluate_row(row, Health())
-    row.decided = _decided(row, evaluation, now)
-    row.passed = _passed(row, evaluation, now)
-    row.history = with_point(row.history, _point(evaluation, now))
-    row.save(update_fields=["decided", "passed", "history"])
-    return True
+    evaluation = evaluate_row(row, LaunchHealth())
+    closed = ClosedBlocks(
+        launch=row.launch,
+        version=row.version,
+        key=row.key,
+        until=now,
+        decided=_decided(row, evaluation, now),
+        passed=_passed(row, evaluation, now),
+        point=_point(evaluation, now),
+    )
+    _keep(row, closed)
+    return closed
+
+
+def _keep(row: models.Evidence, closed: ClosedBlocks) -> None:
+    row.decided, row.passed = closed.decided, closed.passed
+    row.history = with_point(row.history, closed.point)
+    row.save(update_fields=[*CLOSED, "decided", "passed", "history"])
+
+
+def _until(row: models.Evidence, now: datetime) -> datetime:
+    """The time up to which every order that was sent has its final result."""
+    horizon, timing = unresolved(row.launch), timing_of(row)
+    if horizon is None:
+        return now
+    return min(now, horizon + timedelta(seconds=timing.deadline_s + timing.grace_s))
 
 
 def unresolved(launch: UUID) -> datetime | None:
-    """When the oldest order was placed that was not sent yet, or not swept since."""
-    letters = Letter.objects.filter(launch=launch)
-    unsent = letters.filter(sent_at=None).order_by("id")
-    placed = [unsent.values_list("order__placed_at", flat=True).first()]
-    swept = Sweep.objects.filter(launch=launch).values_list("swept_until", flat=True).first()
-    # Those of one batch were sent at one moment.
-    later = letters.filter(sent_at__gt=swept or EARLIEST).order_by("sent_at", "order__placed_at")
-    placed.append(later.values_list("order__placed_at", flat=True).first())
-    return min((at for at in placed if at is not None), default=None)
+    """When the oldest order was sent that may still be answered in time."""
+    state = models.ObserverState.objects.filter(pk=1).first()
+    orders = models.ObservedOrder.objects.filter(launch=launch)
+    waiting = orders.filter(pk__gt=state.swept_until if state else 0)
+    return waiting.aggregate(at=Min("sent_at"))["at"]  # type: ignore[no-any-return]
 
 
 def _decided(row: models.Evidence, evaluation: Evaluation, now: datetime) -> dict[str, Any]:
@@ -79,14 +108,14 @@ def _passed(row: models.Evidence, evaluation: Evaluation, now: datetime) -> dict
 
 
 def _point(evaluation: Evaluation, now: datetime) -> list[float | None]:
-    """Time, orders, and of the speed the estimate and both ends of its interval."""
+    """Time, orders, and for speed the estimate and both ends of its interval."""
     speed = evaluation.verdict.of(Requirement.SPEED)
     ends = (speed.interval.lo, speed.interval.hi) if speed.interval else (None, None)
     return [round(now.timestamp(), 3), evaluation.evidence.orders, speed.estimate, *ends]
 
 
 def with_point(history: dict[str, Any], point: list[float | None]) -> dict[str, Any]:
-    """The history with one point more; ``every`` says which of the closings it keeps."""
+    """The history with one more point; ``every`` is how many closings make a point."""
     every, seen = history.get("every", 1), history.get("seen", 0) + 1
     points = list(history.get("points", ()))
     if (seen - 1) % every == 0:

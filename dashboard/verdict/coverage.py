@@ -1,8 +1,7 @@
-"""Which shapes of order the candidate has seen, how it did on each, and what it never saw.
+"""Which shapes of orders the candidate has seen, how it did on each, and which never came.
 
-A launch says nothing about an order unlike any that came. A shape is an item, two items together,
-a size, or a note; an order has several. What the menu or the past allows and nobody ordered during
-the launch is what the verdict is silent about.
+A shape is an item, a pair of items, a size, or a note; an order has several. A launch says nothing
+about shapes that the menu or the past allows and nobody ordered during it.
 """
 
 from __future__ import annotations
@@ -10,52 +9,52 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from dashboard.verdict.classes import MANY, counts, signature, simplest
 from dashboard.verdict.segments import SIZES, size_of
 from dashboard.verdict.sequences import bernoulli_cs
-from dashboard.verdict.signatures import MANY, counts, signature, simplest
 
-#: Shapes that are told apart; of more, those whose checksums are least.
+#: The most shapes kept; beyond it, those with the lowest checksums.
 MOST_SHAPES = 1000
-#: Signatures that are told apart in a shape; the rest show "many", which no review accepts.
+#: The most signatures kept per shape; the others become "many", which no review accepts.
 MOST_SIGNATURES = 12
 _MANY = str(MANY)
-#: Items of an order that are looked at in twos; of more, the first by name.
+#: The most categories of an order that are paired; beyond it, the first by name.
 _MOST_PAIRED = 8
+#: Pairs name categories of this kind without a prefix.
+_ITEM = "item:"
 
 
-def shapes_of(items: Mapping[str, int], *, note: bool) -> tuple[str, ...]:
-    """The shapes of an order: item name to how many pieces, and whether it has a note."""
-    size = size_of(sum(items.values()))
-    return (f"size:{size}", _note(given=note), *_of_items(sorted(items)[:_MOST_PAIRED], items))
+@lru_cache(maxsize=4096)
+def shapes_of(categories: tuple[str, ...], size: int) -> tuple[str, ...]:
+    """The shapes of an order: its size (number of pieces), its categories, and pairs of them."""
+    named = sorted(one.removeprefix(_ITEM) for one in categories if not one.startswith("note:"))
+    return f"size:{size_of(size)}", *categories, *_twos(named[:_MOST_PAIRED])
 
 
 def shapes_of_menu(items: Collection[str]) -> frozenset[str]:
-    """The shapes that a menu allows."""
+    """All shapes that a menu allows."""
     sizes = (f"size:{size}" for size in SIZES)
-    notes = (_note(given=True), _note(given=False))
-    return frozenset((*sizes, *notes, *_of_items(sorted(items), items)))
+    named = (f"{_ITEM}{name}" for name in items)
+    return frozenset((*sizes, "note:yes", "note:no", *named, *_twos(sorted(items))))
 
 
-def _of_items(paired: Iterable[str], items: Iterable[str]) -> list[str]:
-    both = [f"both:{a}+{b}" for a, b in itertools.combinations(paired, 2)]
-    return [*[f"item:{name}" for name in items], *both]
-
-
-def _note(*, given: bool) -> str:
-    return "note:yes" if given else "note:no"
+def _twos(names: Iterable[str]) -> Iterator[str]:
+    return (f"both:{a}+{b}" for a, b in itertools.combinations(names, 2))
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often the candidate did as the control on a shape, noise apart.
+    """How often the candidate agreed with the control on a shape, noise aside.
 
-    ``noise`` of the orders that ``agreed`` differ in nothing but noise; of those that did not
-    agree, ``unclear`` show more than is told apart, which may be noise. ``at_most`` bounds the
-    share of orders of this shape that do not agree, for all shapes together and at every look.
+    ``noise``: orders among those that ``agreed`` with differences that are all noise. ``unclear``:
+    orders that did not agree and show more than is kept apart, which may be noise. ``at_most`` is
+    an upper bound for the share of orders of this shape that do not agree, valid for all shapes
+    together and at every look.
     """
 
     shape: str
@@ -70,22 +69,21 @@ class Agreement:
 class Coverage:
     """Orders seen by shape, and the discrepancies that they showed.
 
-    What was shown is kept by signature, so that a review counts at once for what came before it.
-    Merging gives the same in any order, bounds and all.
+    Counts are kept by signature, so that a review applies at once to earlier orders. Merging gives
+    the same result in any order, limits included.
     """
 
     seen: dict[str, int] = field(default_factory=dict)
-    #: By shape, how many orders showed each signature; those that agree are in none.
+    #: By shape, how many orders showed each signature; orders that agree are in none.
     shown: dict[str, dict[str, int]] = field(default_factory=dict)
-    #: Whether shapes had to go: then that one is not listed does not mean that it was never seen.
+    #: Whether shapes were dropped: then a shape that is not listed may still have been seen.
     full: bool = False
 
     def add(self, shapes: Iterable[str], shown: Collection[int] = ()) -> None:
-        """Count an order that both versions ended, and the discrepancies that it shows."""
+        """Count an order that both versions answered, and the discrepancies that it shows."""
         self.add_all([(tuple(shapes), frozenset(shown))])
 
     def add_all(self, orders: Iterable[tuple[tuple[str, ...], frozenset[int]]]) -> None:
-        """Count orders, each by its shapes and the discrepancies that it shows."""
         more = Coverage()
         for (shapes, shown), number in Counter(orders).items():
             text = signature(shown)
@@ -96,8 +94,13 @@ class Coverage:
                     own[text] = own.get(text, 0) + number
         self.merge(more)
 
+    def copy(self) -> Coverage:
+        """An independent copy."""
+        shown = {shape: dict(own) for shape, own in self.shown.items()}
+        return Coverage(dict(self.seen), shown, self.full)
+
     def merge(self, other: Coverage) -> None:
-        """Add what another one counted."""
+        """Add the counts of another one."""
         for shape, number in other.seen.items():
             self.seen[shape] = self.seen.get(shape, 0) + number
         for shape, signatures in other.shown.items():
@@ -132,11 +135,11 @@ class Coverage:
         most: int = 50,
         alpha: float = 0.05,
     ) -> list[Agreement]:
-        """The shapes seen that agree least, that one first; of those that agree alike, the least
-        seen. What is accepted counts as agreeing, and what is noise does, too.
+        """The shapes, the lowest agreement first, then the least seen. Accepted differences and
+        noise count as agreement.
 
-        ``shapes`` are those asked about, all if not given; ``differing``: those alone on which the
-        versions do not always agree, or those on which they do.
+        ``shapes``: only these; all if not given. ``differing``: only those on which the versions do
+        not always agree (True), or those on which they do (False).
         """
         each = alpha / MOST_SHAPES
         known = {*accepted, *noise}
@@ -165,17 +168,16 @@ class Coverage:
         return sum(number for text, number in signatures.items() if counts(text, accepted))
 
     def unseen(self, possible: Collection[str]) -> list[str]:
-        """Shapes that could come, and did not."""
+        """Possible shapes that did not come."""
         return sorted(shape for shape in possible if shape not in self.seen)
 
     def to_json(self) -> dict[str, object]:
-        """By shape how often it was seen, and how often with which signature."""
+        """By shape, how often it was seen, and how often with which signature."""
         shapes = {shape: [seen, self.shown.get(shape, {})] for shape, seen in self.seen.items()}
         return {"shapes": shapes, "full": self.full}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Coverage:
-        """Read what ``to_json`` wrote."""
         shapes: Mapping[str, tuple[int, Mapping[str, int]]] = stored["shapes"]
         return cls(
             {shape: seen for shape, (seen, _) in shapes.items()},

@@ -1,4 +1,4 @@
-"""The verdict on a version, from its stored evidence, the thresholds and the reviews."""
+"""Computes the verdict on a version from its stored evidence, the thresholds and the reviews."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from typing import NamedTuple
 from uuid import UUID
 
 from dashboard import models
-from dashboard.domain.comparing.judgement import Group, GroupKind
-from dashboard.domain.decision import ACCEPTED
+from dashboard.comparison.folding import counterparts
+from dashboard.comparison.judgement import Group, GroupKind
+from dashboard.comparison.outcome import ACCEPTED
+from dashboard.ingest.evidence import coverage_of, timing_of, whole_tally
 from dashboard.models import Discrepancy, LaunchRequirements
-from dashboard.observing.evidence import coverage_of, timing_of, whole_tally
-from dashboard.observing.same import same_as
+from dashboard.verdict.blocks import Timing
 from dashboard.verdict.coverage import Coverage
-from dashboard.verdict.evidence import Evidence
-from dashboard.verdict.latch import Decided, Passed
-from dashboard.verdict.requirements import THRESHOLDS, Health, Requirement, Requirements
+from dashboard.verdict.evidence import EvidenceTotals
 from dashboard.verdict.segments import Contrast, SegmentEffect
-from dashboard.verdict.timing import Timing
-from dashboard.verdict.verdict import Verdict, verdict
+from dashboard.verdict.thresholds import THRESHOLDS, LaunchHealth, Requirement, Requirements
+from dashboard.verdict.verdict import FirstDecision, Passed, Verdict, verdict
 from kitchen_worker.contract.messages import Role
 from restaurant.models import DarkVersion
 
-#: Builds that were heard of within so long of each other answer side by side.
+#: Builds that answered within this time of each other answer side by side.
 _SIDE_BY_SIDE = timedelta(seconds=60)
 _TRIES = 5
 
 
 class _State(NamedTuple):
-    """What an evidence was at a moment: its revision says when what counts has changed."""
+    """The state of an evidence row: a cache key that changes whenever the verdict's input does."""
 
     launch: UUID
     pk: int
@@ -40,32 +39,32 @@ class _State(NamedTuple):
 
     @classmethod
     def of(cls, row: models.Evidence | None, launch: UUID) -> _State:
-        """Of a row, or of a version that nobody has heard of yet."""
+        """The state of a row, or of a version without any evidence yet."""
         return cls(launch, row.pk, row.revision) if row else cls(launch, 0, 0)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A verdict, and what it was computed from."""
+    """A verdict and its input."""
 
     verdict: Verdict
     state: _State
-    evidence: Evidence
+    evidence: EvidenceTotals
     timing: Timing
     row: models.Evidence
     accepted: frozenset[int]
-    #: The version's discrepancies that the baseline shows as well, and as often as far as is known.
+    #: The version's discrepancies that the baseline shows as well, and about as often.
     noise: frozenset[int]
     required: Requirements
 
     @property
     def coverage(self) -> Coverage:
-        """The orders seen by shape."""
         return coverage_of(self.row)
 
     @property
     def contrasts(self) -> Sequence[Contrast]:
-        """Segments whose effects differ so much that the one number misleads, the gravest first."""
+        """Pairs of segments whose effects differ so much that the overall number misleads; widest
+        gap first."""
         return _contrasts(self.state, math.log1p(self.required.speed_margin))
 
     def effects(self, alpha: float) -> Sequence[SegmentEffect]:
@@ -73,25 +72,25 @@ class Evaluation:
         return _effects(self.state, alpha)
 
     @property
-    def decided(self) -> dict[Requirement, Decided]:
-        """What was decided first, by requirement."""
+    def decided(self) -> dict[Requirement, FirstDecision]:
+        """The first decision on each requirement."""
         return read_decided(self.row)
 
 
 def requirements_of(launch: UUID) -> Requirements:
-    """The thresholds in force for a launch: those that were set last, else the defaults."""
+    """The current thresholds of a launch: the last ones set, or the defaults."""
     row = LaunchRequirements.objects.filter(launch=launch).values(*THRESHOLDS).first()
     return Requirements(**row) if row else Requirements()
 
 
-def evaluate(launch: UUID, version: str, health: Health) -> Evaluation | None:
-    """The verdict on a version of a launch; None while nothing is known of it."""
+def evaluate(launch: UUID, version: str, health: LaunchHealth) -> Evaluation | None:
+    """The verdict on a version of a launch; None while nothing is known."""
     row = current_evidence(launch, version)
     return None if row is None else evaluate_row(row, health)
 
 
-def evaluate_row(row: models.Evidence, health: Health) -> Evaluation:
-    """The verdict on the version whose evidence this is."""
+def evaluate_row(row: models.Evidence, health: LaunchHealth) -> Evaluation:
+    """The verdict on the version that this evidence belongs to."""
     baselines = DarkVersion.objects.filter(launch=row.launch, role=Role.BASELINE)
     names = [name for name in baselines.values_list("version", flat=True) if name != row.version]
     bench = None
@@ -117,9 +116,10 @@ def evaluate_row(row: models.Evidence, health: Health) -> Evaluation:
 
 
 def current_evidence(launch: UUID, version: str, *, build: str = "") -> models.Evidence | None:
-    """The evidence of the builds that answer now: of those that were heard of last, or shortly
-    before, the ones that came last, so that two builds that answer side by side do not take turns.
-    With ``build`` that of one build of the version.
+    """The evidence of the builds that answer now, or of the version's given ``build``.
+
+    Builds that answered within a minute of each other count as answering side by side; of these the
+    ones that started last are used, so that they do not take turns.
     """
     rows = models.Evidence.objects.filter(launch=launch, version=version)
     if build:
@@ -131,18 +131,18 @@ def current_evidence(launch: UUID, version: str, *, build: str = "") -> models.E
 
 
 class Names(NamedTuple):
-    """What the numbers of the evidence stand for, as far as a verdict asks."""
+    """What a verdict needs to know about the discrepancies in an evidence row."""
 
-    #: The discrepancies that no longer count: those that a review accepted, and those that rules
-    #: ignore in every pair; with each, the baseline's of the same kind and path.
+    #: Discrepancies that no longer count: accepted by a review, or ignored by rules in every pair;
+    #: each with the baseline's of the same kind and path.
     accepted: frozenset[int]
-    #: By a baseline's discrepancy, the version's own that is the same, in ascending order: what
-    #: was recorded before the version showed it has the baseline's.
+    #: Pairs of a baseline's discrepancy and the version's own with the same kind and path,
+    #: ascending: noise recorded before the version showed it has the baseline's number.
     same: tuple[tuple[int, int], ...]
 
 
 def names_of(launch: UUID, version: str, baselines: Iterable[str]) -> Names:
-    """The discrepancies of a version and of the baselines, as they are reviewed by now."""
+    """The discrepancies of a version and of the baselines, with their current reviews."""
     rows = list(
         Discrepancy.objects.filter(launch=launch, version__in=[version, *baselines])
         .order_by("pk")
@@ -155,32 +155,33 @@ def names_of(launch: UUID, version: str, baselines: Iterable[str]) -> Names:
             own[group] = pk
         else:
             theirs.append((pk, group))
-    same = same_as(own, theirs)
+    found = counterparts(own.keys(), {group for _, group in theirs})
+    same = {pk: own[found[group]] for pk, group in theirs if group in found}
     accepted = {
         pk
         for pk, of, _, _, state, count in rows
         if count == 0 or (of == version and state in ACCEPTED)
     }
-    # A fold that is accepted takes none with it: neither the version's own from before the fold,
-    # nor the baseline's, which are held against each other.
+    # Accepting a folded path does not accept what it was folded from, neither the version's own
+    # discrepancies nor the baseline's, which are compared with each other.
     accepted |= {pk for pk, group in theirs if own.get(group) in accepted}
     return Names(frozenset(accepted), tuple(same.items()))
 
 
-def read_decided(row: models.Evidence) -> dict[Requirement, Decided]:
-    """What was decided first, as it is stored with the evidence."""
-    return {Requirement(name): Decided(**said) for name, said in row.decided.items()}
+def read_decided(row: models.Evidence) -> dict[Requirement, FirstDecision]:
+    """The first decisions, as stored with the evidence."""
+    return {Requirement(name): FirstDecision(**said) for name, said in row.decided.items()}
 
 
 def read_passed(row: models.Evidence) -> dict[Requirement, Passed]:
-    """When requirements passed, as it is stored with the evidence."""
+    """When requirements passed, as stored with the evidence."""
     return {Requirement(name): Passed(**stored) for name, stored in row.passed.items()}
 
 
 @lru_cache(maxsize=32)
-def _evidence(state: _State) -> Evidence:
-    """What counts of an evidence."""
-    found = Evidence()
+def _evidence(state: _State) -> EvidenceTotals:
+    """The totals of a stored evidence row."""
+    found = EvidenceTotals()
     for _ in range(_TRIES):
         row = models.Evidence.objects.filter(pk=state.pk).first()
         if row is None:
@@ -207,7 +208,7 @@ def _verdict(
     state: _State,
     bench: _State | None,
     required: Requirements,
-    health: Health,
+    health: LaunchHealth,
     timing: Timing,
     names: Names,
     passed: tuple[tuple[Requirement, Passed], ...],

@@ -7,26 +7,25 @@ segments and classes of differences.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from dashboard.verdict.blocks import SCALE, BlockSums
-from dashboard.verdict.drift import Drift
+from dashboard.verdict.blocks import SCALE, BlockSums, Timing, joined, sums_of
+from dashboard.verdict.classes import SOMETHING, Differences, simplest
 from dashboard.verdict.levels import MultiLevelBlocks
+from dashboard.verdict.paired_order import PairedOrder
+from dashboard.verdict.quantiles import controls_in, threshold_of
 from dashboard.verdict.rates import MOST_FIELDS, PairedRate, RobustRate, beyond_noise
-from dashboard.verdict.segments import Segments
-from dashboard.verdict.signatures import SOMETHING, Differences, simplest
-from dashboard.verdict.slow import controls_in, threshold_of
-from dashboard.verdict.timing import Timing
+from dashboard.verdict.segments import Drift, Segments
 
 #: The slow threshold rests on so many times of the warm-up, up to the end of a block.
 MOST_TIMED = 10_000
 #: Signatures of differences that are told apart over the launch; the rest show something.
 _MOST_SIGNATURES = 64
-#: The newest outcomes are those of at least so many orders, once there are as many.
+#: The newest outcomes cover at least this number of orders, once there are enough.
 NEWEST_ORDERS = 200
 
 
@@ -111,8 +110,8 @@ class WarmUp:
 
 
 @dataclass(slots=True)
-class Evidence:
-    """All that a verdict is made of.
+class EvidenceTotals:
+    """The totals that a verdict is computed from.
 
     ``threshold`` is the longest time that is not slow, in nanoseconds; it and ``scale_ns`` are None
     in the warm-up.
@@ -146,7 +145,7 @@ class Evidence:
     outcomes: Outcomes = field(default_factory=Outcomes)
     #: Of the newest orders, in two parts; ``newest`` has both.
     newest_parts: list[Outcomes] = field(default_factory=lambda: [Outcomes(), Outcomes()])
-    #: Orders that came too late to be counted anywhere else; the tally keeps and sets it.
+    #: Orders that came too late to be counted; set by the tally.
     lost: int = 0
 
     @property
@@ -165,12 +164,12 @@ class Evidence:
 
     @property
     def incomplete(self) -> int:
-        """Orders of which one version at least was not heard of."""
+        """Orders with no report from at least one version."""
         return self.missing.pos + self.missing.neg + self.missing_both
 
     @property
     def seen(self) -> int:
-        """Orders that were counted, those of the warm-up among them."""
+        """Counted orders, including the warm-up's."""
         return self.warm_up.orders + self.orders
 
     @property
@@ -184,7 +183,7 @@ class Evidence:
 
     @property
     def empty(self) -> bool:
-        """Whether no block was folded that had an order."""
+        """Whether no order was counted yet."""
         return self.warm_up.orders == 0
 
     def begin(self, block: int, timing: Timing) -> None:
@@ -279,10 +278,10 @@ class Evidence:
     def beyond_noise(
         self, accepted: Collection[int] = (), same: Mapping[int, int] = MappingProxyType({})
     ) -> list[int]:
-        """The discrepancies that the candidate surely shows more often than a copy of the control.
+        """Discrepancies significantly more frequent in the candidate than in the baseline.
 
-        For all of a launch together at 5 %, at every look; those that are accepted aside. ``same``
-        gives, by a name that noise was recorded under, the one that it has by now.
+        At 5 % for all of a launch together, at any time; without the accepted ones. ``same`` maps
+        a discrepancy that noise was recorded under to its current one.
         """
         noise: Counter[int] = Counter()
         for name, number in self.only_noise.items():
@@ -319,7 +318,7 @@ class Evidence:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Evidence:
+    def from_json(cls, stored: Mapping[str, Any]) -> EvidenceTotals:
         """Read what ``to_json`` wrote."""
         return cls(
             **{name: stored[name] for name in _PLAIN if name in stored},
@@ -333,10 +332,10 @@ class Evidence:
             newest_parts=[Outcomes(**part) for part in stored["newest_parts"]],
         )
 
-    def copy(self) -> Evidence:
-        """The same, to be folded further without changing this."""
+    def copy(self) -> EvidenceTotals:
+        """An independent copy."""
         empty = replace(self, differences=Differences())
-        copied = Evidence.from_json(empty.to_json())
+        copied = EvidenceTotals.from_json(empty.to_json())
         copied.differences = self.differences.copy()
         return copied
 
@@ -354,3 +353,92 @@ _MADE: dict[str, Any] = {
     "segments": Segments,
     "drift": Drift,
 }
+
+
+#: Maximum unsettled blocks, whatever the clocks say; orders beyond it are lost.
+MOST_BLOCKS = 512
+
+
+@dataclass(slots=True)
+class Tally:
+    """Unsettled blocks by number, and the totals of the settled ones."""
+
+    timing: Timing = field(default_factory=Timing)
+    settled: EvidenceTotals = field(default_factory=EvidenceTotals)
+    blocks: dict[int, BlockSums] = field(default_factory=dict)
+    #: The first block that is not closed, and the first that is not settled.
+    closed_until: int | None = None
+    settled_until: int | None = None
+    #: Answers that came after they were counted as missing; orders that came after their block had
+    #: settled; orders with a time that is none.
+    late: int = 0
+    lost: int = 0
+    bad: int = 0
+    #: Blocks of this tally stored elsewhere, which count towards MOST_BLOCKS.
+    apart: int = 0
+
+    def add_all(self, orders: Iterable[PairedOrder]) -> int:
+        """Count orders; return how many were counted."""
+        by_block: defaultdict[int, list[PairedOrder]] = defaultdict(list)
+        for order in orders:
+            if order.usable:
+                by_block[self.timing.block_of(order.placed_at)].append(order)
+            else:
+                self.bad += 1
+        counted = 0
+        for number, some in by_block.items():
+            block = self._block(number)
+            if block is None:
+                self.lost += len(some)
+                continue
+            block.merge(sums_of(some, self.timing.deadline_ms, self.settled.threshold))
+            counted += len(some)
+        return counted
+
+    def _block(self, number: int) -> BlockSums | None:
+        if self.settled_until is not None and number < self.settled_until:
+            return None
+        if number not in self.blocks and len(self.blocks) + self.apart >= MOST_BLOCKS:
+            return None
+        return self.blocks.setdefault(number, BlockSums())
+
+    def close(self, now: float) -> None:
+        """Let the blocks count whose orders have all ended by now, in seconds since 1970."""
+        self.closed_until = _latest(self.closed_until, self.timing.closed_at(now))
+        until = self.closed_until - self.timing.kept_blocks
+        for number in self._fold(self.settled, until):
+            del self.blocks[number]
+        self.settled_until = _latest(self.settled_until, self.settled.settled_until(until))
+        if self.settled.threshold is not None:
+            for block in self.blocks.values():
+                block.freeze(self.settled.threshold)
+
+    def _fold(self, evidence: EvidenceTotals, until: int) -> list[int]:
+        """Fold the blocks that are whole by then into an evidence; gives their base blocks."""
+        numbers = sorted(one for one in self.blocks if one < until)
+        folded: list[int] = []
+        while len(folded) < len(numbers):
+            first = numbers[len(folded)]
+            evidence.begin(first, self.timing)
+            end = evidence.end_of(first)
+            if end > until:
+                break
+            whole = [one for one in numbers if first <= one < end]
+            sums = joined([self.blocks[one] for one in whole], evidence.threshold)
+            evidence.fold(first, sums, self.timing)
+            folded += whole
+        return folded
+
+    def evidence(self) -> EvidenceTotals:
+        """The totals of all closed blocks; read-only, and cheap enough for every frame."""
+        until = self.closed_until or 0
+        if all(one >= until for one in self.blocks):
+            return replace(self.settled, lost=self.lost)
+        evidence = self.settled.copy()
+        evidence.lost = self.lost
+        self._fold(evidence, until)
+        return evidence
+
+
+def _latest(known: int | None, new: int) -> int:
+    return new if known is None else max(known, new)

@@ -1,45 +1,44 @@
-"""Each requirement held against the evidence: word, standing, sentence, and what is missing."""
+"""Judges each requirement by the evidence: word, status, sentence, and what it still needs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
 
-from dashboard.verdict.bounded import BoundedRate
-from dashboard.verdict.evidence import Evidence
-from dashboard.verdict.outlook import PASSED, Outlook, outlook
-from dashboard.verdict.phrases import (
-    counted,
-    discrepancies,
-    percent,
-    points,
-    rate_text,
-    span,
-    speed_text,
-)
-from dashboard.verdict.rates import PairedRate
-from dashboard.verdict.requirements import (
-    Health,
-    Judged,
-    Requirement,
-    Requirements,
-    Standing,
-)
+from dashboard.verdict.classes import counts, surely_counts
+from dashboard.verdict.evidence import EvidenceTotals
+from dashboard.verdict.rates import BoundedRate, PairedRate
 from dashboard.verdict.sequences import Interval, bernoulli_cs
-from dashboard.verdict.signatures import counts, surely_counts
-from dashboard.verdict.words import (
+from dashboard.verdict.thresholds import (
+    COMPARABLE_ALPHA,
+    PASSED,
+    LaunchHealth,
+    Outlook,
+    Requirement,
+    RequirementResult,
+    Requirements,
+    RequirementStatus,
+    outlook,
+)
+from dashboard.verdict.wording import (
     BAD,
     FINE,
     LEAST_BLOCKS,
     LEAST_ORDERS,
     Rate,
     Speed,
+    counted,
+    discrepancies,
+    orders_of,
+    percent,
+    points,
+    rate_text,
     rate_word,
+    span,
+    speed_text,
     speed_word,
 )
 
-#: The level at which missing answers make two versions incomparable.
-COMPARABLE_ALPHA = 0.001
 NOT_TIMED = "no order was timed in both versions"
 NOTHING_YET = "no order has been compared yet"
 _NAMES = {
@@ -47,14 +46,14 @@ _NAMES = {
     Requirement.SLOW_ORDERS: "slow orders",
     Requirement.DIFFERENCES: "differences beyond noise",
 }
-_NO_LAG = "the broker to say how many orders wait"
+_NO_LAG = "queue lengths from the broker"
 _UNEQUAL = "two copies of the control differ by as much"
 
 
 def judge_speed(
-    evidence: Evidence, required: Requirements, baseline: Interval | None, *, comparable: bool
-) -> Judged:
-    """The mean log ratio, whose bound must lie below ln(1 + margin)."""
+    evidence: EvidenceTotals, required: Requirements, baseline: Interval | None, *, comparable: bool
+) -> RequirementResult:
+    """Judge the mean log ratio: its bound must be below ln(1 + margin)."""
     blocks, pairs = evidence.effect, evidence.pairs
     interval, estimate = blocks.interval(required.each), blocks.estimate
     line = required.margins[Requirement.SPEED]
@@ -78,9 +77,9 @@ def judge_speed(
     )
     standing = _standing(fine=word in FINE, bad=word in BAD)
     more = PASSED
-    if standing is Standing.NOT_YET and estimate is not None and word is not Speed.UNEQUAL:
-        more = outlook(passes, orders=evidence.orders, blocks=blocks, over=estimate >= line)
-    return Judged(
+    if standing is RequirementStatus.NOT_YET and estimate is not None and word is not Speed.UNEQUAL:
+        more = outlook(passes, orders=evidence.orders, blocks=blocks, over_limit=estimate >= line)
+    return RequirementResult(
         requirement=Requirement.SPEED,
         standing=standing,
         word=word,
@@ -95,7 +94,9 @@ def judge_speed(
     )
 
 
-def _speed_sentence(evidence: Evidence, interval: Interval, word: Speed, margin: float) -> str:
+def _speed_sentence(
+    evidence: EvidenceTotals, interval: Interval, word: Speed, margin: float
+) -> str:
     estimate, line = evidence.effect.estimate, math.log1p(margin)
     if estimate is None:
         return NOT_TIMED if evidence.orders else NOTHING_YET
@@ -116,16 +117,16 @@ def _all_beyond(limit: str) -> str:
 def judge_rate(
     requirement: Requirement,
     rate: BoundedRate,
-    evidence: Evidence,
+    evidence: EvidenceTotals,
     required: Requirements,
     *,
     comparable: bool,
     baseline: Interval | None = None,
     flagged: int = 0,
-) -> Judged:
-    """A difference of rates, whose bound must lie below the margin.
+) -> RequirementResult:
+    """Judge a difference of rates: its bound must be below the margin.
 
-    With discrepancies ``flagged`` as beyond noise it does not pass, however small their sum.
+    It does not pass while discrepancies are ``flagged`` as beyond noise, however small their sum.
     """
     line, n = required.margins[requirement], rate.n
     by_counts = rate.quick_interval(required.each)
@@ -150,11 +151,15 @@ def judge_rate(
     more, worst = PASSED, rate.most.counts.estimate
     if word is Rate.FLAGGED:
         more = _flagged(flagged)[1]
-    elif standing is Standing.NOT_YET and rate.estimate is not None and word is not Rate.UNEQUAL:
-        # Of the worst case: more orders do not tell what its orders count.
+    elif (
+        standing is RequirementStatus.NOT_YET
+        and rate.estimate is not None
+        and word is not Rate.UNEQUAL
+    ):
+        # The worst case: more orders would not tell whether the uncertain ones count.
         over, blocks = (worst or 0.0) >= line, rate.most.blocks
-        more = outlook(passes, orders=evidence.orders, blocks=blocks, over=over)
-    return Judged(
+        more = outlook(passes, orders=evidence.orders, blocks=blocks, over_limit=over)
+    return RequirementResult(
         requirement=requirement,
         standing=standing,
         word=word,
@@ -191,28 +196,28 @@ def _rate_sentence(
         Rate.UNEQUAL: f", but {_UNEQUAL}",
     }.get(word, "")
     if rate.unknown and word not in FINE | BAD:
-        text += f"; whether {percent(rate.unknown_share)} of the orders count is not known"
+        text += f"; {percent(rate.unknown_share)} of orders may or may not count"
     return text
 
 
 def _flagged(number: int) -> tuple[str, Outlook]:
-    """What is said of discrepancies beyond noise, and what they need."""
+    """The words for discrepancies beyond noise, and what they need."""
     some = discrepancies(number)
     return f"{some} significantly above baseline noise", Outlook(f"a review of {some}")
 
 
 def judge_raw_differences(
-    evidence: Evidence,
+    evidence: EvidenceTotals,
     required: Requirements,
     accepted: Collection[int],
     flagged: int = 0,
     *,
     comparable: bool,
-) -> Judged:
+) -> RequirementResult:
     """Without a baseline: how often the candidate differs at all, noise included.
 
-    That is never held against it: a copy of the control might differ as often. But what was
-    ``flagged`` while there was a baseline keeps it from passing.
+    That never counts against it, because a copy of the control might differ as often. But
+    discrepancies that were ``flagged`` while there was a baseline keep it from passing.
     """
     n, line = evidence.handled, required.differences_margin
     signatures = evidence.signatures.items()
@@ -240,12 +245,14 @@ def judge_raw_differences(
     text = f"differs on {span(*interval)} of orders, noise included" if n else NOTHING_YET
     if word is Rate.FLAGGED:
         text, more = _flagged(flagged)
-    elif standing is Standing.NOT_YET and n:
+    elif standing is RequirementStatus.NOT_YET and n:
         over = k >= line * n
-        more = outlook(passes, orders=evidence.orders, blocks=evidence.errors.blocks, over=over)
+        more = outlook(
+            passes, orders=evidence.orders, blocks=evidence.errors.blocks, over_limit=over
+        )
         if over:
             more = Outlook("a baseline that answers, to tell noise from differences, or a review")
-    return Judged(
+    return RequirementResult(
         requirement=Requirement.DIFFERENCES,
         standing=standing,
         word=word,
@@ -260,18 +267,32 @@ def judge_raw_differences(
     )
 
 
-def judge_completeness(evidence: Evidence, required: Requirements) -> Judged:
-    """The share of orders that a version did not answer, or that came too late to be counted.
-
-    A count, and so without error. The interval beside it is that of how much more often the
-    candidate did not answer.
-    """
+def unknown_share(evidence: EvidenceTotals, health: LaunchHealth) -> float | None:
+    """The share of orders with an unknown answer or that were not seen at all; None while nothing
+    is known."""
     share = evidence.unknown_share
+    if not health.unseen:
+        return share
+    return min(1.0, (share or 0.0) + health.unseen_share)
+
+
+def judge_completeness(
+    evidence: EvidenceTotals, required: Requirements, health: LaunchHealth
+) -> RequirementResult:
+    """Judge the share of orders that a version did not answer, that arrived too late to be counted,
+    or that the observer did not see.
+
+    A count, so it has no error. The interval shown is that of how much more often the candidate did
+    not answer.
+    """
+    share = unknown_share(evidence, health)
     fine = share is not None and share <= required.most_missing
     text = NOTHING_YET if share is None else f"missing results: {percent(share)}"
     if evidence.lost:
         text += f", {counted(evidence.lost)} came too late to be counted"
-    return Judged(
+    if health.unseen:
+        text += f", {not_seen(health)}"
+    return RequirementResult(
         requirement=Requirement.COMPLETENESS,
         standing=_standing(fine=fine, bad=share is not None),
         word="complete" if fine else Rate.WARMING_UP.value if share is None else "incomplete",
@@ -280,17 +301,28 @@ def judge_completeness(evidence: Evidence, required: Requirements) -> Judged:
         interval=evidence.missing.interval(COMPARABLE_ALPHA),
         line=required.most_missing,
         orders=evidence.orders + evidence.lost,
-        needs="" if fine or share is None else "results of the missing orders",
+        needs="" if fine or share is None else _needs_of_completeness(health, required),
     )
 
 
-def judge_keeping_up(health: Health, required: Requirements) -> Judged:
-    """The age of the oldest order that waits for the candidate."""
+def _needs_of_completeness(health: LaunchHealth, required: Requirements) -> str:
+    if health.unseen_share > required.most_missing:
+        return "more orders, all received by the observer"
+    return "results of the missing orders"
+
+
+def not_seen(health: LaunchHealth) -> str:
+    """ "12 of 1,300 orders did not reach the observer"."""
+    return f"{orders_of(health.unseen, health.sent)} did not reach the observer"
+
+
+def judge_keeping_up(health: LaunchHealth, required: Requirements) -> RequirementResult:
+    """Judge the age of the oldest order that waits for the candidate."""
     behind = health.behind_s
     fine = behind is not None and behind <= required.most_behind_s
     word = "unknown" if behind is None else "within limit" if fine else "over limit"
     text = f"lag {word}" if behind is None or fine else f"lag {behind:,.0f} s"
-    return Judged(
+    return RequirementResult(
         requirement=Requirement.KEEPING_UP,
         standing=_standing(fine=fine, bad=behind is not None),
         word=word,
@@ -303,5 +335,11 @@ def judge_keeping_up(health: Health, required: Requirements) -> Judged:
     )
 
 
-def _standing(*, fine: bool, bad: bool) -> Standing:
-    return Standing.PASSED if fine else Standing.FAILED if bad else Standing.NOT_YET
+def _standing(*, fine: bool, bad: bool) -> RequirementStatus:
+    return (
+        RequirementStatus.PASSED
+        if fine
+        else RequirementStatus.FAILED
+        if bad
+        else RequirementStatus.NOT_YET
+    )

@@ -1,8 +1,9 @@
-"""Blocks of several lengths: an interval that slow spells of one version do not fool.
+"""Blocks of several lengths: intervals that stay valid although neighbouring orders depend on each
+other.
 
-Orders that follow each other share a garbage collection, a noisy neighbour, a cold cache. Blocks
-longer than such a spell are independent; how long that is, the blocks themselves say: level i
-gathers 4^i base blocks, and a level is flat when neighbours at it are not correlated.
+Consecutive orders share a garbage collection, a noisy neighbour, a cold cache. Blocks longer than
+such a phase are independent. How long that is shows in the blocks: level i joins 4^i base blocks,
+and a level is flat when its neighbouring blocks are not correlated.
 """
 
 from __future__ import annotations
@@ -11,24 +12,20 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from dashboard.verdict.rounding import short
-from dashboard.verdict.sequences import (
-    NOTHING_KNOWN,
-    UNKNOWN,
-    Interval,
-    RatioBlocks,
-)
+from dashboard.verdict.sequences import NOTHING_KNOWN, UNKNOWN, Interval, RatioBlocks
+from dashboard.verdict.wording import short
 
-#: Blocks of one level that make one of the next.
+#: This many blocks of one level make one of the next.
 GROUP = 4
-#: A flat level needs as many blocks, and a coarser one this many, to count.
+#: How many blocks a flat level, and a coarser one, needs to count.
 FLAT_BLOCKS = 20
 COARSE_BLOCKS = 64
 
 
 @dataclass(slots=True)
 class Level:
-    """The sums of one level, with the products of neighbours, and what the next level waits for."""
+    """The sums of one level, with the products of neighbours, and the incomplete block of the next
+    level."""
 
     blocks: RatioBlocks = field(default_factory=RatioBlocks)
     xx1: float = 0.0
@@ -40,7 +37,7 @@ class Level:
     pending_y: float = 0.0
 
     def add(self, x: float, y: float) -> tuple[float, float] | None:
-        """Add a block; gives the block of the next level when this one completes it."""
+        """Add a block; returns the block of the next level if this one completes it."""
         self.blocks.add(x, y)
         self.xx1 += x * self.last_x
         self.xy1 += x * self.last_y + y * self.last_x
@@ -65,35 +62,34 @@ class Level:
 
     @property
     def flat(self) -> bool:
-        """Whether neighbours look independent."""
+        """Whether neighbouring blocks look independent."""
         return self.blocks.k > 0 and self.lag1 <= 1 / math.sqrt(self.blocks.k)
 
     def numbers(self) -> list[float]:
-        """All thirteen, for JSON."""
+        """All thirteen numbers, for JSON."""
         rest = (self.xx1, self.xy1, self.yy1, self.last_x, self.last_y)
         return [*self.blocks.sums(), *rest, self.pending_x, self.pending_y]
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Level:
-        """The level that wrote these numbers."""
         k, *sums = numbers[:6]
         return cls(RatioBlocks(int(k), *map(float, sums)), *map(float, numbers[6:]))
 
 
 @dataclass(slots=True)
 class MultiLevelBlocks:
-    """Blocks folded in the order of time, at every level; memory grows with the log of k.
+    """Blocks in the order of time, at every level; memory grows with log k.
 
-    ``most_levels`` bounds it altogether, at the price of not seeing spells longer than that.
+    ``most_levels`` limits it, at the price of not seeing longer phases.
     """
 
     levels: list[Level] = field(default_factory=list)
     most_levels: int = 16
-    #: Blocks of the same orders, whose flat level counts as well; not kept.
+    #: Other blocks of the same orders, whose flat level counts as well; not stored.
     beside: MultiLevelBlocks | None = None
 
     def add(self, x: float, y: float) -> None:
-        """Fold the next block; an empty one is passed over."""
+        """Add the next block; an empty one is ignored."""
         if x == 0 and y == 0:
             return
         block: tuple[float, float] | None = (x, y)
@@ -106,12 +102,11 @@ class MultiLevelBlocks:
 
     @property
     def k(self) -> int:
-        """Base blocks."""
+        """The number of base blocks."""
         return self.levels[0].blocks.k if self.levels else 0
 
     @property
     def estimate(self) -> float | None:
-        """The ratio over all blocks."""
         return self.levels[0].blocks.estimate if self.levels else None
 
     @property
@@ -123,8 +118,8 @@ class MultiLevelBlocks:
     def flat_level(self) -> int | None:
         """The finest level with enough blocks whose neighbours look independent.
 
-        Not finer than that of the blocks ``beside``: counts of what is rare look independent where
-        the times of the same orders show that they are not.
+        Not finer than that of ``beside``: counts of rare events look independent even if the times
+        of the same orders are not.
         """
         fit = (i for i, one in enumerate(self.levels) if one.blocks.k >= FLAT_BLOCKS and one.flat)
         flat = next(fit, None)
@@ -134,7 +129,8 @@ class MultiLevelBlocks:
         return None if other is None else max(flat, other)
 
     def counting(self) -> list[RatioBlocks]:
-        """The levels that must all agree: up to the finest flat one, and the coarse full ones."""
+        """The levels that must all agree: up to the finest flat one, and the coarser ones with
+        enough blocks."""
         flat = self.flat_level
         if flat is None:
             return []
@@ -145,16 +141,16 @@ class MultiLevelBlocks:
         ]
 
     def interval(self, alpha: float) -> Interval:
-        """The hull of the counting levels' intervals; all is open while none counts."""
+        """The hull of the intervals of the levels that count; unbounded while none does."""
         found = [one.interval(alpha) for one in self.counting()]
         if not found:
             return NOTHING_KNOWN
         return Interval(min(one.lo for one in found), max(one.hi for one in found))
 
     def log_e_below(self, theta: float, times: float = 1.0) -> float:
-        """The least evidence of a counting level that the ratio is below theta.
+        """The lowest evidence, over the levels that count, that the ratio is below theta.
 
-        While none counts, 0 now, and with more blocks (``times``) what the finest level will have.
+        While none counts: 0 now, and for more blocks (``times``) what the finest level will have.
         """
         found = self.counting()
         if not found and times > 1:
@@ -162,20 +158,17 @@ class MultiLevelBlocks:
         return min((one.log_e_below(theta, times) for one in found), default=0.0)
 
     def bound(self, alpha: float) -> float:
-        """Below this the ratio lies by all counting levels, at level alpha on this one side."""
+        """The one-sided upper bound for the ratio at level alpha, over the levels that count."""
         return max((one.bound(alpha) for one in self.counting()), default=UNKNOWN)
 
     def copy(self) -> MultiLevelBlocks:
-        """The same, to be folded further without changing this."""
         return MultiLevelBlocks.from_json(self.to_json(), self.most_levels)
 
     def to_json(self) -> list[list[float]]:
-        """Thirteen numbers a level."""
         return [[short(one) for one in level.numbers()] for level in self.levels]
 
     @classmethod
     def from_json(
         cls, stored: Iterable[Sequence[float]], most_levels: int = 16
     ) -> MultiLevelBlocks:
-        """Read what ``to_json`` wrote."""
         return cls([Level.of(numbers) for numbers in stored], most_levels)

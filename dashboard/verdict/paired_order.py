@@ -1,4 +1,4 @@
-"""What both versions did with one order, and what that counts for."""
+"""What the control and a candidate did with one order, and how it counts."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from operator import truediv
 
 import msgspec
 
-#: Shorter times count as this long: below it a clock tells nothing.
+#: Shorter times count as this long: clocks are not precise enough below it.
 SHORTEST_MS = 0.1
-#: A log ratio beyond this counts as this much: four times slower or faster.
+#: Log ratios are clipped here: four times slower or faster.
 CLIP = math.log(4)
 
 
-class Status(StrEnum):
-    """How a version stood with an order at the order's deadline."""
+class OrderStatus(StrEnum):
+    """A version's result for an order at the order's deadline."""
 
     OK = "ok"
     FAILED = "failed"
-    #: It had taken the order, and no more was heard.
+    #: It received the order, but never answered.
     TIMEOUT = "timeout"
-    #: It was not heard of at all.
+    #: It never received the order.
     MISSING = "missing"
 
 
-#: Short for what is looked at of every order: an enum's member takes a while to find.
-_OK, _TIMEOUT = Status.OK, Status.TIMEOUT
+#: Local names, because looking up an enum member is slow and this runs for every order.
+_OK, _TIMEOUT = OrderStatus.OK, OrderStatus.TIMEOUT
 _ENDLESS = math.inf
-#: The order was ended, well or badly.
-ANSWERED = (_OK, Status.FAILED)
-#: There is a time: an answer's own, or, for a timeout, the whole deadline.
+#: The order has an answer, good or bad.
+ANSWERED = (_OK, OrderStatus.FAILED)
+#: There is a time: the answer's, or the deadline for a timeout.
 TIMED = (_OK, _TIMEOUT)
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
     """What one version did with one order; ``ms`` is its handling time by its own clock."""
 
-    status: Status
+    status: OrderStatus
     ms: float | None = None
 
     @property
     def answered(self) -> bool:
-        """Whether the version ended the order."""
+        """Whether the version handled the order or failed on it."""
         return self.status in ANSWERED
 
     def capped_ms(self, deadline_ms: float) -> float:
-        """Its time between the shortest and the deadline."""
+        """The handling time, limited to the range from the shortest time to the deadline."""
         ms = self.ms
         if ms is None or ms > deadline_ms or self.status is _TIMEOUT:
             return deadline_ms
@@ -55,12 +55,11 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 class PairedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One order that the control and a candidate were both given, and perhaps a baseline, too.
+    """One order that the control and a candidate both received, and possibly a baseline.
 
-    ``placed_at`` is in seconds since 1970. ``shown`` are the discrepancies that the candidate's
-    result shows against the control's, after the rules, whatever their review, by numbers from 1
-    on; ``noise`` those that the baseline's shows. ``segments`` are names that
-    ``segments.segments_of`` gives.
+    ``placed_at`` is in seconds since 1970. ``shown`` are the discrepancies between the candidate's
+    result and the control's after the rules, as numbers from 1, whatever their review; ``noise``
+    are those of the baseline. ``segments`` are names from ``segments.segments_of``.
     """
 
     placed_at: float
@@ -73,13 +72,13 @@ class PairedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """Of the control, the candidate, and the baseline if it has the order."""
+        """The results of the control, the candidate, and the baseline if it received the order."""
         pair = (self.control, self.candidate)
         return pair if self.baseline is None else (*pair, self.baseline)
 
     @property
     def usable(self) -> bool:
-        """Whether every time in it is one."""
+        """Whether all its times are finite and not negative."""
         for one in (self.control, self.candidate, self.baseline):
             if one is not None and one.status is _OK:
                 ms = one.ms
@@ -89,6 +88,6 @@ class PairedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def clipped_logs(controls_ms: Sequence[float], candidates_ms: Sequence[float]) -> list[float]:
-    """Ln of how many times slower the candidate was, clipped, order by order."""
+    """The clipped log ratios (candidate / control), order by order."""
     logs = map(math.log, map(truediv, candidates_ms, controls_ms))
     return [-CLIP if one < -CLIP else min(one, CLIP) for one in logs]

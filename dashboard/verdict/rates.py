@@ -11,9 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from dashboard.verdict.borders import Point, border
 from dashboard.verdict.levels import MultiLevelBlocks
-from dashboard.verdict.sequences import Interval, log_sum_exp
+from dashboard.verdict.sequences import Interval, Point, border, log_sum_exp
 
 BETS = tuple(0.98 * 2.0**-j for j in range(12))
 _TOTAL_WEIGHT = math.fsum(1 / (j + 1) for j in range(12))
@@ -150,7 +149,7 @@ class RobustRate:
         return cls(PairedRate(pos, neg, zero), MultiLevelBlocks.from_json(levels))  # type: ignore[arg-type]
 
     def copy(self) -> RobustRate:
-        """The same, to be folded further without changing this."""
+        """An independent copy."""
         return RobustRate.from_json(self.to_json())
 
 
@@ -164,5 +163,53 @@ def field_evidence(pos: int, neg: int, zero: int) -> float:
 
 
 def beyond_noise(pos: int, neg: int, zero: int) -> bool:
-    """Whether a field is to be flagged, for good (Bonferroni over all fields)."""
+    """Whether to flag a field permanently (Bonferroni over all fields)."""
     return field_evidence(pos, neg, zero) >= FIELD_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class BoundedRate:
+    """A rate's lower and upper limit, which differ by the ``unknown`` orders.
+
+    The rate that counts lies between the two, order by order, so the interval from the lower end
+    of the least to the upper end of the most holds it wherever theirs hold them.
+    """
+
+    least: RobustRate
+    most: RobustRate
+    unknown: int = 0
+
+    @classmethod
+    def exactly(cls, rate: RobustRate) -> BoundedRate:
+        """A rate without unknown orders."""
+        return cls(rate, rate)
+
+    @property
+    def n(self) -> int:
+        """Orders."""
+        return self.most.counts.n
+
+    @property
+    def estimate(self) -> float | None:
+        """The middle between the least and the most."""
+        least, most = self.least.counts.estimate, self.most.counts.estimate
+        return None if least is None or most is None else (least + most) / 2
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of unknown orders."""
+        return self.unknown / self.n if self.n else 0.0
+
+    def quick_interval(self, alpha: float) -> Interval:
+        """What the counts alone say, as if orders were independent."""
+        most = self.most.quick_interval(alpha)
+        return most.hull(self.least.quick_interval(alpha)) if self.unknown else most
+
+    def block_interval(self, alpha: float) -> Interval:
+        """What the blocks say, which are independent where orders are not."""
+        most = self.most.block_interval(alpha)
+        return most.hull(self.least.block_interval(alpha)) if self.unknown else most
+
+    def interval(self, alpha: float) -> Interval:
+        """The hull of what the counts say and what the blocks say."""
+        return self.quick_interval(alpha).hull(self.block_interval(alpha))

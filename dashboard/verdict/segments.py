@@ -1,49 +1,52 @@
-"""Where the effect differs so much that the one number misleads.
+"""Where the effect differs so much that the overall number misleads.
 
 Each segment (a size, an item, an hour) keeps the same state as the whole launch, with fewer levels.
-Half of alpha is for the sizes, which are few, and half for all others; each segment gets an equal
-part of its half (Bonferroni over all that could ever be looked at, so that it does not matter which
-segments turn up, or when).
+Half of alpha goes to the sizes, half to all other segments; each segment gets an equal part of its
+half (Bonferroni over all possible segments, so it does not matter which appear, or when).
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from dashboard.verdict.levels import MultiLevelBlocks
-from dashboard.verdict.sequences import Interval
+from dashboard.verdict.sequences import Interval, RatioBlocks
+from dashboard.verdict.wording import short
 
 MOST_SEGMENTS = 64
-#: Blocks of 1, 4, 16 and 64: longer spells are seen in the whole launch alone.
+#: Blocks of 1, 4, 16 and 64; longer phases show only in the whole launch.
 _LEVELS = 4
-#: The most pieces (not kinds) of an order of each size, each about twice the one before: what is
-#: in one size should be alike, and a party is not an office.
+#: The most pieces (not kinds) in an order of each size, about twice the previous one.
 SIZES = ("small", "medium", "large", "very large", "huge")
 _MOST_PIECES = (2, 5, 10, 25)
 
 
 def size_of(pieces: int) -> str:
-    """The size of an order of so many pieces: small, medium, large, very large, huge."""
+    """The name of the size of an order with this many pieces."""
     return SIZES[bisect_left(_MOST_PIECES, pieces)]
 
 
-def segments_of(items: Mapping[str, int], hour: int) -> tuple[str, ...]:
-    """The segments of an order: its size, the hour when it was placed, each of its items."""
-    size = size_of(sum(items.values()))
-    return f"size:{size}", f"hour:{hour:02}", *[f"item:{name}" for name in sorted(items)]
+@lru_cache(maxsize=4096)
+def segments_of(categories: tuple[str, ...], size: int, hour: int) -> tuple[str, ...]:
+    """The segments of an order: its size, the hour when it was sent, and its categories except the
+    note."""
+    named = [one for one in categories if not one.startswith("note:")]
+    return f"size:{size_of(size)}", f"hour:{hour:02}", *sorted(named)
 
 
 def rank(segment: str) -> tuple[bool, str]:
-    """Which segments come first where there is not room for all: sizes and hours before items."""
+    """Sort key for the segments to keep: sizes and hours before items."""
     return segment.startswith("item:"), segment
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentEffect:
-    """The effect in one segment: mean log ratio, its interval, and from how many orders."""
+    """The effect in one segment: mean log ratio, interval, and number of orders."""
 
     segment: str
     orders: int
@@ -52,7 +55,7 @@ class SegmentEffect:
 
     @property
     def kind(self) -> str:
-        """Size, item or hour."""
+        """The kind of segment: size, item or hour."""
         return self.segment.partition(":")[0]
 
 
@@ -65,23 +68,23 @@ class Contrast:
 
     @property
     def gap(self) -> float:
-        """The least difference that the intervals leave possible."""
+        """The smallest difference that the intervals allow."""
         return self.slower.interval.lo - self.faster.interval.hi
 
     @property
     def opposite(self) -> bool:
-        """Whether one is surely faster and the other surely slower."""
+        """Whether one is significantly faster and the other significantly slower."""
         return self.faster.interval.hi < 0 < self.slower.interval.lo
 
 
 @dataclass(slots=True)
 class Segments:
-    """Paired log ratios by segment, in blocks; what comes after MOST_SEGMENTS is not kept."""
+    """Paired log ratios by segment, in blocks; only the first MOST_SEGMENTS segments are kept."""
 
     blocks: dict[str, MultiLevelBlocks] = field(default_factory=dict)
 
     def add(self, pairs: Mapping[str, int], sums: Mapping[str, float]) -> None:
-        """Fold the next block: pairs and the sum of their log ratios, by segment."""
+        """Add the next block: pairs and the sum of their log ratios, by segment."""
         for segment in sorted(pairs, key=rank):
             if segment not in self.blocks:
                 if len(self.blocks) == MOST_SEGMENTS:
@@ -90,7 +93,7 @@ class Segments:
             self.blocks[segment].add(pairs[segment], sums.get(segment, 0.0))
 
     def effects(self, alpha: float, names: Iterable[str] | None = None) -> list[SegmentEffect]:
-        """Segments' effects, all of them unless named.
+        """The effects of all segments, or of those named.
 
         All intervals hold together at level alpha, at every look.
         """
@@ -107,7 +110,8 @@ class Segments:
         ]
 
     def misleading(self, margin: float, alpha: float = 0.05) -> list[Contrast]:
-        """Per kind, the pair that differs most, if surely by more than the margin; widest first."""
+        """Per kind, the two segments that differ most, if significantly by more than the margin;
+        widest gap first."""
         found = []
         for kind in sorted({name.partition(":")[0] for name in self.blocks}):
             own = [name for name in self.blocks if name.startswith(f"{kind}:")]
@@ -117,17 +121,15 @@ class Segments:
         return sorted(found, key=lambda one: (not one.opposite, -one.gap))
 
     def to_json(self) -> dict[str, list[list[float]]]:
-        """The blocks by segment."""
         return {name: own.to_json() for name, own in self.blocks.items()}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Iterable[list[float]]]) -> Segments:
-        """Read what ``to_json`` wrote."""
         return cls({name: MultiLevelBlocks.from_json(own, _LEVELS) for name, own in stored.items()})
 
 
 def _sharing(segment: str) -> int:
-    """Among how many segments its half of alpha is shared."""
+    """The number of segments that share half of alpha."""
     return len(SIZES) if segment.startswith("size:") else MOST_SEGMENTS
 
 
@@ -136,3 +138,57 @@ def _widest(effects: list[SegmentEffect]) -> Iterator[Contrast]:
     widest = max(pairs, key=lambda one: (one.opposite, one.gap), default=None)
     if widest is not None:
         yield widest
+
+
+#: The first mark; with fewer blocks on a side nothing can be significant.
+_FIRST_MARK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Drifting:
+    """The effect before and after a mark, with intervals that do not overlap; log ratios."""
+
+    blocks_before: int
+    before: Interval
+    after: Interval
+
+
+@dataclass(slots=True)
+class Drift:
+    """The sums over all blocks, and those at the newest marks."""
+
+    whole: RatioBlocks = field(default_factory=RatioBlocks)
+    marks: list[RatioBlocks] = field(default_factory=list)
+
+    def add(self, x: float, y: float) -> None:
+        """Add the next block."""
+        before = self.whole.k
+        self.whole.add(x, y)
+        k = self.whole.k
+        if k > before and k >= _FIRST_MARK and k & (k - 1) == 0:
+            self.marks = [*self.marks[-1:], replace(self.whole)]
+
+    def drifting(self, alpha: float) -> Drifting | None:
+        """The change, at level alpha over all marks and looks; None if none is significant."""
+        for mark in self.marks:
+            number = int(math.log2(mark.k / _FIRST_MARK)) + 1
+            own = alpha / (number * (number + 1)) / 2
+            since = replace(self.whole)
+            since.merge(mark, sign=-1)
+            before, after = mark.interval(own), since.interval(own)
+            if before.hi < after.lo or after.hi < before.lo:
+                return Drifting(mark.k, before, after)
+        return None
+
+    def to_json(self) -> list[list[float]]:
+        return [[short(one) for one in own.sums()] for own in (self.whole, *self.marks)]
+
+    @classmethod
+    def from_json(cls, stored: Sequence[Sequence[float]]) -> Drift:
+        whole, *marks = (_sums(own) for own in stored)
+        return cls(whole, marks)
+
+
+def _sums(numbers: Sequence[float]) -> RatioBlocks:
+    k, *rest = numbers
+    return RatioBlocks(int(k), *map(float, rest))

@@ -1,4 +1,4 @@
-"""Confidence sequences: intervals that hold at every look at once, from sums alone.
+"""Confidence sequences: intervals valid at all times at once, computed from sums.
 
 ``RatioBlocks`` is the self-normalised normal mixture (de la Peña, Klass and Lai 2004; Howard,
 Ramdas, McAuliffe and Sekhon 2021) over blocks of time: a block gives (x, y), and the ratio
@@ -13,15 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dashboard.verdict.borders import Point, border
-
-#: No ratio is looked for beyond this; a bound that lies here is unknown.
+#: Ratios are searched up to here; a bound at this value is unknown.
 UNKNOWN = 14.0
 #: Scales and weights of the mixture over lambda ~ N(0, 1/r): the first is tuned for orders with a
 #: log-sd of 0.1 to 0.8 and effects of 2 to 20 %, the others keep long runs and large blocks tight.
 SCALES = (3.0, 300.0, 3e4, 3e6)
 LOG_WEIGHTS = tuple(math.log(weight) for weight in (0.5, 0.25, 0.125, 0.125))
-#: Below as many standard deviations the normal distribution is taken by its first term.
+#: Below this many standard deviations, the normal tail is approximated by its first term.
 _DEEP = -25.0
 _MIXTURE = tuple(zip(SCALES, LOG_WEIGHTS, strict=True))
 
@@ -204,3 +202,53 @@ def _power(base: float, exponent: int) -> float:
     if exponent == 0:
         return 0.0
     return exponent * math.log(base) if base > 0 else -math.inf
+
+
+_STEPS = 200
+#: One step in this many is a bisection.
+_HALVE_EACH = 4
+#: Points within twice this distance, in roundings or absolute, are treated as equal.
+_ULPS, _LEAST = 2, 1e-24
+
+
+class Point(NamedTuple):
+    """A point and the function's value there; infinite where it has none."""
+
+    at: float
+    value: float
+
+
+def border(excess: Callable[[float], float], outside: Point, inside: Point) -> float:
+    """Where ``excess`` passes 0 between a point outside, where it is not below, and one inside,
+    where it is: to the last digits, as far as its own rounding lets it be told."""
+    was_outside: bool | None = None
+    for step in range(_STEPS):
+        least = max(_LEAST, _ULPS * math.ulp(max(abs(outside.at), abs(inside.at))))
+        if abs(inside.at - outside.at) <= 2 * least:
+            break
+        at = _between(outside, inside, least, halve=step % _HALVE_EACH == _HALVE_EACH - 1)
+        value = excess(at)
+        is_outside = value >= 0
+        again = is_outside == was_outside
+        if is_outside:
+            outside = Point(at, value)
+            inside = _halved(inside) if again else inside
+        else:
+            inside = Point(at, value)
+            outside = _halved(outside) if again else outside
+        was_outside = is_outside
+    return outside.at + (inside.at - outside.at) / 2
+
+
+def _between(outside: Point, inside: Point, least: float, *, halve: bool) -> float:
+    """The next point: by the secant, at least ``least`` from both ends; else the middle."""
+    whole, fall = inside.at - outside.at, outside.value - inside.value
+    if halve or not 0 < fall < math.inf:
+        return outside.at + whole / 2
+    part = abs(whole) * (outside.value / fall)
+    return outside.at + math.copysign(min(max(part, least), abs(whole) - least), whole)
+
+
+def _halved(point: Point) -> Point:
+    """The Illinois step: halve an end kept twice, so the next point falls beyond the border."""
+    return Point(point.at, point.value / 2)

@@ -1,11 +1,11 @@
-"""What goes to the broker and comes from it, and the face that every broker of ours has.
+"""The interface of a broker, and what is exchanged with it.
 
 Errors::
 
     BrokerError
-      BrokerLost      Raised when the connection, a channel or a consumer ended; connect anew.
+      BrokerLost      Raised when the connection, a channel or a consumer ended; reconnect.
         DeclareRefused  Raised when the broker refuses a declaration; the session goes on.
-      PublishFailed   Raised when the broker did not take a message: no route, refused, no answer.
+      PublishFailed   Raised when a message wasn't accepted: no route, refused, no confirm.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class BrokerError(Exception):
 
 
 class BrokerLost(BrokerError):
-    """Raised when the connection, a channel or a consumer ended; connect anew."""
+    """Raised when the connection, a channel or a consumer ended; reconnect."""
 
 
 class DeclareRefused(BrokerLost):
-    """Raised when the broker refuses a declaration; the session goes on, if it is caught.
+    """Raised when the broker refuses a declaration; if caught, the session can go on.
 
-    ``name`` is the exchange or queue that it concerns.
+    ``name`` is the exchange or queue.
     """
 
     def __init__(self, name: str, reason: str) -> None:
@@ -40,11 +40,11 @@ class DeclareRefused(BrokerLost):
 
 
 class PublishFailed(BrokerError):
-    """Raised when the broker did not take a message: no route, refused, no answer in time."""
+    """Raised when a message wasn't accepted: no route, refused, or no confirm in time."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to publish. ``mandatory``: that nobody would get it is a failure."""
+    """A message to publish. If ``mandatory``, it is a failure that no queue gets it."""
 
     exchange: str
     body: bytes
@@ -57,11 +57,17 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What the broker hands over, to be acknowledged or dead-lettered once, by its tag."""
+    """A message from the broker, to be acknowledged or dead-lettered once.
+
+    ``exchange`` is the exchange it was published to, even if a binding led it to another one. For
+    messages that the broker dead-lettered it is the dead-letter exchange; empty means the default
+    one.
+    """
 
     tag: int
     queue: str
     body: bytes
+    exchange: str = ""
     routing_key: str = ""
     message_id: str | None = None
     headers: Mapping[str, Any] = msgspec.field(default_factory=dict)
@@ -69,25 +75,25 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deliveries(Protocol):
-    """The deliveries of one queue, with at most ``prefetch`` of them unacknowledged."""
+    """The deliveries of one queue, at most ``prefetch`` of them unacknowledged."""
 
     async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
-        """Wait ``wait_s`` for a first delivery, then ``gather_s`` for more; empty if none came.
+        """Wait ``wait_s`` for a first delivery, then ``gather_s`` for more; may be empty.
 
         Raises BrokerLost when no more can come.
         """
         ...
 
     async def set_prefetch(self, prefetch: int) -> None:
-        """Have at most so many unacknowledged, beside what is held now; raises BrokerLost."""
+        """Allow so many unacknowledged deliveries beside those held now; raises BrokerLost."""
         ...
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Tell the broker that these are done with; raises BrokerLost."""
+        """Acknowledge deliveries; raises BrokerLost."""
         ...
 
     async def cancel(self) -> None:
-        """Take no more from the queue; what is held stays to be acknowledged."""
+        """Stop consuming; what is held can still be acknowledged."""
         ...
 
 
@@ -95,55 +101,61 @@ class Broker(Protocol):
     """A connected broker."""
 
     async def declare(self, topology: Topology) -> None:
-        """Make all of a topology exist.
+        """Declare a topology.
 
-        Raises DeclareRefused at the first part that the broker refuses, most often because it
-        exists with other arguments; raises BrokerLost.
+        Raises DeclareRefused at the first part that the broker refuses, usually because it exists
+        with other arguments; raises BrokerLost.
         """
         ...
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
-        """Take bindings away; one that does not exist is no error. Raises BrokerLost."""
+        """Remove bindings; a missing one is no error. Raises BrokerLost."""
         ...
 
     async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
-        """Delete a queue; says whether it is gone now. Raises BrokerLost."""
+        """Delete a queue; returns whether it is gone. Raises BrokerLost."""
         ...
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
-        """Publish all, pipelined, and wait for each confirm; a failure or None a message."""
+        """Publish all, pipelined, and wait for the confirms; None or a failure for each message."""
         ...
 
-    async def consume(self, queue: str, *, prefetch: int) -> Deliveries:
-        """Start to take deliveries from a queue; raises BrokerLost."""
+    async def consume(
+        self, queue: str, *, prefetch: int, single_active: bool = False
+    ) -> Deliveries:
+        """Start to consume a queue; raises BrokerLost.
+
+        ``single_active``: the queue delivers to one of its consumers only, for as long as that one
+        consumes.
+        """
         ...
 
     async def has_queue(self, name: str) -> bool:
-        """Whether a queue exists, asked without declaring it; raises BrokerLost."""
+        """Whether a queue exists, checked without declaring it; raises BrokerLost."""
         ...
 
     async def depth(self, queue: str) -> int:
-        """How many messages wait in a queue now; raises BrokerLost."""
+        """How many messages wait in a queue; raises BrokerLost."""
         ...
 
     async def consumers(self, queue: str) -> int:
-        """How many consumers a queue has now; raises BrokerLost."""
+        """How many consumers a queue has; raises BrokerLost."""
         ...
 
 
 async def publish_all(broker: Broker, messages: Sequence[Outgoing]) -> None:
-    """Publish all; raises the first PublishFailed there is."""
+    """Publish all; raises the first PublishFailed."""
     for failure in await broker.publish(messages):
         if failure is not None:
             raise failure
 
 
 async def declare_or_keep(broker: Broker, topology: Topology) -> list[DeclareRefused]:
-    """Declare a topology, whatever the broker has against some of its queues.
+    """Declare a topology as far as the broker accepts its queues.
 
-    A queue that exists with other arguments is kept and bound as it is; one that cannot be used at
-    all is left out, with its bindings. Gives the refusals of these queues; raises DeclareRefused
-    for an exchange, and BrokerLost.
+    A queue that exists with other arguments is kept and bound as it is; an unusable one is left
+    out, with its bindings. Returns the refusals of these queues. Raises DeclareRefused for an
+    exchange, and BrokerLost.
     """
     refusals: list[DeclareRefused] = []
     while True:

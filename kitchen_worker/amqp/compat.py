@@ -20,7 +20,7 @@ from pamqp import decode
 
 
 def tolerate_undecodable_properties() -> None:
-    """Replace three decoders of pamqp in this process; calling it again changes nothing."""
+    """Replace three decoders of pamqp in this process; idempotent."""
     decode.METHODS["shortstr"] = _short_str
     decode.METHODS["timestamp"] = decode.TABLE_MAPPING[b"T"] = _timestamp
     decode.METHODS["table"] = _field_table

@@ -1,8 +1,8 @@
 """Sessions with RabbitMQ.
 
-One session is two connections, since the broker blocks only those that publish. When a connection,
-a channel or a consumer ends, the whole session ends with BrokerLost, and ``keep_connected`` starts
-the next, which declares all that it needs.
+A session is two connections, because the broker blocks only those that publish. When a connection,
+channel or consumer ends, the whole session ends with BrokerLost; ``keep_connected`` starts the next
+one, which declares everything it needs.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 10.0
 HEARTBEAT_S = 10
 DECLARE_TIMEOUT_S = 20.0
-#: How long the broker may take for one answer while queues are declared: RabbitMQ 4 gives none for
-#: a classic queue on a lost node, and the next host is to be tried soon.
+#: Time limit for one reply to a declaration: RabbitMQ 4 never replies for a classic queue on a lost
+#: node, and the next host should be tried soon.
 ANSWER_TIMEOUT_S = 6.0
 RECONNECT_S = (0.2, 3.0)
-#: How long a session may take to finish what it holds once the process was asked to stop.
+#: How long a session may take to finish what it holds after a stop request.
 DRAIN_S = 10.0
-#: A session that lasted this long makes the next loss a new one; a shorter one does not.
+#: After a session of this length, the reconnect delay starts over.
 STEADY_S = 5.0
 
 
@@ -66,14 +66,13 @@ class RabbitBroker:
         self._consuming = consuming
         self._publisher: Publisher | None = None
         self._opening = asyncio.Lock()
-        #: Kept, since aio-pika gives up a channel that is garbage.
+        #: Kept, because aio-pika closes channels that are garbage-collected.
         self._channels: list[AbstractChannel] = []
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         for connection in (publishing, consuming):
             connection.close_callbacks.add(self._on_closed)
 
     async def declare(self, topology: Topology) -> None:
-        """See Broker.declare."""
         async with self._brief_channel() as channel:
             for exchange in topology.exchanges:
                 await _declare(
@@ -98,7 +97,6 @@ class RabbitBroker:
                 await _declare(bind, *_words(one), arguments=dict(one.arguments))
 
     async def unbind(self, bindings: Sequence[Binding]) -> None:
-        """See Broker.unbind."""
         for one in bindings:
             try:
                 async with self._brief_channel() as channel:
@@ -109,11 +107,8 @@ class RabbitBroker:
                     raise
 
     async def delete_queue(self, name: str, *, only_if_empty: bool) -> bool:
-        """See Broker.delete_queue.
-
-        RabbitMQ closes the connection on "delete if empty" of a quorum queue, so its length is
-        read first.
-        """
+        """RabbitMQ closes the connection on "delete if empty" of a quorum queue, so its length
+        is read first."""
         try:
             if only_if_empty and await self.has_queue(name) and await self.depth(name):
                 return False
@@ -124,7 +119,6 @@ class RabbitBroker:
         return True
 
     async def has_queue(self, name: str) -> bool:
-        """See Broker.has_queue."""
         try:
             await self._counts(name)
         except DeclareRefused:
@@ -132,28 +126,26 @@ class RabbitBroker:
         return True
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
-        """See Broker.publish."""
         async with self._opening:
             if self._publisher is None:
                 channel = self._publishing.channel(on_return_raises=True)
                 self._publisher = Publisher(await self._opened(channel))
         return await self._publisher.publish(messages)
 
-    async def consume(self, queue: str, *, prefetch: int) -> RabbitDeliveries:
-        """See Broker.consume."""
+    async def consume(
+        self, queue: str, *, prefetch: int, single_active: bool = False
+    ) -> RabbitDeliveries:
         channel = await self._opened(self._consuming.channel(publisher_confirms=False))
-        deliveries = RabbitDeliveries(channel, queue, self.lost)
+        deliveries = RabbitDeliveries(channel, queue, self.lost, single_active=single_active)
         with as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 await deliveries.start(prefetch)
         return deliveries
 
     async def depth(self, queue: str) -> int:
-        """See Broker.depth."""
         return (await self._counts(queue)).message_count or 0
 
     async def consumers(self, queue: str) -> int:
-        """See Broker.consumers."""
         return (await self._counts(queue)).consumer_count or 0
 
     async def _counts(self, queue: str) -> spec.Queue.DeclareOk:
@@ -163,9 +155,9 @@ class RabbitBroker:
 
     @asynccontextmanager
     async def _brief_channel(self) -> AsyncIterator[aiormq.abc.AbstractChannel]:
-        """A channel for one purpose: the broker closes it, and nothing else, when it refuses.
+        """A short-lived channel: a refusal closes it and nothing else.
 
-        Of aiormq, since a channel of aio-pika that the broker closed leaves its callbacks on the
+        An aiormq channel, because aio-pika channels that the broker closed leak callbacks on their
         connection.
         """
         if (transport := self._consuming.transport) is None:
@@ -178,13 +170,13 @@ class RabbitBroker:
                 await channel.close()
 
     async def _opened(self, channel: AbstractChannel) -> Channel:
-        """The aiormq channel below one of aio-pika; the session ends with it."""
+        """The aiormq channel below an aio-pika channel; when it ends, the session ends."""
         with as_broker_lost():
             async with asyncio.timeout(DECLARE_TIMEOUT_S):
                 await channel.initialize()
             channel.close_callbacks.add(self._on_closed)
             self._channels.append(channel)
-            # Its abstract class lacks the argument ``wait`` of ``basic_publish``.
+            # The abstract class lacks ``basic_publish``'s argument ``wait``.
             return cast("Channel", await channel.get_underlay_channel())
 
     def _on_closed(self, _sender: Any, cause: BaseException | None) -> None:
@@ -194,10 +186,10 @@ class RabbitBroker:
 
 @asynccontextmanager
 async def connect(urls: str, name: str, *, first: int = 0) -> AsyncIterator[RabbitBroker]:
-    """A session with a broker, under a name that the broker shows; or BrokerLost.
+    """A session with a broker, under a connection name; raises BrokerLost.
 
-    ``urls``: one URL, or the nodes of a cluster with a comma between; they are tried in turn,
-    beginning with number ``first``.
+    ``urls``: one URL, or those of a cluster's nodes, separated by commas. They are tried in turn,
+    starting with number ``first``.
     """
     hosts = hosts_of(urls)
     for number in range(first, first + len(hosts)):
@@ -217,7 +209,7 @@ async def connect(urls: str, name: str, *, first: int = 0) -> AsyncIterator[Rabb
 
 
 def hosts_of(urls: str) -> list[str]:
-    """The URLs of a list with commas between; a comma inside a URL is no border."""
+    """The URLs in a comma-separated list; commas inside a URL don't count."""
     return [url.strip() for url in re.split(r",\s*(?=amqps?://)", urls)]
 
 
@@ -231,10 +223,10 @@ async def keep_connected(
 ) -> None:
     """Run ``session`` on a connected broker, and again after each loss, until shutdown.
 
-    ``on_state`` is called with whether there is a broker, at every change. Each session starts with
-    the next of several nodes: one that takes connections may still refuse everything else.
+    ``on_state`` is called with True or False when the broker comes or goes. Each session starts
+    with the next node: one that accepts connections may still refuse everything else.
     """
-    patience_s = RECONNECT_S[0]
+    delay_s = RECONNECT_S[0]
     for attempt in itertools.count():
         if shutdown.requested:
             return
@@ -252,9 +244,9 @@ async def keep_connected(
             what = "the broker refuses" if isinstance(cause, DeclareRefused) else what
             logger.warning("%s: %s", what, cause, extra={"action": "broker_lost"})
             if time.monotonic() > steady_at:
-                patience_s = RECONNECT_S[0]
-            await shutdown.wait(patience_s * random.uniform(0.5, 1.0))
-            patience_s = min(patience_s * 2, RECONNECT_S[1])
+                delay_s = RECONNECT_S[0]
+            await shutdown.wait(delay_s * random.uniform(0.5, 1.0))
+            delay_s = min(delay_s * 2, RECONNECT_S[1])
 
 
 async def _run(
@@ -262,7 +254,7 @@ async def _run(
 ) -> None:
     """Run a session to its end; cancel it when the broker is lost, or DRAIN_S after the shutdown.
 
-    What it held is then delivered again.
+    What it held is then redelivered.
     """
     running = asyncio.ensure_future(session(broker))
     stopping = asyncio.ensure_future(shutdown.wait())
@@ -276,7 +268,7 @@ async def _run(
         elif broker.lost.done():
             raise BrokerLost(broker.lost.result())
         else:
-            logger.warning("stopped before all was finished", extra={"action": "cut_off"})
+            logger.warning("stopped before all work was finished", extra={"action": "cut_off"})
     finally:
         for task in (running, stopping):
             task.cancel()
@@ -284,7 +276,7 @@ async def _run(
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first plain exception in a group, however deep it lies."""
+    """The first non-group exception of a group."""
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
@@ -306,12 +298,12 @@ async def _connection(url: str, name: str) -> AsyncIterator[AbstractConnection]:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await connection.close()
         except LOST:
-            logger.debug("the connection was gone before it could be closed")
+            logger.debug("the connection was lost before it could be closed")
 
 
 @asynccontextmanager
 async def _answered(what: str) -> AsyncIterator[None]:
-    """A time limit for one answer of the broker; raises BrokerLost."""
+    """A time limit for one reply of the broker; raises BrokerLost."""
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             yield
@@ -319,7 +311,7 @@ async def _answered(what: str) -> AsyncIterator[None]:
         raise BrokerLost(f"{what}: no answer within {ANSWER_TIMEOUT_S:g} s") from cause
 
 
-#: The broker's reasons to refuse a declaration, each of which closes the channel alone.
+#: Refusals of a declaration; each closes only its channel.
 _REFUSALS = (
     ChannelAccessRefused,
     ChannelLockedResource,
@@ -333,7 +325,7 @@ def _words(binding: Binding) -> tuple[str, str, str]:
 
 
 async def _declare(call: Callable[..., Awaitable[Any]], name: str, *rest: Any, **more: Any) -> Any:
-    """One declaration; raises DeclareRefused, and BrokerLost when there is no answer."""
+    """Make one declaration; raises DeclareRefused, or BrokerLost without a reply."""
     try:
         async with _answered(name):
             return await call(name, *rest, **more)

@@ -1,4 +1,4 @@
-"""Takes the deliveries of one queue, and acknowledges them."""
+"""Consumes one queue and acknowledges its deliveries."""
 
 from __future__ import annotations
 
@@ -13,42 +13,47 @@ from kitchen_worker.amqp.broker import BrokerLost, Delivery
 from kitchen_worker.amqp.errors import as_broker_lost
 
 _TIMEOUT_S = 20.0
-#: After this long without a delivery the queue is consumed again: RabbitMQ 3.10 deletes a quorum
-#: queue in a cluster without telling its consumers, which would get nothing once it is back.
+#: After this long without a delivery, consume again: RabbitMQ 3.10 may delete a quorum queue in a
+#: cluster without notifying its consumers, which would get nothing from the new one.
 QUIET_S = 10.0
 
 
 class RabbitDeliveries:
-    """The deliveries of one queue on a channel of their own."""
+    """The deliveries of one queue, on a channel of their own."""
 
-    def __init__(self, channel: AbstractChannel, queue: str, lost: asyncio.Future[str]) -> None:
+    def __init__(
+        self,
+        channel: AbstractChannel,
+        queue: str,
+        lost: asyncio.Future[str],
+        *,
+        single_active: bool = False,
+    ) -> None:
         self._channel = channel
         self._queue = queue
         self._lost = lost
+        self._single_active = single_active
         self._waiting: deque[Delivery] = deque()
-        #: Set while somebody waits for the next delivery.
+        #: Set while a call waits for the next delivery.
         self._arrived: asyncio.Future[None] | None = None
-        #: Tags that were delivered and not acknowledged, lowest first.
+        #: Unacknowledged tags, lowest first.
         self._unacked: deque[int] = deque()
-        #: Held while acks are sent: those of two callers must not overtake each other.
+        #: Held while acks are sent: two callers' acks must not overtake each other.
         self._one_ack = asyncio.Lock()
         self._consumer_tag: str | None = None
         self._prefetch = 0
-        #: When it began to consume, or a delivery came last.
+        #: When it started to consume, or got its last delivery.
         self._active_at = 0.0
 
     async def start(self, prefetch: int) -> None:
-        """Begin to take deliveries, at most ``prefetch`` of them unacknowledged."""
+        """Start to consume, with at most ``prefetch`` unacknowledged deliveries."""
         self._channel.on_consumer_cancel_callbacks.add(self._on_cancelled_by_broker)
         self._lost.add_done_callback(self._wake)
         await self._consume(prefetch)
 
     async def set_prefetch(self, prefetch: int) -> None:
-        """See Deliveries.set_prefetch.
-
-        A consumer keeps its prefetch, so a new one is started on the same channel, where what is
-        held can still be acknowledged.
-        """
+        """A consumer's prefetch is fixed, so a new consumer is started on the same channel,
+        where held deliveries can still be acknowledged."""
         await self.cancel()
         with as_broker_lost():
             async with asyncio.timeout(_TIMEOUT_S):
@@ -62,7 +67,6 @@ class RabbitDeliveries:
         self._active_at = asyncio.get_running_loop().time()
 
     async def batch(self, *, at_most: int, gather_s: float, wait_s: float) -> list[Delivery]:
-        """See Deliveries.batch."""
         if not self._waiting and not await self._next(wait_s):
             await self._consume_again_if_quiet()
             return []
@@ -78,7 +82,6 @@ class RabbitDeliveries:
         return taken
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """See Deliveries.ack."""
         done = {delivery.tag for delivery in deliveries}
         async with self._one_ack:
             self._check()
@@ -93,17 +96,31 @@ class RabbitDeliveries:
                     await self._channel.basic_ack(tag, wait=False)
 
     async def cancel(self) -> None:
-        """See Deliveries.cancel."""
         if self._consumer_tag is not None:
             tag, self._consumer_tag = self._consumer_tag, None
             with as_broker_lost():
                 await self._channel.basic_cancel(tag, timeout=_TIMEOUT_S)
 
     async def _consume_again_if_quiet(self) -> None:
-        """Cancel and consume again, unless something came lately or waits to be acknowledged."""
+        """Consume again after a quiet time with nothing to acknowledge.
+
+        A single active consumer would lose its turn, so it does this only if the queue has no
+        consumers left.
+        """
         quiet_s = asyncio.get_running_loop().time() - self._active_at
-        if quiet_s > QUIET_S and not self._unacked and self._consumer_tag is not None:
-            await self.set_prefetch(self._prefetch)
+        if quiet_s <= QUIET_S or self._unacked or self._consumer_tag is None:
+            return
+        if self._single_active and await self._has_consumers():
+            self._active_at = asyncio.get_running_loop().time()
+            return
+        await self.set_prefetch(self._prefetch)
+
+    async def _has_consumers(self) -> bool:
+        with as_broker_lost():
+            counts = await self._channel.queue_declare(
+                self._queue, passive=True, timeout=_TIMEOUT_S
+            )
+        return bool(counts.consumer_count)
 
     async def _next(self, wait_s: float) -> bool:
         """Wait for a delivery; raises BrokerLost when none can come."""
@@ -137,6 +154,7 @@ class RabbitDeliveries:
                 tag=tag,
                 queue=self._queue,
                 body=message.body,
+                exchange=message.exchange or "",
                 routing_key=message.routing_key or "",
                 message_id=properties.message_id,
                 headers=properties.headers or {},

@@ -1,4 +1,4 @@
-"""Dead-lettering: putting aside, with the reason, what nobody could read or take."""
+"""Publishes messages that couldn't be read or handled to the dead letters, with the reason."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from kitchen_worker.contract.topology import (
 )
 
 _ID = re.compile(ID_PATTERN)
-#: A reason longer than this is cut.
+#: Longer reasons are truncated.
 MAX_REASON = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """What of a delivery is not taken, all or a part of its body, and why."""
+class RefusedMessage:
+    """A delivery, or a part of its body, that is refused, and why."""
 
     delivery: Delivery
     body: bytes
@@ -34,25 +34,25 @@ class Refused:
 async def dead_letter(
     broker: Broker, deliveries: Deliveries, delivery: Delivery, reason: str
 ) -> None:
-    """Publish a delivery to the dead letters with its reason, confirmed, and only then ack it."""
-    await put_aside(broker, [Refused(delivery, delivery.body, reason)])
+    """Publish a delivery to the dead letters and, once confirmed, acknowledge it."""
+    await publish_dead_letters(broker, [RefusedMessage(delivery, delivery.body, reason)])
     await deliveries.ack([delivery])
 
 
-async def put_aside(broker: Broker, refused: Sequence[Refused]) -> None:
-    """Publish what was refused to the dead letters, pipelined, all confirmed."""
+async def publish_dead_letters(broker: Broker, refused: Sequence[RefusedMessage]) -> None:
+    """Publish refused messages to the dead letters, pipelined, all confirmed."""
     if refused:
-        await publish_all(broker, [_letter(one) for one in refused])
+        await publish_all(broker, [_dead_letter(one) for one in refused])
 
 
-def _letter(refused: Refused) -> Outgoing:
+def _dead_letter(refused: RefusedMessage) -> Outgoing:
     delivery = refused.delivery
     is_whole = refused.body == delivery.body
     return Outgoing(
         exchange=ORDERS_DEAD,
         routing_key=delivery.queue,
         body=refused.body,
-        # Messages of one id are published one after the other; a delivery may have 500 parts.
+        # Messages with one id are published one by one, and a delivery may have 500 parts.
         message_id=delivery.message_id if is_whole else None,
         headers={
             **_plain(delivery),
@@ -63,11 +63,11 @@ def _letter(refused: Refused) -> Outgoing:
 
 
 def concerns(queue: str, delivery: Delivery, body: bytes) -> tuple[str, str]:
-    """The version and the order that a dead letter from ``queue`` concerns; empty if unknown."""
+    """The version and order that a dead letter from ``queue`` is about; empty if unknown."""
     version, order = names_in(body)
     if not queue.startswith(kitchen_queue("")):
         return version, order
-    # An order that is sent again has an id of its own, and names the live order.
+    # A replayed order has its own id, and names the live order in a header.
     for given in (delivery.headers.get(REPLAY_HEADER), delivery.message_id):
         if isinstance(given, str) and _ID.fullmatch(given):
             order = given
@@ -82,9 +82,9 @@ def _names(delivery: Delivery, body: bytes) -> dict[str, str]:
 
 
 def _plain(delivery: Delivery) -> dict[str, object]:
-    """The headers of text and numbers, without those that the broker reads.
+    """The text and number headers, without those that the broker interprets.
 
-    Others would steer the dead letter; or, sent by who knows whom, could not be written again.
+    Others could change the dead letter's routing, or be impossible to encode again.
     """
     return {
         name: value

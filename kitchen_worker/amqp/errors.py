@@ -1,4 +1,4 @@
-"""Maps what the AMQP libraries raise when the broker is gone to BrokerLost."""
+"""Maps the AMQP libraries' errors for a lost broker to BrokerLost."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from aiormq.exceptions import AMQPError
 
 from kitchen_worker.amqp.broker import BrokerLost
 
-#: A timeout and a refused connection are OSErrors, a closed channel is a RuntimeError.
+#: Timeouts and refused connections are OSErrors, a closed channel is a RuntimeError.
 LOST = (AMQPError, OSError, RuntimeError)
 
 
 @contextmanager
 def as_broker_lost() -> Iterator[None]:
-    """Raise BrokerLost in place of what the libraries raise when the broker is gone."""
+    """Raise BrokerLost instead of the libraries' own errors."""
     try:
         yield
     except asyncio.CancelledError:
-        # aiormq cancels calls that wait for an answer on a connection that ends.
+        # aiormq cancels calls that wait for a reply when their connection ends.
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise

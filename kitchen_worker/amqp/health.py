@@ -1,4 +1,4 @@
-"""Answers the probes of whoever keeps a process alive, over a few lines of HTTP."""
+"""Serves liveness and readiness probes over minimal HTTP."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-#: A process whose loop made no progress for this long is not live.
+#: Without progress for this long, a process isn't live.
 STUCK_AFTER_S = 60.0
-#: Longest time in which a probe has to say what it wants.
+#: Time limit for a probe's request.
 _REQUEST_TIMEOUT_S = 5.0
 
 
 class Health:
-    """What a process knows of its own health: its broker, and when its loop last made progress."""
+    """The health of a process: its broker connection, and when its loop last made progress."""
 
     def __init__(self) -> None:
-        #: Whether it has its broker, and what it needs there.
+        #: Whether it has its broker and its queues.
         self.connected = False
-        #: Whether something holds up its whole loop.
+        #: Whether its event loop is blocked.
         self.blocked = False
         self._beaten_at = time.monotonic()
 
     def beat(self) -> None:
-        """Say that the process's loop made progress."""
+        """Record that the loop made progress."""
         self._beaten_at = time.monotonic()
 
     def set_connected(self, connected: bool) -> None:
-        """Say whether the broker is there; to find it gone, and to look again, is progress."""
+        """Set whether the broker is there; noticing that is progress, too."""
         self.connected = connected
         self.beat()
 
     @property
     def live(self) -> bool:
-        """Whether the process's loop still makes progress."""
+        """Whether the event loop still makes progress."""
         return not self.blocked and time.monotonic() - self._beaten_at < STUCK_AFTER_S
 
     @property
@@ -51,10 +51,10 @@ class Health:
 async def serve_health(
     port: int | None, health: Health, *, host: str = "127.0.0.1"
 ) -> AsyncIterator[int | None]:
-    """Serve /live and /ready on ``port``; serves nothing when it is 0 or None. Gives the port.
+    """Serve /live and /ready on ``port``, unless it is 0 or None. Yields the port.
 
-    ``host`` is the interface to listen on: the loopback one, unless probes come from elsewhere.
-    A thread serves them, with a loop of its own: it answers while the process's loop is blocked.
+    ``host`` is the interface to listen on: loopback, unless probes come from elsewhere. A thread
+    with its own loop serves them, so that they are answered while the process's loop is blocked.
     """
     if not port:
         yield None
@@ -75,7 +75,8 @@ async def serve_health(
 async def _serve(
     port: int, health: Health, host: str, opened: Future[Callable[[], object]]
 ) -> None:
-    """Serve until what ``opened`` gives is called; it gives an error when the port is taken."""
+    """Serve until the function in ``opened`` is called; sets an error there if the port is
+    taken."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -84,7 +85,7 @@ async def _serve(
                 writer.write(_response(request, health))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a probe that hangs up or talks nonsense is no concern of ours
+            pass  # a probe that hangs up or sends nonsense
         finally:
             writer.close()
 
@@ -105,7 +106,7 @@ def _response(request: bytes, health: Health) -> bytes:
         b"/live": {"live": health.live},
         b"/ready": {"ready": health.ready},
     }
-    body = answers.get(target, {"error": "ask for /live or /ready"})
+    body = answers.get(target, {"error": "use /live or /ready"})
     status = HTTPStatus.OK if True in body.values() else HTTPStatus.SERVICE_UNAVAILABLE
     if target not in answers:
         status = HTTPStatus.NOT_FOUND

@@ -1,4 +1,4 @@
-"""Runs a long-lived process of ours: relay, kitchen or observer."""
+"""Runs a long-running process: relay, kitchen or observer."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import uvloop
 
 _Result = TypeVar("_Result")
 
-#: New objects before the next collection: more than one batch of messages makes.
+#: New objects before a collection: more than one batch of messages creates.
 _YOUNG = 10_000
 
 
 def run_process(main: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run ``main`` on uvloop, with garbage collection set for many short-lived objects."""
+    """Run ``main`` on uvloop, with garbage collection tuned for many short-lived objects."""
     tune_gc()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
 
 def tune_gc() -> None:
-    """Exclude what exists now from later collections, and collect less often.
+    """Exclude existing objects from later collections, and collect less often.
 
-    Libraries and settings are some sixty thousand objects, which a full collection walks through.
+    Libraries and settings are about 60,000 objects, which every full collection would traverse.
     """
     gc.collect()
     gc.freeze()

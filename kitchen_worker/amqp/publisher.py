@@ -1,4 +1,4 @@
-"""Publishes messages a window at a time, and reads the broker's confirm of each."""
+"""Publishes messages in windows, and reads the broker's confirm for each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from aiormq.exceptions import DeliveryError, PublishError
 from kitchen_worker.amqp.broker import Outgoing, PublishFailed
 from kitchen_worker.amqp.errors import LOST
 
-#: Most messages in flight at once, and bytes of their bodies beyond which there are fewer.
+#: Maximum number of messages in flight, and of bytes in their bodies.
 WINDOW = 200
 WINDOW_BYTES = 1024 * 1024
-#: Longest wait for the confirms of a window; below the time in which a silent broker is given up.
+#: Longest wait for a window's confirms; less than the time after which a silent broker is left.
 TIMEOUT_S = 20.0
 
 _PERSISTENT = 2
@@ -25,10 +25,11 @@ _Sent = asyncio.Task[ConfirmationFrameType | None]
 
 
 class Publisher:
-    """Publishes on a channel with confirms, which raises for returned messages.
+    """Publishes on a channel with confirms.
 
-    aiormq finds a returned message by its id: of two in flight with one id, the lost one could
-    count as confirmed. So no two are, also after the wait for the first has ended.
+    aiormq identifies a returned message by its id: of two in flight with one id, the lost one could
+    count as confirmed. So no two are in flight at once, even after the first one's wait has timed
+    out.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -36,7 +37,7 @@ class Publisher:
         self._in_flight: dict[str | None, _Sent] = {}
 
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
-        """Publish all; a failure or None for each."""
+        """Publish all; None or a failure for each."""
         outcomes: dict[int, PublishFailed | None] = {}
         waiting: Sequence[int] = range(len(messages))
         while waiting:
@@ -44,7 +45,7 @@ class Publisher:
                 async with asyncio.timeout(TIMEOUT_S):
                     sent, waiting = await self._send(messages, waiting)
             except TimeoutError:
-                reason = "the broker takes no messages, or has not confirmed an earlier one"
+                reason = "the broker accepts no messages, or has not confirmed an earlier one"
                 outcomes |= {at: _failed(messages[at], reason) for at in waiting}
                 break
             # Neither a timeout nor a cancelled caller cancels what is sent.
@@ -55,7 +56,8 @@ class Publisher:
     async def _send(
         self, messages: Sequence[Outgoing], waiting: Sequence[int]
     ) -> tuple[dict[int, _Sent], Sequence[int]]:
-        """Send a window once the broker takes messages and an id is free; gives what is left."""
+        """Send a window once the broker accepts messages and an id is free; returns what is
+        left."""
         await self._channel.connection.ready()
         while True:
             window, left = _next_window(messages, waiting, self._in_flight)
@@ -74,7 +76,7 @@ class Publisher:
     def _settled(self, message_id: str | None, sent: _Sent) -> None:
         self._in_flight.pop(message_id, None)
         if not sent.cancelled():
-            sent.exception()  # or asyncio logs it, where nobody waits any more
+            sent.exception()  # retrieved, or asyncio logs it
 
     def _basic_publish(
         self, message: Outgoing
@@ -91,7 +93,7 @@ class Publisher:
                 message_id=message.message_id,
                 message_type=message.type,
             ),
-            # True would write and drain one message after the other.
+            # True would write and drain messages one by one.
             wait=False,
         )
 
@@ -99,23 +101,23 @@ class Publisher:
 def _next_window(
     messages: Sequence[Outgoing], waiting: Sequence[int], in_flight: Container[str | None]
 ) -> tuple[list[int], Sequence[int]]:
-    """Places of messages that may be in flight together, no two of one id; and of the rest."""
+    """Indexes of messages that may be in flight together, no two with one id; and the rest."""
     window: list[int] = []
-    put_off: list[int] = []
+    postponed: list[int] = []
     ids: set[str] = set()
     size = 0
     for number, at in enumerate(waiting):
         message = messages[at]
         if message.message_id in ids or message.message_id in in_flight:
-            put_off.append(at)
+            postponed.append(at)
             continue
         size += len(message.body)
         if window and (len(window) == WINDOW or size > WINDOW_BYTES):
-            return window, [*put_off, *waiting[number:]]
+            return window, [*postponed, *waiting[number:]]
         window.append(at)
         if message.message_id:
             ids.add(message.message_id)
-    return window, put_off
+    return window, postponed
 
 
 def _outcome(message: Outgoing, sent: _Sent) -> PublishFailed | None:

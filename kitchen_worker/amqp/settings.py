@@ -1,11 +1,13 @@
-"""Reads typed settings: each field of a record from its variable, or says what is wrong with it.
+"""Reads typed settings: one variable per field of a record.
 
-A field's type bounds its value (msgspec converts and checks it), and its ``Meta`` says in words
-what may be given. An empty value counts as not given. Nothing wrong is ever replaced by a default.
+msgspec converts each value and checks it against the field's type; the field's ``Meta`` describes
+what is allowed. An empty value counts as not set. A wrong value is never replaced by a default.
 """
 
 from __future__ import annotations
 
+import importlib
+import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
@@ -20,9 +22,9 @@ from msgspec import Meta
 
 _Record = TypeVar("_Record")
 
-#: Settings of earlier releases, and what there is instead: to ignore one would change what runs.
-GONE = {
-    "SECURE_COOKIES": "HTTPS=1 (or HTTPS=0) in its place",
+#: Settings of earlier releases and what replaces them: none is silently ignored.
+REMOVED = {
+    "SECURE_COOKIES": "HTTPS=1 (or HTTPS=0) instead",
     **dict.fromkeys(
         (
             "DARK_QUEUE_LENGTH",
@@ -30,14 +32,14 @@ GONE = {
             "OBSERVER_QUEUE_LENGTH",
             "DEAD_QUEUE_LENGTH",
         ),
-        "a RabbitMQ policy: queues are bounded, and a policy lowers a bound",
+        "a RabbitMQ policy to lower a queue's bound",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A setting that cannot be used: its name, what is wrong with it, and what may be given."""
+    """A setting that can't be used: its name, what is wrong, and what is allowed."""
 
     name: str
     what: str
@@ -48,7 +50,7 @@ class Problem:
 
 
 class WrongSettings(ValueError):
-    """Raised when a process cannot start with the settings that it was given; names all of them."""
+    """Raised when a process can't start with its settings; names all problems."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -63,16 +65,16 @@ def read_settings(
     shown_as: Mapping[str, str] | None = None,
     together: Callable[[_Record], Iterable[Problem]] = lambda _: (),
 ) -> _Record:
-    """The record that ``given`` describes; raises WrongSettings with every problem at once.
+    """Build a record from variables; raises WrongSettings with every problem at once.
 
-    ``shown_as`` has the names under which problems appear, where they are not the variables'.
-    ``together`` says what is wrong with settings that are each right by themselves.
+    ``shown_as`` has the names to use in problems, where they differ from the variables' names.
+    ``together`` checks settings against each other.
     """
     values, problems = (
         {},
         [
-            Problem(name, "there is no such setting any more", use)
-            for name, use in GONE.items()
+            Problem(name, "was removed", use)
+            for name, use in REMOVED.items()
             if given.get(name, "").strip()
         ],
     )
@@ -97,7 +99,7 @@ def read_settings(
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A field of a record, as it is read."""
+    """A field of a record, as a setting."""
 
     field: Field[Any]
     #: Its type, without None: a text that is given is never None.
@@ -105,18 +107,17 @@ class Setting:
 
     @property
     def variable(self) -> str:
-        """What the field is read from: ``deadline_s`` from DEADLINE_SECONDS."""
+        """The variable's name: ``deadline_s`` is read from DEADLINE_SECONDS."""
         name = self.field.name.upper()
         return f"{name[:-2]}_SECONDS" if name.endswith("_S") else name
 
     @property
     def is_required(self) -> bool:
-        """Whether there is no default."""
         return self.field.default is MISSING and self.field.default_factory is MISSING
 
     @property
     def use(self) -> str:
-        """What may be given, in words."""
+        """What is allowed, in words."""
         texts = [meta.description for meta in self._metas if meta.description]
         return texts[-1] if texts else f"one of {', '.join(self._words)}"
 
@@ -127,16 +128,16 @@ class Setting:
 
     @property
     def check_id(self) -> str:
-        """The id under which a problem with the setting is found; text beside its bounds."""
+        """The id of its system check: text beside its bounds."""
         ids = [one for one in getattr(self.kind, "__metadata__", ()) if isinstance(one, str)]
         return ids[-1] if ids else ""
 
     def read(self, text: str) -> Any:
-        """The value that a text stands for; raises ValueError."""
+        """Parse a text; raises ValueError."""
         given: Any = next((word for word in self._words if word.lower() == text.lower()), text)
         if get_origin(self._plain) in (tuple, frozenset):
             given = [part.strip() for part in text.split(",") if part.strip()]
-        # The hook makes what msgspec does not: a Path.
+        # The hook converts what msgspec doesn't: a Path.
         value = msgspec.convert(
             given, self.kind, strict=False, dec_hook=lambda kind, raw: kind(raw)
         )
@@ -146,7 +147,7 @@ class Setting:
         return value
 
     def what_is_wrong(self, text: str, cause: ValueError) -> str:
-        """The problem with a text, and the text where it is no secret."""
+        """The problem, with the text unless it may be a secret."""
         shown = f"{text[:80]!r}" if self.field.repr else "its value"
         if isinstance(cause, msgspec.ValidationError):
             return f"{shown} is not valid"
@@ -158,7 +159,7 @@ class Setting:
 
     @property
     def _words(self) -> tuple[str, ...]:
-        """The words of an enumeration; they are read in any case."""
+        """The values of an enumeration, matched case-insensitively."""
         if get_origin(self._plain) is Literal:
             return get_args(self._plain)
         is_enum = isinstance(self._plain, type) and issubclass(self._plain, Enum)
@@ -183,46 +184,69 @@ def _without_none(kind: Any) -> Any:
 
 
 def checked(check: Callable[[Any], None], description: str) -> Meta:
-    """A text that ``check`` raises ValueError for where it is wrong; the error says why."""
+    """A text for which ``check`` raises ValueError if it is wrong."""
     return Meta(description=description, extra={"check": check})
 
 
+def import_callable(path: str) -> Callable[..., Any]:
+    """Import ``package.module:name``; raises ValueError if that fails or isn't callable."""
+    module_name, _, attributes = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for attribute in attributes.split("."):
+            found = getattr(found, attribute)
+    except Exception as cause:
+        raise ValueError(f"{path} cannot be imported: {type(cause).__name__}: {cause}") from cause
+    if callable(found):
+        return found  # type: ignore[no-any-return]
+    raise ValueError(f"{path} is not callable")
+
+
 def whole(least: int, most: int, meaning: str = "") -> Meta:
-    """A whole number within bounds; ``meaning`` says what a special one means."""
-    return Meta(ge=least, le=most, description=f"a whole number from {least} to {most}{meaning}")
+    """An integer within bounds; ``meaning`` explains a special value."""
+    return Meta(ge=least, le=most, description=f"an integer from {least} to {most}{meaning}")
 
 
 def number(least: float, most: float) -> Meta:
-    """A number within bounds; ``nan`` is in none."""
+    """A number within bounds; excludes ``nan``."""
     return Meta(ge=least, le=most, description=f"a number from {least:g} to {most:g}")
 
 
 def check_amqp_urls(given: str) -> None:
-    """Raise ValueError unless each of one or several URLs, by comma, can be a broker's."""
+    """Raise ValueError unless each of the comma-separated URLs is a valid broker URL."""
     for position, text in enumerate(given.split(","), 1):
         where = f"URL {position}: " if "," in given else ""
         try:
             url = urlsplit(text.strip())
             _ = url.port
         except ValueError as cause:
-            # The error of a port quotes what may be a password.
-            raise ValueError(f"{where}its host or its port cannot be read") from cause
+            # The message would quote what may be a password.
+            raise ValueError(f"{where}its host or port is malformed") from cause
         if url.scheme not in ("amqp", "amqps"):
-            raise ValueError(f"{where}it does not begin with amqp:// or amqps://")
+            raise ValueError(f"{where}it does not start with amqp:// or amqps://")
         if not url.hostname:
-            raise ValueError(f"{where}it names no host")
+            raise ValueError(f"{where}it has no host")
         for cafile in parse_qs(url.query).get("cafile", ()):
             _check_cafile(cafile, url.scheme, where)
 
 
 def _check_cafile(cafile: str, scheme: str, where: str) -> None:
     if scheme != "amqps":
-        raise ValueError(f"{where}it has a cafile, and no TLS: that is amqps://")
+        raise ValueError(f"{where}it has a cafile but no TLS; use amqps://")
     try:
         ssl.create_default_context(cafile=cafile)
     except OSError as cause:
-        problem = "it holds no certificate" if isinstance(cause, ssl.SSLError) else cause.strerror
-        raise ValueError(f"{where}its cafile {cafile} cannot be used: {problem}") from cause
+        problem = "it has no certificate" if isinstance(cause, ssl.SSLError) else cause.strerror
+        raise ValueError(f"{where}its cafile {cafile} is unusable: {problem}") from cause
+
+
+#: ``package.module:name``; both parts may be dotted.
+_CALLABLE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def _check_callable(given: str) -> None:
+    if not _CALLABLE.fullmatch(given):
+        raise ValueError("it is not of the form package.module:function")
 
 
 def _check_address(given: str) -> None:
@@ -234,12 +258,14 @@ AmqpUrls = Annotated[
     checked(
         check_amqp_urls,
         "amqp://user:password@host:5672/vhost (with TLS amqps://...:5671/vhost?cafile=/ca.pem), or "
-        "several such URLs with a comma between",
+        "several such URLs, separated by commas",
     ),
 ]
-Port = Annotated[int, whole(0, 65_535, ", 0 for no port")]
+Port = Annotated[int, whole(0, 65_535, ", 0 for none")]
 Address = Annotated[
     str, checked(_check_address, "an IP address of this machine, or 0.0.0.0 for all of them")
 ]
+#: The module is not imported yet: settings are read first.
+CallablePath = Annotated[str, checked(_check_callable, "package.module:function")]
 Flag = Annotated[bool, Meta(description="1 or 0")]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]

@@ -11,24 +11,23 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """Whether this process was asked to stop, as something to ask and something to wait for."""
+    """Whether this process was asked to stop."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     @property
     def requested(self) -> bool:
-        """True once the process was asked to stop."""
         return self._event.is_set()
 
     def request(self) -> None:
-        """Ask the process to stop; asking twice is asking once."""
         self._event.set()
 
     async def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until asked to stop, at most ``timeout_s`` seconds; says whether it was asked."""
+        """Wait at most ``timeout_s`` seconds; returns whether a stop was requested."""
         try:
-            await asyncio.wait_for(self._event.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._event.wait()
         except TimeoutError:
             return False
         return True
@@ -36,7 +35,7 @@ class Shutdown:
 
 @asynccontextmanager
 async def shutdown_on_signals() -> AsyncIterator[Shutdown]:
-    """Give a Shutdown that SIGTERM and SIGINT request, and the old handlers back afterwards."""
+    """Request the shutdown on SIGTERM and SIGINT; restores the old handlers."""
     shutdown = Shutdown()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:

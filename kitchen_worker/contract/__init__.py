@@ -1,1 +1,1 @@
-"""What site, kitchens and observer agree on: messages, topology, and the way to the broker."""
+"""The contract between site, kitchens and observer: messages, topology, permissions."""

@@ -1,6 +1,6 @@
-"""The messages that cross the broker: frozen records that read and write themselves.
+"""The messages on the broker, as frozen records that encode and decode themselves.
 
-Everything that can be wrong with incoming bytes becomes one error::
+All problems with incoming bytes are one error::
 
     MessageError
       UnreadableMessage   Raised when bytes are not a message of the contract.
@@ -15,32 +15,34 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import force_setattr
 
-#: Largest order on the wire, in bytes.
+_Event = TypeVar("_Event", bound="_EventFields")
+
+#: Largest order, in bytes.
 MAX_ORDER_BYTES = 64 * 1024
-#: Largest single event on the wire, in bytes.
+#: Largest single event, in bytes.
 MAX_EVENT_BYTES = 256 * 1024
-#: Largest message that carries several events, in bytes.
+#: Largest message with several events, in bytes.
 MAX_EVENTS_BYTES = 1024 * 1024
-#: Most events that one message may carry.
+#: Maximum number of events in a message.
 MAX_EVENTS = 500
-#: How deep lists and objects may lie in each other in a result, which is itself the first of them:
-#: everything that reads, compares or shows results can go so deep.
+#: Maximum nesting of a result, which itself counts as 1. All code that reads, compares or shows
+#: results may recurse this deep.
 MAX_DEPTH = 64
 
-#: No time in a message lies before or after these: a database keeps them all, and shows them.
+#: Bounds of all times in messages: every database can store and show what lies between.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 ORDER_PLACED = "order.placed"
 ORDER_EVENTS = "order.events"
 
-#: The end of a pattern: Python's ``$`` alone lets a newline follow.
+#: End of a pattern: Python's ``$`` alone also matches before a final newline.
 PATTERN_END = r"$(?!\n)"
 
 VERSION_NAME = r"[a-z0-9-]{1,40}"
@@ -48,7 +50,7 @@ VERSION_PATTERN = "^" + VERSION_NAME + PATTERN_END
 
 ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}" + PATTERN_END
 
-#: Money as it is written: never negative, no exponent, no more digits than these.
+#: Money in messages: not negative, no exponent, a bounded number of digits.
 MONEY_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,6})?" + PATTERN_END
 
 OrderId = Annotated[str, msgspec.Meta(pattern=ID_PATTERN)]
@@ -70,19 +72,19 @@ class Role(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What a kitchen says of an order: ``received`` at the start, one of the others at the end."""
+    """``received`` when work starts; ``handled`` or ``failed`` when it ends."""
 
     RECEIVED = "received"
     HANDLED = "handled"
     FAILED = "failed"
 
 
-#: Every event is held against them, and a name of an enum is dear to look up.
+#: Bound once: enum attribute lookup is slow and runs for every event.
 _RECEIVED, _HANDLED, _FAILED = EventKind
 
 
 class MessageError(ValueError):
-    """A message that must not go on; holds the raw bytes and the reason."""
+    """A message that can't be processed; holds the raw bytes and the reason."""
 
     def __init__(self, reason: str, raw: bytes) -> None:
         super().__init__(reason)
@@ -99,7 +101,7 @@ class OversizedMessage(MessageError):
 
 
 class OrderItem(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of an order: ``quantity`` portions of one thing on the menu."""
+    """One line of an order: ``quantity`` portions of an item."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     title: ShortText
@@ -111,8 +113,8 @@ class OrderItem(msgspec.Struct, frozen=True, kw_only=True):
         force_setattr(self, "unit_price", _money(self.unit_price))
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as every kitchen receives it. Money is exact; times on the menu are minutes."""
+class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as kitchens receive it. Money is exact; times are minutes."""
 
     id: OrderId
     number: Annotated[int, msgspec.Meta(ge=0)]
@@ -127,23 +129,19 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         force_setattr(self, "total_price", _money(self.total_price))
 
 
-#: Type of the failure of an order that took longer than its kitchen allows.
+#: Failure type of an order that exceeded its kitchen's time limit.
 TIMED_OUT = "TimedOut"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """The error of a kitchen that raised: its type's name and its message."""
+    """The exception of a kitchen: its type's name and its message."""
 
     type: ShortText
     message: Annotated[str, msgspec.Meta(max_length=4000)]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What one version says of one order. Durations are milliseconds of a monotonic clock.
-
-    ``result`` is set for ``handled`` alone, ``error`` for ``failed`` alone. ``launch`` may be null:
-    whoever reads it knows in which launch the order was placed, if in any.
-    """
+class _EventFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields that both forms of an event share."""
 
     event_id: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     kind: EventKind
@@ -153,25 +151,23 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     build: ShortText = ""
     worker: ShortText = ""
-    delivery: Annotated[int, msgspec.Meta(ge=1)] = 1
+    delivery: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 1
     redelivered: bool = False
     placed_at: Instant | None = None
     received_at: Instant
     finished_at: Instant | None = None
     queue_ms: Milliseconds | None = None
     handling_ms: Milliseconds | None = None
-    result: dict[str, Any] | None = None
-    error: Failure | None = None
 
     @property
     def order(self) -> UUID:
-        """The id of its order, as databases take it."""
+        """The order's id as databases take it."""
         return as_uuid(self.order_id)
 
-    def __post_init__(self) -> None:
+    def _check(self, result: dict[str, Any] | None, error: Failure | None) -> None:
         kind, finished_at = self.kind, self.finished_at
         _check_instant(self.received_at)
-        if self.result is not None and _is_too_deep(self.result):
+        if result is not None and _is_too_deep(result):
             raise ValueError(f"the result is nested more than {MAX_DEPTH} deep")
         if self.placed_at is not None:
             _check_instant(self.placed_at)
@@ -179,10 +175,44 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             _check_instant(finished_at)
         if kind is not _RECEIVED and (finished_at is None or self.handling_ms is None):
             raise ValueError(f"a {kind} event needs finished_at and handling_ms")
-        if (self.result is not None) != (kind is _HANDLED):
+        if (result is not None) != (kind is _HANDLED):
             raise ValueError("result goes with handled, and with nothing else")
-        if (self.error is not None) != (kind is _FAILED):
+        if (error is not None) != (kind is _FAILED):
             raise ValueError("error goes with failed, and with nothing else")
+
+
+class Event(_EventFields, frozen=True, kw_only=True):
+    """What one version did with one order. Durations are milliseconds of a monotonic clock.
+
+    ``result`` is set only for ``handled``, ``error`` only for ``failed``. ``launch`` may be null:
+    the observer knows the launch of each order.
+    """
+
+    result: dict[str, Any] | None = None
+    error: Failure | None = None
+
+    def __post_init__(self) -> None:
+        self._check(self.result, self.error)
+
+
+class RawEvent(_EventFields, frozen=True, kw_only=True):
+    """An event as read, with its result as JSON; the result is checked all the same."""
+
+    result: msgspec.Raw = msgspec.Raw()
+    error: Failure | None = None
+
+    @property
+    def result_json(self) -> bytes:
+        """The result as JSON, copied so that the message can be freed; empty if there is none."""
+        text = bytes(self.result)
+        return b"" if text == b"null" else text
+
+    def __post_init__(self) -> None:
+        try:
+            result = _result_decoder.decode(self.result) if len(self.result) else None
+        except ValueError as cause:
+            raise ValueError(f"{cause} - in the result") from cause
+        self._check(result, self.error)
 
 
 class _WrittenItem(msgspec.Struct):
@@ -190,33 +220,30 @@ class _WrittenItem(msgspec.Struct):
 
 
 class _WrittenOrder(msgspec.Struct):
-    """The money of an order, as it was written: a Decimal takes more than the contract does."""
+    """An order's money as written: a Decimal would accept more than the contract does."""
 
     total_price: Annotated[str, msgspec.Meta(pattern=MONEY_PATTERN)]
     items: list[_WrittenItem]
 
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
-_order_decoder = msgspec.json.Decoder(Order)
+_order_decoder = msgspec.json.Decoder(PlacedOrder)
 _written_order_decoder = msgspec.json.Decoder(_WrittenOrder)
-_event_decoder = msgspec.json.Decoder(Event)
-_events_decoder = msgspec.json.Decoder(
-    Annotated[list[Event], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]
-)
+_result_decoder = msgspec.json.Decoder(dict[str, Any] | None)
 _MONEY = re.compile(MONEY_PATTERN)
-#: A string, or one that does not end; or what parts values from each other.
+#: A string, even unterminated, or a structural character.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{},:]', re.DOTALL)
-#: Some writers begin each text with it; it says nothing.
+#: Some encoders start every text with it.
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def encode_order(order: Order) -> bytes:
-    """Write an order; raises OversizedMessage above MAX_ORDER_BYTES."""
+def encode_order(order: PlacedOrder) -> bytes:
+    """Raises OversizedMessage above MAX_ORDER_BYTES."""
     return _bounded(_encoder.encode(order), MAX_ORDER_BYTES, "order")
 
 
-def decode_order(raw: bytes) -> Order:
-    """Read an order; raises UnreadableMessage or OversizedMessage."""
+def decode_order(raw: bytes) -> PlacedOrder:
+    """Raises UnreadableMessage or OversizedMessage."""
     _bounded(raw, MAX_ORDER_BYTES, "order")
     text = raw.removeprefix(_BYTE_ORDER_MARK)
     try:
@@ -227,20 +254,19 @@ def decode_order(raw: bytes) -> Order:
 
 
 def encode_event(event: Event) -> bytes:
-    """Write one event; raises OversizedMessage above MAX_EVENT_BYTES."""
+    """Raises OversizedMessage above MAX_EVENT_BYTES."""
     return _bounded(_encoder.encode(event), MAX_EVENT_BYTES, "event")
 
 
 def join_events(encoded: Sequence[bytes]) -> bytes:
-    """Make one message body of events already written: an object for one, an array for several."""
+    """One message body of encoded events: an object for one, an array for several."""
     return encoded[0] if len(encoded) == 1 else b"[" + b",".join(encoded) + b"]"
 
 
 def split_events(raw: bytes) -> list[bytes]:
-    """The events of a message, each still to be read: one bad event must not cost its neighbours.
+    """Split a message into its events without decoding them: a bad one must not cost the others.
 
-    They are parted where JSON parts them, whatever is in them. Raises UnreadableMessage or
-    OversizedMessage when the message as a whole is none.
+    Raises UnreadableMessage or OversizedMessage if the message as a whole is invalid.
     """
     text = raw.removeprefix(_BYTE_ORDER_MARK).strip()
     if text[:1] != b"[":
@@ -264,8 +290,8 @@ def split_events(raw: bytes) -> list[bytes]:
 
 
 def names_in(raw: bytes) -> tuple[str, str]:
-    """The version and the order that an event names, or the order that it is, if they can be read:
-    also of one that cannot be read as a whole."""
+    """The version and order that a message names, as far as they can be read; the message may be
+    malformed."""
     found: dict[bytes, bytes] = {}
     depth, key, last = 0, b"", b""
     for token in _TOKEN.finditer(raw):
@@ -292,46 +318,55 @@ def _matching(pattern: str, written: bytes) -> str:
     return text if re.fullmatch(pattern, text) else ""
 
 
-def decode_events(raw: bytes) -> list[Event]:
-    """Read all events of a message at once; raises MessageError when anything may be wrong.
+class EventReader(Generic[_Event]):
+    """Decodes events into one of their forms."""
 
-    What is wrong with which of them, split_events and decode_event tell.
-    """
-    text = raw.removeprefix(_BYTE_ORDER_MARK)
-    if text.lstrip()[:1] != b"[":
-        return [decode_event(raw)]
-    _bounded(raw, MAX_EVENT_BYTES, "events")
-    try:
-        events: list[Event] = _events_decoder.decode(text)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
-        raise UnreadableMessage(f"not events: {cause}", raw) from cause
-    return events
+    def __init__(self, form: type[_Event]) -> None:
+        self._one = msgspec.json.Decoder(form)
+        several = Annotated[list[form], msgspec.Meta(min_length=1, max_length=MAX_EVENTS)]  # type: ignore[valid-type]
+        self._several = msgspec.json.Decoder(several)
+
+    def all(self, raw: bytes) -> list[_Event]:
+        """Decode all events of a message at once; raises MessageError if any is invalid.
+
+        Use split_events and ``one`` to find out which.
+        """
+        text = raw.removeprefix(_BYTE_ORDER_MARK)
+        if text.lstrip()[:1] != b"[":
+            return [self.one(raw)]
+        _bounded(raw, MAX_EVENT_BYTES, "events")
+        try:
+            events: list[_Event] = self._several.decode(text)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
+            raise UnreadableMessage(f"not events: {cause}", raw) from cause
+        return events
+
+    def one(self, raw: bytes) -> _Event:
+        """Decode one event; raises UnreadableMessage or OversizedMessage."""
+        _bounded(raw, MAX_EVENT_BYTES, "event")
+        try:
+            return self._one.decode(raw.removeprefix(_BYTE_ORDER_MARK))
+        except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
+            raise UnreadableMessage(f"not an event: {cause}", raw) from cause
 
 
-def decode_event(raw: bytes) -> Event:
-    """Read one event; raises UnreadableMessage or OversizedMessage."""
-    _bounded(raw, MAX_EVENT_BYTES, "event")
-    try:
-        return _event_decoder.decode(raw.removeprefix(_BYTE_ORDER_MARK))
-    except (msgspec.MsgspecError, ValueError, RecursionError) as cause:
-        raise UnreadableMessage(f"not an event: {cause}", raw) from cause
+EVENTS, RAW_EVENTS = EventReader(Event), EventReader(RawEvent)
+decode_event, decode_events = EVENTS.one, EVENTS.all
 
 
 @lru_cache(maxsize=10_000)
 def as_uuid(text: str) -> UUID:
-    """An id as databases take it: what is told of an order is told by several, one after another.
-
-    Raises ValueError."""
+    """An id as databases take it; cached, because several versions report on an order in short
+    succession. Raises ValueError."""
     return UUID(text)
 
 
 def utc_now() -> datetime:
-    """The time of day, aware and UTC."""
     return datetime.now(UTC)
 
 
 def rfc3339(at: datetime) -> str:
-    """A time as messages have it."""
+    """The contract's format of a time."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -341,7 +376,7 @@ def _check_instant(at: datetime) -> None:
 
 
 def _money(value: Decimal) -> Decimal:
-    """Money that is written as the contract wants it; raises ValueError."""
+    """Money normalized to the contract's format; raises ValueError."""
     text = f"{value:f}" if value else f"{abs(value):f}"
     if not _MONEY.search(text):
         raise ValueError(f"money is from 0 to below 10^9 with at most 6 decimals, not {value}")

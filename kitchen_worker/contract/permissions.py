@@ -1,10 +1,10 @@
-"""One broker user a process, and what RabbitMQ lets each do: worked out from what it declares.
+"""A broker user for each process, with permissions derived from its topology.
 
-RabbitMQ asks for ``configure`` on what is declared or deleted; for ``write`` on an exchange that is
-published to and on the destination of a binding; for ``read`` on a queue that is consumed or purged
-and on the source of a binding. A queue with a dead-letter exchange, or an exchange with an
-alternate one, needs ``read`` on itself and ``write`` on the other. On a topic exchange a topic
-permission also asks for the routing key. A passive declaration needs nothing.
+RabbitMQ requires ``configure`` to declare or delete; ``write`` on an exchange to publish to it, and
+on a binding's destination; ``read`` on a queue to consume or purge it, and on a binding's source.
+A queue with a dead-letter exchange, or an exchange with an alternate one, needs ``read`` on itself
+and ``write`` on the other. On topic exchanges, topic permissions also check the routing key.
+Passive declarations need nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +19,18 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import VERSION_NAME, Role
-from kitchen_worker.contract.topology import Binding, QueueType, QueueTypes, Topology, kitchen_queue
+from kitchen_worker.contract.topology import (
+    Binding,
+    Queue,
+    QueueType,
+    QueueTypes,
+    Topology,
+    kitchen_queue,
+)
 
-#: Stands for any version in a name, and in the name of a board's queue for its id.
+#: Placeholder for any version in a name, and for the id in the name of a board's queue.
 _ANY = "ANY"
-#: Queues and exchanges share the patterns: a version's queue may not have the events' name.
+#: Queues and exchanges share patterns: a version's queue must not match the events' exchange.
 _ANY_PATTERN = f"(?!events$){VERSION_NAME}"
 _NOTHING = "^$"
 #: Matches no routing key, not even the empty one.
@@ -33,7 +40,7 @@ _EVERY_KEY = ".*"
 
 @dataclass(frozen=True, kw_only=True)
 class TopicPermission:
-    """Which routing keys a user may publish with, and bind with, on a topic exchange."""
+    """The routing keys with which a user may publish and bind on a topic exchange."""
 
     exchange: str
     write: str
@@ -42,7 +49,7 @@ class TopicPermission:
 
 @dataclass(frozen=True, kw_only=True)
 class BrokerUser:
-    """A user of the broker, with a regular expression for each kind of act."""
+    """A broker user, with a regular expression for each permission."""
 
     name: str
     configure: str
@@ -52,8 +59,8 @@ class BrokerUser:
 
 
 def relay() -> BrokerUser:
-    """Declares all that production needs and the dark queues; writes orders, and no event."""
-    own = topology.dark(_ANY, QueueTypes())
+    """Declares everything of production and the dark queues; publishes orders, but no events."""
+    own = topology.dark(_ANY, QueueTypes()) + topology.FORMER_HANDOVER
     for queue_type in QueueType:
         own += topology.live(_ANY, QueueTypes(live=queue_type))
     return _user(
@@ -67,7 +74,7 @@ def relay() -> BrokerUser:
             _dead_letters_of(
                 topology.ANSWERS_QUEUE, topology.UNROUTED_QUEUE, topology.DEAD_ORDERS_QUEUE
             ),
-            # It binds them, and publishes nothing of its own there.
+            # The relay binds them, but publishes nothing there.
             TopicPermission(exchange=topology.KITCHEN_EVENTS_COPIES, write=_NO_KEY, read=_NO_KEY),
             TopicPermission(exchange=topology.ORDERS_DEAD_COPIES, write=_NO_KEY, read=_NO_KEY),
         ),
@@ -75,25 +82,36 @@ def relay() -> BrokerUser:
 
 
 def observer() -> BrokerUser:
-    """Declares what is the dashboard's; writes announcements, and replays to dark queues alone."""
+    """Declares what belongs to the dashboard; publishes announcements, and replays to dark
+    queues."""
     return _user(
         "observer",
-        topology.observer(QueueTypes()),
+        topology.stream(QueueTypes())
+        # The observer deletes this one.
+        + Topology(queues=(Queue(name=topology.FORMER_OBSERVER_QUEUE),)),
         publishes=(topology.ANNOUNCEMENTS, topology.ORDERS_DEAD, topology.ORDERS_DARK),
-        consumes=(topology.OBSERVER_QUEUE, topology.DEAD_LETTERS_QUEUE),
+        consumes=(
+            topology.STREAM_QUEUE,
+            topology.FORMER_OBSERVER_QUEUE,
+            topology.DEAD_LETTERS_QUEUE,
+        ),
         unbinds=topology.former_observer_bindings(),
-        topics=(_dead_letters_of(topology.OBSERVER_QUEUE, topology.DEAD_LETTERS_QUEUE),),
+        topics=(
+            _dead_letters_of(
+                topology.STREAM_QUEUE, topology.FORMER_OBSERVER_QUEUE, topology.DEAD_LETTERS_QUEUE
+            ),
+        ),
     )
 
 
 def site() -> BrokerUser:
-    """Listens to announcements, on queues of its own; the site takes orders without a broker."""
+    """Consumes announcements on queues of its own; taking orders needs no broker."""
     queue = f"{topology.ANNOUNCEMENTS}.{_ANY}"
     return _user("site", topology.board(queue), consumes=(queue,))
 
 
 def kitchen(version: str, role: Role) -> BrokerUser:
-    """Takes its version's orders, and says what became of them under its own name alone."""
+    """Consumes its version's orders, and publishes events under its own name only."""
     queue = kitchen_queue(version)
     return _user(
         f"kitchen-{version}",
@@ -112,14 +130,14 @@ def kitchen(version: str, role: Role) -> BrokerUser:
 
 
 def users(kitchens: Mapping[str, Role]) -> tuple[BrokerUser, ...]:
-    """The user of every process, for kitchens of these versions and roles."""
+    """The users of all processes, for kitchens of these versions and roles."""
     return (relay(), observer(), site(), *(kitchen(*one) for one in kitchens.items()))
 
 
 def definitions(
     whom: Iterable[BrokerUser], passwords: Mapping[str, str], *, vhost: str
 ) -> dict[str, Any]:
-    """The users as RabbitMQ imports them, with hashes of their passwords."""
+    """The users in RabbitMQ's import format, with password hashes."""
     whom = tuple(whom)
     return {
         "users": [
@@ -156,17 +174,17 @@ def definitions(
 
 
 def password_hash(password: str, salt: bytes) -> str:
-    """A password as RabbitMQ keeps it: four bytes of salt, and the SHA-256 of salt and password."""
+    """RabbitMQ's format: four bytes of salt, then the SHA-256 of salt and password."""
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def vhost_of(url: str) -> str:
-    """The virtual host that a broker's URL names, or the first of several with a comma between."""
+    """The virtual host of a broker URL, or of the first of several."""
     return unquote(urlsplit(url.partition(",")[0].strip()).path[1:]) or "/"
 
 
 def url_of(url: str, name: str, password: str) -> str:
-    """A broker's URL, or several with a comma between, with a user's name and password in it."""
+    """A broker URL, or several, with a user's name and password."""
     login = f"{quote(name, safe='')}:{quote(password, safe='')}"
     return ",".join(_with_login(urlsplit(one.strip()), login) for one in url.split(","))
 
@@ -185,8 +203,9 @@ def _user(
     unbinds: Iterable[Binding] = (),
     topics: tuple[TopicPermission, ...] = (),
 ) -> BrokerUser:
-    sources = [one.source for one in (*declared.bindings, *unbinds)]
-    destinations = [one.destination for one in declared.bindings]
+    bindings = (*declared.bindings, *unbinds)
+    sources = [one.source for one in bindings]
+    destinations = [one.destination for one in bindings]
     named = [(one.name, one.arguments.get("alternate-exchange")) for one in declared.exchanges]
     named += [(one.name, one.arguments.get("x-dead-letter-exchange")) for one in declared.queues]
     passing_on = {name: other for name, other in named if other is not None}
@@ -204,7 +223,7 @@ def _dead_letters_of(*queues: str) -> TopicPermission:
 
 
 def _pattern(names: Iterable[str]) -> str:
-    """What matches these names and no other."""
+    """A regular expression that matches exactly these names."""
     escaped = sorted({name.replace(".", r"\.").replace(_ANY, _ANY_PATTERN) for name in names})
     if not escaped:
         return _NOTHING

@@ -1,4 +1,4 @@
-"""Where in the kitchen a thing is made, by its name."""
+"""The station that makes an item, derived from its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Station(StrEnum):
     DESSERTS = "desserts"
 
 
-#: What the words of a name say about its station; the first that occurs in the name counts.
+#: Words in an item's name and their stations; the first match counts.
 _WORDS: tuple[tuple[str, Station], ...] = (
     ("burger", Station.GRILL),
     ("sundae", Station.DESSERTS),
@@ -39,7 +39,7 @@ _WORDS: tuple[tuple[str, Station], ...] = (
 
 
 def station_of(name: str) -> Station:
-    """The station that makes a thing; what no word gives away is made on the grill."""
+    """The station of an item; the grill if no rule matches its name."""
     lowered = name.lower().replace("-", " ").replace("_", " ")
     words = set(lowered.split())
     for word, station in _WORDS:

@@ -1,4 +1,4 @@
-"""The kitchen of today: one cook makes one line of the order after another."""
+"""Today's kitchen: one cook makes the lines of an order one after another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
-from kitchen_worker.contract.messages import Order
+from kitchen_worker.contract.messages import PlacedOrder
 from kitchen_worker.kitchens.stations import station_of
 
 COOKS = ("Aroha", "Bruno", "Chiara", "Dmitri", "Esi", "Farid", "Greta", "Hiro")
@@ -14,8 +14,8 @@ COOKS = ("Aroha", "Bruno", "Chiara", "Dmitri", "Esi", "Farid", "Greta", "Hiro")
 _CENT = Decimal("0.01")
 
 
-def cook(order: Order, rng: random.Random) -> dict[str, Any]:
-    """Make an order, line after line; what is made is put on the pass one piece at a time."""
+def cook(order: PlacedOrder, rng: random.Random) -> dict[str, Any]:
+    """Handle an order, one portion at a time."""
     minutes = sum(item.quantity * item.preparation_time for item in order.items)
     price = sum((item.quantity * item.unit_price for item in order.items), Decimal())
     return {
@@ -28,8 +28,8 @@ def cook(order: Order, rng: random.Random) -> dict[str, Any]:
     }
 
 
-def lines(order: Order) -> list[dict[str, Any]]:
-    """What was made of each line: how many, where, and in how many minutes of work."""
+def lines(order: PlacedOrder) -> list[dict[str, Any]]:
+    """What was made for each line: quantity, station, and minutes of work."""
     return [
         {
             "name": item.name,
@@ -42,5 +42,5 @@ def lines(order: Order) -> list[dict[str, Any]]:
 
 
 def minutes_one_by_one(minutes: int) -> int:
-    """How long it takes when nothing is done beside anything else."""
+    """How long the work takes without any parallelism."""
     return round(minutes * 10 / 9)

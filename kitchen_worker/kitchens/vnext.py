@@ -1,6 +1,6 @@
-"""The kitchen of tomorrow: its stations work side by side, and it has faults as new versions do.
+"""Tomorrow's kitchen: its stations work in parallel, and it has bugs, as new versions do.
 
-Every fault has a name and a line of its own, and is gone when its name is in ``mend``.
+Each fault is named and on its own line, and is fixed if its name is in ``mend``.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Any
 
-from kitchen_worker.contract.messages import Order
+from kitchen_worker.contract.messages import PlacedOrder
 from kitchen_worker.kitchens import vlatest
 from kitchen_worker.kitchens.stations import station_of
 
-#: Portions of one thing that the ticket printer can count.
+#: Portions of one item that the ticket printer can count.
 _MOST_OF_ONE = 20
 #: Lines of an order that fit on a ticket with its note.
 _LINES_WITH_A_NOTE = 4
-#: Portions in all beyond which the stations stand in each other's way.
+#: Total portions beyond which the stations slow each other down.
 _CROWDED_BEYOND = 30
 
 
 class Fault(StrEnum):
-    """What is wrong with vnext, by name."""
+    """The faults of vnext."""
 
     FLOAT_PRICES = "float-prices"
     LOST_NOTE = "lost-note"
@@ -33,13 +33,13 @@ class Fault(StrEnum):
 
 
 class TooManyPortions(ValueError):
-    """Raised when an order asks for more of one thing than vnext can count."""
+    """Raised when an order has more of one item than vnext can count."""
 
 
 def cook(
-    order: Order, rng: random.Random, mend: AbstractSet[Fault] = frozenset()
+    order: PlacedOrder, rng: random.Random, mend: AbstractSet[Fault] = frozenset()
 ) -> dict[str, Any]:
-    """Make an order on all stations at once."""
+    """Handle an order on all stations at once."""
     if Fault.TOO_MANY not in mend:
         _count(order)
     result = vlatest.cook(order, rng)
@@ -58,15 +58,15 @@ def cook(
     return result
 
 
-def _minutes_side_by_side(order: Order) -> int:
-    """As long as the station with the most work."""
+def _minutes_side_by_side(order: PlacedOrder) -> int:
+    """The minutes of the busiest station."""
     stations: Counter[str] = Counter()
     for item in order.items:
         stations[station_of(item.name)] += item.quantity * item.preparation_time
     return max(stations.values())
 
 
-def _count(order: Order) -> None:
+def _count(order: PlacedOrder) -> None:
     portions: Counter[str] = Counter()
     for item in order.items:
         portions[item.name] += item.quantity
@@ -75,10 +75,10 @@ def _count(order: Order) -> None:
         raise TooManyPortions(f"{most} of {name!r}: the ticket takes at most {_MOST_OF_ONE}")
 
 
-def _portions(order: Order) -> int:
+def _portions(order: PlacedOrder) -> int:
     return sum(item.quantity for item in order.items)
 
 
-def _added_as_floats(order: Order) -> str:
+def _added_as_floats(order: PlacedOrder) -> str:
     cents = sum(item.quantity * float(item.unit_price) * 100 for item in order.items)
     return f"{int(cents) // 100}.{int(cents) % 100:02}"

@@ -1,4 +1,4 @@
-"""Kitchens of users' own, as the process tests start them: what a note says is what they do."""
+"""User-written kitchens for the process tests; an order's note decides what they do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import time
 from contextlib import suppress
 
-from kitchen_worker.contract.messages import Order
+from kitchen_worker.contract.messages import PlacedOrder
 
 
-def cook(order: Order) -> dict[str, int]:
+def cook(order: PlacedOrder) -> dict[str, int]:
     """Count the portions; end the process, or hang in this thread."""
     if order.note == "end the process":
         os._exit(9)
@@ -19,7 +19,7 @@ def cook(order: Order) -> dict[str, int]:
     return {"portions": sum(item.quantity for item in order.items)}
 
 
-async def cook_async(order: Order) -> dict[str, int]:
+async def cook_async(order: PlacedOrder) -> dict[str, int]:
     """The same in the event loop; hang in it, block it, or ignore that the work is cancelled."""
     if order.note == "block the loop":
         time.sleep(600)  # noqa: ASYNC251

@@ -45,7 +45,7 @@ def test_a_shipped_kitchen_names_its_own_build_and_what_is_mended_in_it(
     assert WorkerConfig.read(argv, environ).build == build
 
 
-def test_the_environment_says_as_much_as_the_options() -> None:
+def test_every_option_can_be_given_in_the_environment() -> None:
     environ = {
         "VERSION": "vother",
         "ROLE": "baseline",
@@ -78,7 +78,7 @@ def test_an_option_wins_over_its_variable() -> None:
     assert config.concurrency == 2
 
 
-def test_a_kitchen_holds_twice_what_it_cooks_at_once_unless_told_otherwise() -> None:
+def test_the_prefetch_is_twice_the_concurrency_by_default() -> None:
     assert WorkerConfig.read(LEAST, {}).prefetch == 200
     assert WorkerConfig.read([*LEAST, "--concurrency", "1"], {}).prefetch == 2
     assert WorkerConfig.read([*LEAST, "--prefetch", "7"], {}).prefetch == 7

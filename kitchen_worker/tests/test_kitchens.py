@@ -1,4 +1,4 @@
-"""What the shipped kitchens make of orders, and where they differ: by design, chance, fault."""
+"""The shipped kitchens' results, and where they differ: by design, by chance, by fault."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kitchen_worker.amqp.tests.making import an_item, an_order
-from kitchen_worker.contract.messages import Order
+from kitchen_worker.contract.messages import PlacedOrder
 from kitchen_worker.kitchens import vlatest, vnext
-from kitchen_worker.kitchens.known import cook_of, known_name
+from kitchen_worker.kitchens.shipped import cook_of, shipped_name
 from kitchen_worker.kitchens.stations import Station, station_of
 from kitchen_worker.kitchens.vnext import Fault, TooManyPortions
 
@@ -50,7 +50,7 @@ def _rng() -> random.Random:
     return random.Random(7)
 
 
-def _differing(order: Order, mend: frozenset[Fault] = frozenset()) -> set[str]:
+def _differing(order: PlacedOrder, mend: frozenset[Fault] = frozenset()) -> set[str]:
     today, tomorrow = vlatest.cook(order, _rng()), vnext.cook(order, _rng(), mend)
     assert today.keys() == tomorrow.keys()
     return {name for name in today if today[name] != tomorrow[name]}
@@ -91,12 +91,12 @@ def test_vnext_is_about_a_third_faster_on_typical_orders() -> None:
 
 
 @given(orders)
-def test_with_every_fault_mended_only_minutes_and_cooks_differ(order: Order) -> None:
+def test_with_every_fault_mended_only_minutes_and_cooks_differ(order: PlacedOrder) -> None:
     assert _differing(order, MENDED) <= EXPECTED
 
 
 @given(orders)
-def test_every_result_is_a_json_object_that_keeps_its_meaning(order: Order) -> None:
+def test_every_result_is_a_json_object_that_keeps_its_meaning(order: PlacedOrder) -> None:
     for cook in (vlatest.cook, lambda order, rng: vnext.cook(order, rng, MENDED)):
         result: dict[str, Any] = cook(order, _rng())
         assert json.loads(json.dumps(result)) == result
@@ -150,7 +150,9 @@ def test_vnext_is_slower_than_vlatest_on_very_large_orders() -> None:
         ("鍋", Station.GRILL),
     ],
 )
-def test_a_name_tells_its_station_and_the_grill_makes_the_rest(name: str, station: Station) -> None:
+def test_the_station_is_derived_from_the_name_and_is_the_grill_by_default(
+    name: str, station: Station
+) -> None:
     assert station_of(name) is station
 
 
@@ -167,5 +169,5 @@ def test_a_name_tells_its_station_and_the_grill_makes_the_rest(name: str, statio
 def test_a_version_cooks_as_the_kitchen_that_it_is_named_after(
     version: str, name: str | None
 ) -> None:
-    assert known_name(version) == name
+    assert shipped_name(version) == name
     assert (cook_of(version) is None) == (name is None)

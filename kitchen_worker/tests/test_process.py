@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from kitchen_worker.amqp.broker import Delivery
 from kitchen_worker.amqp.connection import RabbitBroker, connect
 from kitchen_worker.amqp.tests.making import (
     an_item,
@@ -24,10 +25,11 @@ from kitchen_worker.amqp.tests.making import (
     topology_of,
 )
 from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
-from kitchen_worker.contract.messages import Event, EventKind, Order
+from kitchen_worker.contract import topology
+from kitchen_worker.contract.messages import Event, EventKind, PlacedOrder
 from kitchen_worker.contract.topology import (
-    OBSERVER_QUEUE,
     REASON_HEADER,
+    STREAM_QUEUE,
     QueueType,
     QueueTypes,
     dark_header,
@@ -59,35 +61,39 @@ def running(url: str, *options: str, log: Path | None = None) -> Iterator[subpro
         process.wait()
 
 
+def events_in(batch: Sequence[Delivery]) -> list[Event]:
+    """The events among orders and events."""
+    said = [one for one in batch if one.exchange in topology.EVENT_SOURCES]
+    return [event for one in said for event in decode_events(one.body)]
+
+
 async def observed(broker: RabbitBroker, count: int, *kinds: EventKind) -> list[Event]:
     """The next events of some kinds that an observer hears."""
-    deliveries = await broker.consume(OBSERVER_QUEUE, prefetch=200)
+    deliveries = await broker.consume(STREAM_QUEUE, prefetch=200)
     found: list[Event] = []
     while len(found) < count:
         batch = await deliveries.batch(at_most=100, gather_s=0, wait_s=DEADLINE_S)
         assert batch, f"heard {len(found)} events, not {count}"
         await deliveries.ack(batch)
-        for delivery in batch:
-            found += [one for one in decode_events(delivery.body) if one.kind in kinds]
+        found += [one for one in events_in(batch) if one.kind in kinds]
     await deliveries.cancel()
     return found
 
 
-async def all_ends(broker: RabbitBroker, orders: Sequence[Order]) -> list[Event]:
+async def all_ends(broker: RabbitBroker, orders: Sequence[PlacedOrder]) -> list[Event]:
     """What ends these orders, repeats among them."""
-    deliveries = await broker.consume(OBSERVER_QUEUE, prefetch=200)
+    deliveries = await broker.consume(STREAM_QUEUE, prefetch=200)
     ends: list[Event] = []
     while missing := {order.id for order in orders} - {event.order_id for event in ends}:
         batch = await deliveries.batch(at_most=100, gather_s=0, wait_s=DEADLINE_S)
         assert batch, f"{len(missing)} orders never ended"
         await deliveries.ack(batch)
-        for delivery in batch:
-            ends += [one for one in decode_events(delivery.body) if one.kind in ENDS]
+        ends += [one for one in events_in(batch) if one.kind in ENDS]
     await deliveries.cancel()
     return ends
 
 
-async def sent(broker: RabbitBroker, count: int) -> list[Order]:
+async def sent(broker: RabbitBroker, count: int) -> list[PlacedOrder]:
     """Orders of 10 to 12 minutes that were posted for vnext."""
     orders = [an_order(an_item("burger", 2), an_item("soda", one % 3 + 1)) for one in range(count)]
     assert not any(await broker.publish([posted(order, "vnext") for order in orders]))
@@ -119,7 +125,7 @@ async def test_sigterm_finishes_what_is_held_and_exits_0(amqp_url: str) -> None:
             assert await asyncio.to_thread(process.wait, DEADLINE_S) == 0
         ended = await observed(broker, 20, *ENDS)
         await until_depth(broker, 60 - len(ended))
-        assert await broker.depth(OBSERVER_QUEUE) == 0
+        assert await broker.depth(STREAM_QUEUE) == 0
         assert len(ended) < 60
 
 
@@ -141,7 +147,7 @@ async def test_sigterm_without_a_broker_exits_0(tmp_path: Path) -> None:
         assert b"guest:guest" not in log.read_bytes()
 
 
-async def test_a_control_that_no_launch_names_ends_with_1_and_says_why(
+async def test_a_control_that_no_launch_names_exits_with_1_and_logs_the_reason(
     amqp_url: str, tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
@@ -151,10 +157,10 @@ async def test_a_control_that_no_launch_names_ends_with_1_and_says_why(
         with running(amqp_url, *own, log=log) as process:
             assert await asyncio.to_thread(process.wait, DEADLINE_S) == 1
         assert not await broker.has_queue(kitchen_queue("vfoo"))
-    said = "vfoo is not the control of a launch: the relay has declared no queue kitchen.vfoo"
+    said = "no launch has vfoo as its control: the relay has declared no queue kitchen.vfoo"
     assert [line for line in log.read_text().splitlines() if said in line] == [
         f"WARNING {said}; waiting for it",
-        f"CRITICAL {said}; ending",
+        f"CRITICAL {said}; exiting",
     ]
 
 
@@ -248,7 +254,9 @@ async def test_a_kitchen_that_blocks_the_event_loop_is_not_live_and_then_ends(
             await until(ended, "it ends")
         assert process.returncode == 1
         assert (503, 503) in seen
-        assert "CRITICAL the kitchen has blocked the event loop for 1 s; ending." in log.read_text()
+        assert (
+            "CRITICAL the kitchen has blocked the event loop for 1 s; exiting." in log.read_text()
+        )
         assert "own_kitchen.py" in log.read_text(), "it says where"
         assert await broker.depth(QUEUE) == 1
 
@@ -256,7 +264,7 @@ async def test_a_kitchen_that_blocks_the_event_loop_is_not_live_and_then_ends(
 @pytest.mark.parametrize(
     ("kitchen", "note"), [("cook", "end the process"), ("cook_async", "block the loop")]
 )
-async def test_an_order_that_ends_each_process_is_said_to_be_received_when_it_comes_again(
+async def test_an_order_that_crashes_each_process_gets_a_received_event_on_redelivery(
     amqp_url: str, kitchen: str, note: str
 ) -> None:
     async with fresh_rabbit(amqp_url, WHOLE) as broker:
@@ -267,7 +275,7 @@ async def test_an_order_that_ends_each_process_is_said_to_be_received_when_it_co
             with running(amqp_url, "--kitchen", f"{OWN}:{kitchen}", *LIMIT) as process:
                 assert await asyncio.to_thread(process.wait, DEADLINE_S) != 0
         [received] = await observed(broker, 1, EventKind.RECEIVED)
-        assert await broker.depth(OBSERVER_QUEUE) == 0
+        assert await broker.depth(STREAM_QUEUE) == 0
     assert (received.order_id, received.redelivered) == (order.id, True)
 
 
@@ -287,7 +295,7 @@ async def test_a_kitchen_whose_slots_hang_ends_with_1_once_its_orders_are_report
         assert await broker.depth(QUEUE) == 0
     timed_out = {event.order_id for event in ends if event.error}
     assert timed_out == {orders[0].id, orders[2].id}
-    assert "CRITICAL 2 orders go on after their time limit of 1 s" in log.read_text()
+    assert "CRITICAL 2 orders are still in work after their time limit of 1 s" in log.read_text()
 
 
 async def test_a_kitchen_that_ignores_cancellation_stops_when_asked_to(amqp_url: str) -> None:
@@ -352,7 +360,7 @@ async def own_node(directory: Path) -> AsyncIterator[BrokerNode]:
         await asyncio.to_thread(node.stop)
 
 
-async def drained(url: str, orders: Sequence[Order]) -> list[Event]:
+async def drained(url: str, orders: Sequence[PlacedOrder]) -> list[Event]:
     """All ends of all these orders, repeats among them."""
     async with connect(url, "test") as broker:
         return await all_ends(broker, orders)

@@ -1,4 +1,4 @@
-"""The worker on a broker in memory: what it says of orders, what it holds, what it never loses."""
+"""The worker on a broker in memory: what it publishes, what it holds, what it never loses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from kitchen_worker.contract.messages import (
     Event,
     EventKind,
     Failure,
-    Order,
+    PlacedOrder,
     Role,
     utc_now,
 )
@@ -49,13 +49,13 @@ from kitchen_worker.contract.topology import (
     dark_header,
     kitchen_queue,
 )
-from kitchen_worker.cooking import kitchen_of
+from kitchen_worker.handling import kitchen_of
 from kitchen_worker.testing import MemoryBroker
 
 CONFIG = WorkerConfig(version="vnext", role=Role.CANDIDATE, minute_ms=0, build="git:1a2b3c")
 QUEUE = kitchen_queue("vnext")
 WHOLE = topology_of("vnext")
-Work = Callable[[Order], Any]
+Work = Callable[[PlacedOrder], Any]
 
 
 class Kitchens:
@@ -65,12 +65,12 @@ class Kitchens:
     over = False
 
 
-def served(order: Order) -> Any:
+def served(order: PlacedOrder) -> Any:
     """The kitchen of the test that runs now."""
     return Kitchens.work(order)
 
 
-async def served_async(order: Order) -> Any:
+async def served_async(order: PlacedOrder) -> Any:
     """The same as something to await."""
     return await Kitchens.work(order)
 
@@ -169,7 +169,7 @@ async def test_an_order_in_work_for_a_while_is_received_then_handled_and_gone() 
     assert broker.bodies(QUEUE) == []
 
 
-async def test_an_order_of_no_launch_is_told_without_one() -> None:
+async def test_an_order_outside_a_launch_has_events_without_one() -> None:
     broker = await opened()
     await broker.publish([posted(an_order(), "vnext", launch=None)])
     async with working(broker):
@@ -186,7 +186,7 @@ async def test_a_clock_that_is_wrong_makes_no_event_unreadable(shift: timedelta)
     assert handled.queue_ms == pytest.approx(max(-shift / timedelta(milliseconds=1), 0), rel=1e-3)
 
 
-async def test_a_kitchen_that_raises_is_told_as_failed() -> None:
+async def test_a_kitchen_that_raises_publishes_a_failed_event() -> None:
     broker = await opened()
     await broker.publish([posted(an_order(an_item("fries", 21)), "vnext")])
     async with working(broker):
@@ -227,12 +227,12 @@ ERRORS: list[tuple[BaseException, str, str]] = [
     "error", [case[0] for case in ERRORS], ids=lambda error: type(error).__name__
 )
 async def test_whatever_a_kitchen_raises_is_data_and_work_goes_on(error: BaseException) -> None:
-    def work(order: Order) -> Any:
+    def work(order: PlacedOrder) -> Any:
         if order.note == "raise":
             raise error
         return {"fine": True}
 
-    async def work_async(order: Order) -> Any:
+    async def work_async(order: PlacedOrder) -> Any:
         return work(order)
 
     kinds: list[tuple[WorkerConfig, Work]] = [(SYNC, work), (ASYNC, work_async)]
@@ -298,9 +298,7 @@ def _cyclic() -> dict[str, Any]:
     ],
     ids=lambda value: value.split(": ")[-1] if isinstance(value, str) else "",
 )
-async def test_a_result_that_cannot_be_told_is_a_failure_that_says_so(
-    result: Any, said: str
-) -> None:
+async def test_an_invalid_result_is_a_failure_with_a_reason(result: Any, said: str) -> None:
     Kitchens.work = lambda order: result
     broker = await opened()
     await broker.publish([posted(an_order(), "vnext")])
@@ -312,7 +310,7 @@ async def test_a_result_that_cannot_be_told_is_a_failure_that_says_so(
     assert broker.bodies(QUEUE) == []
 
 
-async def test_a_result_as_deep_as_the_contract_allows_is_told() -> None:
+async def test_a_result_as_deep_as_the_contract_allows_is_published() -> None:
     Kitchens.work = lambda order: _nested(MAX_DEPTH)
     broker = await opened()
     await broker.publish([posted(an_order(), "vnext")])
@@ -321,7 +319,7 @@ async def test_a_result_as_deep_as_the_contract_allows_is_told() -> None:
     assert handled.result == _nested(MAX_DEPTH)
 
 
-async def test_a_result_with_nothing_in_it_is_told_as_it_is() -> None:
+async def test_an_empty_result_is_published_unchanged() -> None:
     result = {"salt": None, "pepper": [None, 0.5, {"grains": None}], "said": "null"}
     Kitchens.work = lambda order: result
     broker = await opened()
@@ -390,10 +388,10 @@ async def test_large_events_never_make_a_message_too_large() -> None:
     assert {event.kind for event in handled} == {EventKind.HANDLED}
 
 
-async def test_an_order_that_ends_sooner_is_not_said_to_be_received() -> None:
+async def test_an_order_that_ends_sooner_gets_no_received_event() -> None:
     hold = asyncio.Event()
 
-    async def work(order: Order) -> Any:
+    async def work(order: PlacedOrder) -> Any:
         if order.note == "slow":
             await hold.wait()
         return {}
@@ -410,12 +408,12 @@ async def test_an_order_that_ends_sooner_is_not_said_to_be_received() -> None:
 
 
 @pytest.mark.parametrize("again", [{"redelivered": True}, {"headers": {"x-delivery-count": 1}}])
-async def test_work_on_a_redelivered_order_starts_once_it_is_said_to_be_received(
+async def test_work_on_a_redelivered_order_starts_after_its_received_event(
     again: dict[str, Any],
 ) -> None:
     said_before: list[list[EventKind]] = []
 
-    async def work(order: Order) -> Any:
+    async def work(order: PlacedOrder) -> Any:
         said_before.append([event.kind for event in told(broker)])
         return {}
 
@@ -430,7 +428,7 @@ async def test_work_on_a_redelivered_order_starts_once_it_is_said_to_be_received
     assert [event.kind for event in told(broker)] == [EventKind.RECEIVED, EventKind.HANDLED]
 
 
-async def test_an_order_that_was_given_up_is_not_said_to_be_received_afterwards() -> None:
+async def test_an_order_that_was_given_up_gets_no_received_event_afterwards() -> None:
     Kitchens.over = False
     Kitchens.work = _ignoring
     broker = await opened()
@@ -443,10 +441,10 @@ async def test_an_order_that_was_given_up_is_not_said_to_be_received_afterwards(
     assert [event.kind for event in told(broker)] == [EventKind.FAILED]
 
 
-async def test_an_order_is_said_to_be_received_while_it_cooks() -> None:
+async def test_a_slow_order_gets_a_received_event() -> None:
     release = asyncio.Event()
 
-    async def work(order: Order) -> Any:
+    async def work(order: PlacedOrder) -> Any:
         await release.wait()
         return {}
 
@@ -465,7 +463,7 @@ async def test_an_order_is_said_to_be_received_while_it_cooks() -> None:
 async def test_no_more_orders_than_the_concurrency_cook_at_once_in_threads_too() -> None:
     lock, now, most = threading.Lock(), 0, 0
 
-    def work(order: Order) -> Any:
+    def work(order: PlacedOrder) -> Any:
         nonlocal now, most
         with lock:
             now += 1
@@ -484,7 +482,7 @@ async def test_no_more_orders_than_the_concurrency_cook_at_once_in_threads_too()
 
 
 async def test_handling_time_is_the_kitchens_work_alone() -> None:
-    def work(order: Order) -> Any:
+    def work(order: PlacedOrder) -> Any:
         time.sleep(0.03)
         return {}
 
@@ -509,7 +507,7 @@ async def test_simulated_time_follows_the_minutes() -> None:
 async def test_asked_to_stop_it_finishes_what_it_holds_and_takes_no_more() -> None:
     release = asyncio.Event()
 
-    async def work(order: Order) -> Any:
+    async def work(order: PlacedOrder) -> Any:
         await release.wait()
         return {}
 
@@ -526,7 +524,7 @@ async def test_asked_to_stop_it_finishes_what_it_holds_and_takes_no_more() -> No
 
 
 async def test_what_does_not_finish_in_time_is_left_to_the_next() -> None:
-    async def work(order: Order) -> Any:
+    async def work(order: PlacedOrder) -> Any:
         await asyncio.Event().wait()
 
     Kitchens.work = work
@@ -542,7 +540,7 @@ async def test_what_does_not_finish_in_time_is_left_to_the_next() -> None:
 async def test_a_broker_that_is_lost_ends_the_session_and_the_next_one_does_all() -> None:
     hold, cooked = asyncio.Event(), 0
 
-    async def work(order: Order) -> Any:
+    async def work(order: PlacedOrder) -> Any:
         nonlocal cooked
         cooked += 1
         await hold.wait()
@@ -599,7 +597,7 @@ async def test_a_dark_kitchen_declares_nothing_and_waits_for_both_queues(
     async with working(broker, health=health):
         await until(lambda: "no queue kitchen.vnext" in caplog.text, "it says what is missing")
         await broker.declare(replace(whole, queues=own, bindings=()))
-        await until(lambda: "no queue dashboard.observer" in caplog.text, "it misses the observer")
+        await until(lambda: "no queue dashboard.stream" in caplog.text, "it misses the observer")
         assert (health.live, health.connected) == (True, False)
         await broker.declare(whole)
         await broker.publish([posted(an_order(), "vnext")])
@@ -612,18 +610,18 @@ async def test_a_dark_kitchen_declares_nothing_and_waits_for_both_queues(
         "no launch names vnext: the relay has declared no queue kitchen.vnext; "
         "add vnext to the open launch as a candidate; waiting for it"
     )
-    assert no_observer.endswith("no queue dashboard.observer; start the observer; waiting for it")
+    assert no_observer.endswith("no queue dashboard.stream; start the observer; waiting for it")
 
 
-async def test_a_control_without_a_queue_says_so_at_once_and_ends(
+async def test_a_control_without_a_queue_logs_it_at_once_and_exits(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "CONTROL_PATIENCE_S", 0.05)
+    monkeypatch.setattr(worker, "CONTROL_TIMEOUT_S", 0.05)
     monkeypatch.setattr(worker, "_STARTING_S", 0.0)
     config = replace(SYNC, version="vfoo", role=Role.CONTROL)
     session = begun(await opened(), config, Shutdown())
     await until(lambda: "no queue kitchen.vfoo; waiting" in caplog.text, "it says so at once")
-    with pytest.raises(worker.NoQueue, match=r"^vfoo is not the control of a launch: .*vfoo$"):
+    with pytest.raises(worker.NoQueue, match=r"^no launch has vfoo as its control: .*vfoo$"):
         await asyncio.wait_for(session, DEADLINE_S)
 
 
@@ -645,14 +643,14 @@ def hold() -> Iterator[threading.Event]:
     event.set()
 
 
-async def _ignoring(order: Order) -> Any:
+async def _ignoring(order: PlacedOrder) -> Any:
     while order.note == "hang" and not Kitchens.over:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0.05)
     return {}
 
 
-async def _hanging(order: Order) -> Any:
+async def _hanging(order: PlacedOrder) -> Any:
     await asyncio.sleep(600 if order.note == "hang" else 0)
     return {}
 
@@ -661,7 +659,7 @@ async def _hanging(order: Order) -> Any:
 async def test_an_order_that_never_ends_is_timed_out_and_gives_its_slot_back(
     way: str, hold: threading.Event
 ) -> None:
-    def work(order: Order) -> Any:
+    def work(order: PlacedOrder) -> Any:
         if order.note == "hang":
             hold.wait(60)
         return {}
@@ -690,7 +688,7 @@ async def test_an_order_that_never_ends_is_timed_out_and_gives_its_slot_back(
 async def test_a_process_most_of_whose_slots_hang_reports_them_and_ends(
     way: str, hold: threading.Event
 ) -> None:
-    def work(order: Order) -> Any:
+    def work(order: PlacedOrder) -> Any:
         if order.note == "hang":
             hold.wait(60)
         return {}
@@ -702,7 +700,9 @@ async def test_a_process_most_of_whose_slots_hang_reports_them_and_ends(
     orders = [an_order(note=note) for note in ("hang", "", "hang", "")]
     await broker.publish([posted(order, "vnext") for order in orders])
     session = begun(broker, config, Shutdown(), health=health)
-    with pytest.raises(worker.KitchenHangs, match=r"^2 orders go on .* 0.2 s, and 3 are cooked"):
+    with pytest.raises(
+        worker.KitchenHangs, match=r"^2 orders are still in work .* 0.2 s; at most 3 run"
+    ):
         await asyncio.wait_for(session, DEADLINE_S)
     Kitchens.over = True
     ends = Counter(event.error.type if event.error else "" for event in told(broker, *ENDS))
@@ -712,7 +712,7 @@ async def test_a_process_most_of_whose_slots_hang_reports_them_and_ends(
     assert broker.bodies(QUEUE) == []
 
 
-def _returned(order: Order, times: int) -> Outgoing:
+def _returned(order: PlacedOrder, times: int) -> Outgoing:
     """An order as a quorum queue delivers it after so many deliveries."""
     message = posted(order, "vnext")
     headers = {**message.headers, "x-delivery-count": times}
@@ -723,7 +723,7 @@ async def test_orders_that_came_back_several_times_are_held_one_at_a_time() -> N
     held: list[int] = []
     broker = await opened()
 
-    async def work(order: Order) -> Any:
+    async def work(order: PlacedOrder) -> Any:
         held.append(sum(one.held for one in broker._consumers))
         await asyncio.sleep(0.001)
         return {}
@@ -742,7 +742,7 @@ async def test_orders_that_came_back_several_times_are_held_one_at_a_time() -> N
 async def test_a_suspect_order_does_not_keep_the_next_ones_one_at_a_time() -> None:
     release = asyncio.Event()
 
-    async def work(order: Order) -> Any:
+    async def work(order: PlacedOrder) -> Any:
         await release.wait()
         return {}
 

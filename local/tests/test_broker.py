@@ -1,4 +1,4 @@
-"""Which broker `make run` takes: the given one, a container where nothing else goes, or none."""
+"""Which broker `make run` takes: the given one, a private one, or none."""
 
 from __future__ import annotations
 
@@ -36,27 +36,8 @@ def test_without_any_way_to_a_broker_the_three_ways_out_are_named() -> None:
         chosen.broker({"AMQP_URL": " "}, USERS),
     ):
         pass
-    for way_out in ("set AMQP_URL", "apt-get install rabbitmq-server", "container engine"):
+    for way_out in ("set AMQP_URL", "apt-get install rabbitmq-server", "compose.yaml"):
         assert way_out in str(refused.value)
-
-
-@pytest.mark.usefixtures("_nothing_can_be_installed")
-def test_a_container_engine_brings_the_broker_where_it_cannot_be_installed(
-    tmp_path: Path,
-) -> None:
-    said = tmp_path / "said"
-    engine = tmp_path / "docker"
-    engine.write_text(f'#!/bin/sh\necho "$@" >> {said}\n[ "$1" = run ] && echo the-container\n:\n')
-    engine.chmod(0o755)
-    with chosen.broker({"RUN_DIRECTORY": str(tmp_path / "run")}, USERS) as found:
-        port = found.name.removeprefix("amqp://guest:guest@127.0.0.1:").partition("/")[0]
-        assert found.name == f"amqp://guest:guest@127.0.0.1:{port}/ (a docker container)"
-        assert found.url_of("relay").startswith("amqp://relay:")
-    started, *_, users, removed = [line for line in said.read_text().splitlines() if line != "info"]
-    assert f"--publish 127.0.0.1:{port}:5672" in started
-    assert users.startswith("exec --interactive the-container sh -c ")
-    assert "rabbitmqctl --quiet import_definitions" in users
-    assert removed == "rm --force --volumes the-container"
 
 
 @pytest.mark.usefixtures("_nothing_can_be_installed")

@@ -1,4 +1,4 @@
-"""The private RabbitMQ node: it comes, keeps its data and its ports, and goes without a trace."""
+"""The private RabbitMQ node: it starts, keeps its data and ports, and leaves nothing behind."""
 
 from __future__ import annotations
 

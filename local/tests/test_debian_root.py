@@ -81,7 +81,7 @@ def test_a_root_that_could_not_be_made_is_not_there(programs: Path) -> None:
     assert not (module._ROOTS / "trixie").exists()
 
 
-def test_without_a_debian_mirror_it_says_which_setting_gives_one(
+def test_without_a_debian_mirror_the_error_names_the_setting(
     programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _apt_knows(programs, "Ubuntu noble https://mirror.example/ubuntu/")
@@ -102,7 +102,7 @@ def test_a_user_who_is_not_root_gets_the_way_out_before_anything_is_done(
     assert not module._ROOTS.exists()
 
 
-def test_root_that_may_not_mount_is_told_why(programs: Path) -> None:
+def test_root_without_the_right_to_mount_gets_the_reason(programs: Path) -> None:
     _program(programs, "unshare", "#!/bin/sh\necho unshare failed: not permitted >&2\nexit 1\n")
     with pytest.raises(CannotInstall, match="unshare failed: not permitted"):
         debian_root("trixie")

@@ -1,4 +1,4 @@
-"""`make kitchen` finds the broker of `make run`, and says so where there is none."""
+"""`make kitchen` finds the broker of `make run`, or prints that there is none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _kitchen(directory: Path, amqp_url: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_without_a_broker_one_line_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_broker_one_line_tells_what_to_do(tmp_path: Path) -> None:
     refused = _kitchen(tmp_path, "")
     assert refused.returncode == 1
     [line] = refused.stderr.splitlines()

@@ -1,4 +1,4 @@
-"""What a command of manage.py is told beside `make run`."""
+"""The environment of manage.py commands beside `make run`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_given_broker_is_kept(tmp_path: Path) -> None:
     assert with_broker(given, "site") == given
 
 
-def test_without_a_broker_nothing_is_said_of_one(tmp_path: Path) -> None:
+def test_without_a_broker_no_url_is_set(tmp_path: Path) -> None:
     given = {"RUN_DIRECTORY": str(tmp_path)}
     assert with_broker(given, "site") == given
 

@@ -1,4 +1,4 @@
-"""`make mend` starts vnext of a run again with its faults mended, and says what is wrong."""
+"""`make mend` restarts vnext of a run with its faults fixed, or prints what is wrong."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_vnext_ends_and_comes_back_with_its_faults_mended(kept: _Kept, tmp_path:
     kept.process = kept.start()
     said, _ = mending.communicate(timeout=_PATIENCE_S)
     assert mending.returncode == 0
-    assert said == "vnext cooks again; mended: float-prices, lost-note.\n"
+    assert said == "vnext has restarted; fixed: float-prices, lost-note.\n"
     assert "MEND=float-prices,lost-note\0" in kept.environ()
 
 
@@ -103,7 +103,7 @@ def test_a_fault_that_there_is_not_is_named_with_those_that_there_are(tmp_path: 
     assert refused.stderr == f"lost-price: the faults of vnext are {_FAULTS}.\n"
 
 
-def test_without_a_run_one_line_says_what_to_do(tmp_path: Path) -> None:
+def test_without_a_run_one_line_tells_what_to_do(tmp_path: Path) -> None:
     refused = _mend(tmp_path, "crowded")
     assert refused.returncode == 1
-    assert refused.stderr == "vnext does not run here: start `make run` first.\n"
+    assert refused.stderr == "vnext is not running here: start `make run` first.\n"

@@ -127,7 +127,21 @@ def test_a_port_that_is_taken_is_named_with_a_way_out(tmp_path: Path) -> None:
             timeout=_PATIENCE_S,
         )
     assert refused.returncode == 1
-    assert f"Port {port} is taken. Choose another, as in: PORT=8001 make run" in refused.stderr
+    assert f"Port {port} is in use. Choose another one: PORT=8001 make run" in refused.stderr
+
+
+def test_one_door_alone_is_not_run(tmp_path: Path) -> None:
+    given = {"RUN_DIRECTORY": str(tmp_path / "run"), "DOOR": "customers"}
+    refused = subprocess.run(
+        [sys.executable, "-m", "local.run"],
+        cwd=ROOT,
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_S,
+    )
+    assert refused.returncode == 1
+    assert "Unset DOOR and OTHER_DOOR." in refused.stderr
 
 
 def test_the_secrets_are_kept_and_nobody_else_reads_them(tmp_path: Path) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from local import rabbitmq
-from local.install import Need
-from local.stages import Count, Stage, broker_stages, count_of, run_command, run_stage
+from local.install import Need, install
+from local.stages import Count, broker_stages, count_of, run, run_stage
 
 _REPORT = """<testsuites><testsuite tests="{tests}" failures="{failures}" errors="{errors}"
 skipped="{skipped}"/></testsuites>"""
@@ -47,32 +46,30 @@ def test_a_run_of_no_test_at_all_has_failed(tmp_path: Path, failed: bool) -> Non
 
 
 def test_a_command_without_tests_counts_as_one() -> None:
-    assert run_command(([sys.executable, "-c", "pass"], None), os.environ) == Count(passed=1)
-    assert run_command(([sys.executable, "-c", "exit(3)"], None), os.environ) == Count(failed=1)
+    assert run([sys.executable, "-c", "pass"]) == Count(passed=1)
+    assert run([sys.executable, "-c", "exit(3)"]) == Count(failed=1)
 
 
 def test_the_settings_of_the_person_do_not_reach_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://somewhere/precious")
     program = "import os; exit('DATABASE_URL' in os.environ)"
-    stage = Stage(name="any", commands=[([sys.executable, "-c", program], None)])
-    assert run_stage(stage) == Count(passed=1)
+    assert run([sys.executable, "-c", program]) == Count(passed=1)
 
 
 def test_a_stage_whose_needs_cannot_be_met_has_failed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from_nowhere = Stage(
-        name="any",
-        commands=[([sys.executable, "-c", "pass"], None)],
-        needs=[Need(package="nothing", is_there=lambda: False)],
-    )
+    def from_nowhere() -> Count:
+        install([Need(package="nothing", is_there=lambda: False)])
+        return Count(passed=1)
+
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run_stage(from_nowhere) == Count(failed=1)
 
 
 def test_a_command_that_takes_longer_than_it_may_is_ended_and_has_failed() -> None:
     waits_for_us = [sys.executable, "-c", "import signal; signal.pause()"]
-    assert run_command((waits_for_us, None), os.environ, limit_s=0.2) == Count(failed=1)
+    assert run(waits_for_us, limit_s=0.2) == Count(failed=1)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +80,6 @@ def test_the_brokers_tests_run_on_the_machines_rabbitmq_and_on_the_other_debians
     monkeypatch: pytest.MonkeyPatch, own: str, versions: list[str]
 ) -> None:
     monkeypatch.setattr(rabbitmq, "version", lambda root=None: own)
-    assert [stage.name for stage in broker_stages()] == [
+    assert list(broker_stages()) == [
         f"rabbitmq-{version}{database}" for version in versions for database in ("", "-postgresql")
     ]

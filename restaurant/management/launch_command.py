@@ -1,4 +1,4 @@
-"""What the commands that change a launch share: who, why, and a version with its percent."""
+"""Shared by the commands that change a launch: author, reason, and a version with its percent."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from restaurant.models import Launch
 
 
 class LaunchCommand(BaseCommand):
-    """Changes a launch and leaves a row of it; what is refused is the command's error."""
+    """Changes a launch; a refusal becomes a CommandError."""
 
     needs_reason = True
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Ask who, and why."""
-        parser.add_argument("--by", metavar="NAME", help="who does it (the user of this shell)")
+        parser.add_argument(
+            "--by", metavar="NAME", help="the author of the change (the shell's user)"
+        )
         parser.add_argument(
             "--why",
             required=self.needs_reason,
@@ -32,19 +33,18 @@ class LaunchCommand(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make the change, or say why not."""
         try:
             self.change(f"{options['by'] or user()} (command line)", options)
         except LaunchRefused as cause:
             raise CommandError(str(cause)) from cause
 
     def change(self, author: str, options: dict[str, Any]) -> None:
-        """What the command does; raises LaunchRefused."""
+        """The change itself; raises LaunchRefused."""
         raise NotImplementedError
 
 
 def user() -> str:
-    """The user of this shell; their number where they have no name, as in a container."""
+    """The shell's user; the user's number if it has no name, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -60,7 +60,6 @@ def running_launch() -> Launch:
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
-    """Ask when the launch ends by itself."""
     parser.add_argument(
         "--until",
         type=_moment,
@@ -73,7 +72,6 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def planned_end(options: dict[str, Any]) -> PlannedEnd:
-    """What ``add_plan_arguments`` asked."""
     return PlannedEnd(options["until"], options["orders"])
 
 
@@ -86,7 +84,7 @@ def _moment(given: str) -> datetime:
 
 
 def version_and_percent(given: str) -> tuple[str, Decimal]:
-    """Read "vnext=5"."""
+    """Parse "vnext=5"."""
     version, equals, percent = given.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{given!r} is not VERSION=PERCENT")
@@ -97,5 +95,5 @@ def version_and_percent(given: str) -> tuple[str, Decimal]:
 
 
 def version_and_share(given: str) -> tuple[str, Decimal]:
-    """Read "vnext=5", or "vnext" for all of the orders."""
+    """Parse "vnext=5", or "vnext" for 100 %."""
     return version_and_percent(given if "=" in given else f"{given}=100")

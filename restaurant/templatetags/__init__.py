@@ -1,1 +1,1 @@
-"""What templates can say."""
+"""The restaurant's template tags and filters."""

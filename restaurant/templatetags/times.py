@@ -13,6 +13,19 @@ register = template.Library()
 
 
 @register.simple_tag
+def age(when: datetime | float, form: str = "age") -> SafeString:
+    """A time that ``static/js/board/ages.js`` turns into how old it is.
+
+    ``age``: for how long; ``ago`` and, to a tenth of a second, ``exact``: how long ago.
+    """
+    when = when.astimezone(UTC) if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)
+    return format_html(
+        '<time datetime="{}" data-age="{}">{}{} UTC</time>',
+        when.isoformat(), form, "since " * (form == "age"), as_text(when, "j M, H:i:s"),
+    )  # fmt: skip
+
+
+@register.simple_tag
 def moment(when: datetime, form: str, css: str = "") -> SafeString:
     """A time in Django's letters ``j M Y H i s``, which ``static/js/times.js`` reads as well."""
     when = when.astimezone(UTC)

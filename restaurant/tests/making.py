@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from asgiref.sync import async_to_sync
-from django.db import connection
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
-from kitchen_worker.amqp.broker import Outgoing
+from kitchen_worker.amqp.broker import Broker, Outgoing
 from kitchen_worker.contract.messages import Event, EventKind, Failure, Role, encode_event, utc_now
 from kitchen_worker.contract.topology import KITCHEN_EVENTS, events_key
 from restaurant import launches
 from restaurant.models import Launch, Order
 from restaurant.orders import place_orders
+from restaurant.outbox import Outbox, UnsentMessage
 from restaurant.pricing import OrderRequest, lines_from_menu
 
 _Result = TypeVar("_Result")
 
 #: Longest that a test waits for anything.
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def a_launch(*, candidate: str = "100", baseline: str = "20") -> Launch:
@@ -54,14 +56,50 @@ def some_orders(count: int = 1, *, note: str = "") -> list[Order]:
     return place_orders([OrderRequest(lines_from_menu({"burger": 1}), note)] * count)
 
 
+def messages_of(orders: Sequence[Order]) -> list[UnsentMessage]:
+    """The messages of orders as the outbox reads them."""
+    return [
+        UnsentMessage(
+            id=order.pk,
+            order=str(order.uuid),
+            launch=str(order.launch_id) if order.launch_id else None,
+            launch_change=order.launch_change,
+            control=order.control,
+            sample=tuple(order.sample),
+            body=bytes(order.body),
+        )
+        for order in orders
+    ]
+
+
+async def publish(outbox: Outbox, broker: Broker) -> float:
+    """Publish and mark one batch; gives the seconds after which to look again."""
+    slot = outbox.new_slot()
+    await outbox.mark(slot, await outbox.publish(broker, slot))
+    return outbox.pause_s
+
+
 @contextmanager
 def impatient() -> Iterator[None]:
-    """This thread's connection, closed in the end; SQLite refuses at once what is locked."""
-    with closing(connection):
-        if connection.vendor == "sqlite":
-            with connection.cursor() as cursor:
-                cursor.execute("PRAGMA busy_timeout = 0")
+    """This thread's connections, closed in the end; SQLite refuses at once what is locked."""
+    try:
+        for connection in connections.all():
+            if connection.vendor == "sqlite":
+                with connection.cursor() as cursor:
+                    cursor.execute("PRAGMA busy_timeout = 0")
         yield
+    finally:
+        connections.close_all()
+
+
+@contextmanager
+def all_statements() -> Iterator[list[str]]:
+    """What is asked of every database meanwhile, of one after the other; there in the end."""
+    said: list[str] = []
+    with ExitStack() as stack:
+        each = [stack.enter_context(CaptureQueriesContext(one)) for one in connections.all()]
+        yield said
+    said += [query["sql"] for captured in each for query in captured]
 
 
 def an_event(order: UUID, kind: EventKind = EventKind.HANDLED, **changes: Any) -> Event:

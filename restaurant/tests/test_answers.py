@@ -1,13 +1,16 @@
-"""What the control says becomes the order's state; nobody else has a say."""
+"""The control's events become the order's state; no other version's do."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from random import Random
 from uuid import uuid4
 
 import pytest
-from django.db import DataError
+from django.db import DataError, connection
 
 from kitchen_worker.amqp.broker import BrokerLost, Outgoing
 from kitchen_worker.amqp.tests.waiting import fresh_rabbit
@@ -32,8 +35,16 @@ from kitchen_worker.contract.topology import (
 from kitchen_worker.testing import MemoryBroker
 from restaurant import answers
 from restaurant.answers import record
-from restaurant.models import Order, OrderState
-from restaurant.tests.making import an_event, run, said, said_bytes, some_orders
+from restaurant.models import Order, OrderState, OutboxMessage
+from restaurant.outbox import mark_sent
+from restaurant.tests.making import (
+    an_event,
+    messages_of,
+    run,
+    said,
+    said_bytes,
+    some_orders,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -73,7 +84,7 @@ def test_an_order_goes_to_the_kitchen_and_is_ready() -> None:
     assert order.answered_at is not None
 
 
-def test_an_order_that_ends_before_it_is_said_to_be_received_goes_from_placed_to_ready() -> None:
+def test_an_order_without_a_received_event_goes_from_placed_to_ready() -> None:
     [order] = some_orders()
     assert _state(order) == OrderState.PLACED
     _hear(said(an_event(order.uuid)))
@@ -102,7 +113,7 @@ def test_repeats_and_any_order_of_events_leave_the_order_ready(kinds: list[Event
     assert _state(other) == OrderState.READY
 
 
-def test_the_first_end_of_an_order_stands() -> None:
+def test_the_first_end_of_an_order_counts() -> None:
     [order] = some_orders()
     assert record([an_event(order.uuid, result={"cook": "first"})]) == 1
     answered_at = Order.objects.get().answered_at
@@ -154,7 +165,7 @@ def test_an_answer_counts_only_if_it_comes_from_the_control_of_the_orders_launch
     assert _state(order) == OrderState.READY
 
 
-def test_an_unreadable_answer_is_put_aside_and_the_others_go_on() -> None:
+def test_an_unreadable_answer_is_dead_lettered_and_the_others_are_recorded() -> None:
     [order] = some_orders()
     broker = _hear(said_bytes(b"{nonsense"), said(an_event(order.uuid)))
     assert _state(order) == OrderState.READY
@@ -186,7 +197,7 @@ def test_a_dark_answer_is_refused_even_where_somebody_bound_it_to_the_answers() 
     assert "cannot answer customers" in broker.dead_letters[0].headers[REASON_HEADER]
 
 
-def test_an_answer_deeper_than_the_contract_allows_is_put_aside_alone() -> None:
+def test_an_answer_deeper_than_the_contract_allows_is_dead_lettered_alone() -> None:
     orders = some_orders(5)
     depths = [MAX_DEPTH - 1, MAX_DEPTH, 500, 980]
     bodies = [
@@ -247,7 +258,7 @@ def test_a_backslash_and_its_letters_reach_the_customer_unchanged(told: str, kep
     assert order.answer == {kept: [kept]}
 
 
-def test_what_the_database_refuses_is_put_aside_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_database_refuses_is_dead_lettered_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     orders = some_orders(3)
 
     def picky(events: Iterable[Event]) -> int:
@@ -296,7 +307,7 @@ def test_answers_come_over_a_real_broker_and_dark_ones_never_do(amqp_url: str) -
     first, second = some_orders(2)
 
     async def play() -> None:
-        everything = TOPOLOGY + topology.observer(TYPES)
+        everything = TOPOLOGY + topology.stream(TYPES)
         async with fresh_rabbit(amqp_url, everything) as broker:
             await broker.declare(everything)
             dark = an_event(second.uuid, role=Role.CANDIDATE, version="vnext")
@@ -309,3 +320,27 @@ def test_answers_come_over_a_real_broker_and_dark_ones_never_do(amqp_url: str) -
     run(play)
     assert _state(first) == OrderState.READY
     assert _state(second) == OrderState.PLACED
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_answers_and_marks_of_the_same_orders_never_wait_for_each_other_in_a_circle() -> None:
+    random, rounds = Random(7), [some_orders(100) for _ in range(10)]
+
+    def answer(orders: list[Order]) -> None:
+        kinds = random.choices([EventKind.RECEIVED, EventKind.HANDLED], k=len(orders))
+        told = random.sample(list(zip(orders, kinds, strict=True)), len(orders))
+        record(an_event(order.uuid, kind) for order, kind in told)
+
+    def mark(orders: list[Order]) -> None:
+        mark_sent(random.sample(messages_of(orders), len(orders)))
+
+    def connected(act: Callable[[list[Order]], None]) -> None:
+        with closing(connection):
+            for orders in rounds:
+                act(orders)
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(connected, [mark, answer, answer]))
+    assert not OutboxMessage.objects.exists()
+    assert not Order.objects.filter(state=OrderState.PLACED).exists()

@@ -1,19 +1,22 @@
-"""The original restaurant's clients go on working, and whatever else comes is answered in JSON."""
+"""The original restaurant's clients still work, and all other requests are answered in JSON."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_django.fixtures import Settings
 
 from restaurant import api
 from restaurant.api import MAX_BODY
+from restaurant.environment import Door
 from restaurant.menu import BY_NAME, MENU
 from restaurant.models import Order
 from restaurant.orders import MAX_NOTE
@@ -179,22 +182,34 @@ def test_another_method_is_refused_in_the_same_shape(path: str, method: str, all
     assert _errors(response) == [("method_not_allowed", "")]
 
 
+class _Away:
+    def cursor(self) -> Any:
+        raise OperationalError("the database is starting up")
+
+
 def test_health_needs_no_database_and_readiness_does(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Client().get("/api/health").json() == {"health": "ok"}
     assert Client().get("/api/ready").json() == {"ready": True}
-
-    class Away:
-        def cursor(self) -> Any:
-            raise OperationalError("the database is starting up")
-
-    monkeypatch.setattr(api, "connection", Away())
+    monkeypatch.setattr(api, "connections", {"default": _Away()})
     assert Client().get("/api/health").status_code == 200
     response = Client().get("/api/ready")
     assert response.status_code == 503
     assert _errors(response) == [("unavailable", "")]
 
 
-def test_a_database_that_is_away_is_said_in_the_same_shape(
+@pytest.mark.parametrize(
+    ("door", "status"), [("both", 200), ("customers", 200), ("dashboard", 503)]
+)
+def test_without_the_dashboards_database_its_own_door_alone_is_not_ready(
+    door: str, status: int, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, door=Door(door))
+    databases = {"default": connections["default"], "dashboard": _Away()}
+    monkeypatch.setattr(api, "connections", databases)
+    assert Client().get("/api/ready").status_code == status
+
+
+def test_an_unavailable_database_is_reported_in_the_same_shape(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def away(*_: object, **__: object) -> Order:

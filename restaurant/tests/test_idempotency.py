@@ -9,7 +9,7 @@ import pytest
 from django.db import connections
 from django.test import Client
 
-from restaurant.models import Letter, Order, OrderLine
+from restaurant.models import Order, OrderLine, OutboxMessage
 from restaurant.orders import MAX_KEY, place_order
 from restaurant.pricing import OrderRefused, Refusal, lines_from_menu
 
@@ -19,7 +19,7 @@ def test_the_same_key_and_request_give_the_same_order() -> None:
     first = place_order(lines_from_menu({"burger": 1, "fries": 2}), idempotency_key="k1")
     again = place_order(lines_from_menu({"fries": 2, "burger": 1}), idempotency_key="k1")
     assert again.pk == first.pk
-    assert Order.objects.count() == Letter.objects.count() == 1
+    assert Order.objects.count() == OutboxMessage.objects.count() == 1
 
 
 @pytest.mark.django_db
@@ -56,7 +56,12 @@ def test_the_same_key_sent_many_times_at_once_places_one_order() -> None:
         for turn in range(rounds):
             numbers = set(pool.map(send, [f"key {turn}"] * senders))
             assert len(numbers) == 1
-    assert Order.objects.count() == Letter.objects.count() == OrderLine.objects.count() == rounds
+    assert (
+        Order.objects.count()
+        == OutboxMessage.objects.count()
+        == OrderLine.objects.count()
+        == rounds
+    )
 
 
 @pytest.mark.django_db(transaction=True)

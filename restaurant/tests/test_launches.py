@@ -21,7 +21,7 @@ from restaurant.launches import (
     sample,
     sample_point,
 )
-from restaurant.models import DarkVersion, Launch, Letter
+from restaurant.models import DarkVersion, Launch, Order
 from restaurant.tests.making import a_launch, end_launch, some_orders, start_launch
 
 #: Orders by their number as a uuid, and their points: worked out once, by hand, from SHA-256.
@@ -72,7 +72,7 @@ def test_a_smaller_percent_lies_inside_a_larger_one_for_every_version() -> None:
 def test_25_percent_of_placed_orders_are_those_with_a_point_below_25() -> None:
     a_launch(candidate="25", baseline="5")
     orders = some_orders(400)
-    samples = dict(Letter.objects.values_list("order__uuid", "sample"))
+    samples = dict(Order.objects.values_list("uuid", "sample"))
     for order in orders:
         point = sample_point(order.uuid)
         assert ("vnext" in samples[order.uuid]) is (point < 2500)
@@ -85,7 +85,7 @@ def test_a_changed_percent_holds_from_the_next_order_on() -> None:
     [before] = some_orders()
     DarkVersion.objects.filter(version="vnext").update(percent=0)
     [after] = some_orders()
-    assert (before.letter.sample, after.letter.sample) == (["vnext"], [])
+    assert (before.sample, after.sample) == (["vnext"], [])
 
 
 @pytest.mark.django_db
@@ -93,7 +93,7 @@ def test_orders_go_nowhere_in_the_dark_once_a_launch_has_ended() -> None:
     launch = a_launch()
     end_launch(launch)
     [order] = some_orders()
-    assert (order.launch_id, order.letter.sample) == (None, [])
+    assert (order.launch_id, order.sample) == (None, [])
     assert open_launch() is None
     assert routing() == ("vlatest", None, (), 0)
     ended_at = launch.ended_at
@@ -167,7 +167,7 @@ def test_a_version_with_a_newline_at_its_end_is_refused(control: str, dark: str)
 @pytest.mark.django_db
 def test_a_second_launch_waits_for_the_end_of_the_first() -> None:
     a_launch()
-    with pytest.raises(LaunchRefused, match="open"):
+    with pytest.raises(LaunchRefused, match="is running"):
         a_launch()
 
 
@@ -202,7 +202,7 @@ def test_the_command_takes_versions_with_their_percent() -> None:
 
 
 @pytest.mark.django_db
-def test_the_command_says_what_is_wrong() -> None:
+def test_the_command_prints_what_is_wrong() -> None:
     with pytest.raises(CommandError, match="not a percent"):
         _start("--candidate", "v2=lots")
     with pytest.raises(CommandError):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
+from itertools import count
 from typing import Any
+from uuid import RFC_4122
 
 import pytest
 from django.db import connection
@@ -12,15 +15,15 @@ from django.test.utils import CaptureQueriesContext
 from kitchen_worker.contract.messages import decode_order
 from restaurant import launches
 from restaurant.menu import MAX_QUANTITY, MENU
-from restaurant.models import Letter, Order, OrderLine, OrderState
+from restaurant.models import Order, OrderLine, OrderState, OutboxMessage, uuid7
 from restaurant.orders import MAX_NOTE, check, place_order, place_orders
 from restaurant.pricing import (
-    Line,
     OrderRefused,
     OrderRequest,
+    PricedLine,
     Refusal,
-    item_name,
     lines_from_menu,
+    normalised_name,
     quote,
 )
 from restaurant.tests.making import a_launch
@@ -30,7 +33,7 @@ pytestmark = pytest.mark.django_db
 LUNCH = {"burger": 2, "fries": 1}
 
 
-def _line(**changes: Any) -> Line:
+def _line(**changes: Any) -> PricedLine:
     fields: dict[str, Any] = {
         "name": "ramen",
         "title": "Ramen",
@@ -38,7 +41,7 @@ def _line(**changes: Any) -> Line:
         "unit_price": Decimal("9.50"),
         "preparation_time": 8,
     }
-    return Line(**{**fields, **changes})
+    return PricedLine(**{**fields, **changes})
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,7 @@ def test_as_many_as_the_menu_allows_can_be_ordered() -> None:
 
 @pytest.mark.parametrize("given", ["Veggie burger", " VEGGIE-BURGER", "veggie  Burger"])
 def test_an_item_is_found_by_what_people_call_it(given: str) -> None:
-    assert item_name(given) == "veggie-burger"
+    assert normalised_name(given) == "veggie-burger"
 
 
 def test_totals_are_exact_to_the_cent() -> None:
@@ -76,7 +79,7 @@ def test_totals_are_exact_to_the_cent() -> None:
     assert quote(lines).total_prep_time == 93
 
 
-def test_an_order_its_lines_and_its_letter_stand_together() -> None:
+def test_an_order_its_lines_and_its_message_stand_together() -> None:
     launch = a_launch()
     order = place_order(lines_from_menu(LUNCH), note="no onions")
     stored = Order.objects.get(uuid=order.uuid)
@@ -84,26 +87,26 @@ def test_an_order_its_lines_and_its_letter_stand_together() -> None:
     assert (stored.launch, stored.state, stored.note) == (launch, OrderState.PLACED, "no onions")
     lines = [(line.position, line.name, line.quantity) for line in stored.lines.all()]
     assert lines == [(0, "burger", 2), (1, "fries", 1)]
-    message = decode_order(bytes(stored.letter.body))
+    message = decode_order(bytes(stored.body))
     assert (message.id, message.number) == (str(order.uuid), stored.pk)
     assert message.placed_at == stored.placed_at
     assert (message.total_price, message.total_prep_time) == (Decimal("8.50"), 12)
     assert [item.unit_price for item in message.items] == [Decimal("3.50"), Decimal("1.50")]
-    assert stored.letter.sample[0] == "vnext"
-    assert stored.letter.launch == launch
-    assert stored.letter.sent_at is None
+    assert stored.sample[0] == "vnext"
+    assert stored.launch == launch
+    assert stored.sent_at is None
 
 
 def test_money_on_the_wire_always_has_cents() -> None:
     order = place_order([_line(unit_price=Decimal(9))])
-    assert b'"unit_price":"9.00"' in bytes(order.letter.body)
-    assert b'"total_price":"9.00"' in bytes(order.letter.body)
+    assert b'"unit_price":"9.00"' in bytes(order.body)
+    assert b'"total_price":"9.00"' in bytes(order.body)
 
 
 def test_without_a_launch_an_order_goes_to_the_control_alone() -> None:
     order = place_order(lines_from_menu(LUNCH))
     assert order.launch is None
-    assert (order.letter.launch, order.letter.sample) == (None, [])
+    assert (order.launch, order.sample) == (None, [])
 
 
 def test_an_order_that_fails_halfway_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +116,11 @@ def test_an_order_that_fails_halfway_leaves_nothing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(launches, "sample", broken)
     with pytest.raises(RuntimeError, match="no sample"):
         place_order(lines_from_menu(LUNCH))
-    assert (Order.objects.count(), OrderLine.objects.count(), Letter.objects.count()) == (0, 0, 0)
+    assert (Order.objects.count(), OrderLine.objects.count(), OutboxMessage.objects.count()) == (
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("note", ["x" * (MAX_NOTE + 1), "nul \x00", "half \ud800"])
@@ -143,7 +150,7 @@ def test_a_note_that_cannot_be_kept_is_refused(note: str) -> None:
         _line(preparation_time=100_000, quantity=10_000, name="slow" * 20),
     ],
 )
-def test_a_line_out_of_range_is_refused_before_and_while_placing(line: Line) -> None:
+def test_a_line_out_of_range_is_refused_before_and_while_placing(line: PricedLine) -> None:
     lines = (line,) * 3
     with pytest.raises(OrderRefused):
         check(OrderRequest(lines))
@@ -161,6 +168,27 @@ def test_an_order_that_is_larger_than_a_message_is_refused() -> None:
     assert not Order.objects.exists()
 
 
+def test_an_orders_id_is_rfc_9562s_version_7_and_sorts_by_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = count(1_800_000_000_123_456_789, 250)
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock))
+    made = [uuid7() for _ in range(10_000)]
+    first = made[0]
+    assert (first.version, first.variant) == (7, RFC_4122)
+    assert first.int >> 80 == 1_800_000_000_123
+    assert first.int >> 64 & 0xFFF == 456_789 * 4096 // 1_000_000
+    assert made == sorted(made)
+    assert [str(one) for one in made] == sorted(map(str, made)), "as SQLite sorts them"
+    assert len({one.int & (1 << 62) - 1 for one in made}) == len(made), "the rest is random"
+
+
+def test_the_site_gives_its_orders_such_ids() -> None:
+    assert [
+        order.uuid.version for order in place_orders([OrderRequest(lines_from_menu(LUNCH))] * 2)
+    ] == [7, 7]
+
+
 def test_many_orders_are_placed_in_one_transaction_with_a_fixed_number_of_statements() -> None:
     a_launch()
     lunch = OrderRequest(lines_from_menu({"burger": 1}))
@@ -172,8 +200,8 @@ def test_many_orders_are_placed_in_one_transaction_with_a_fixed_number_of_statem
         assert len({order.uuid for order in orders}) == many
         assert [order.pk for order in orders] == sorted({order.pk for order in orders})
     # One more tells the relay on PostgreSQL.
-    assert counts[0] == counts[1] <= 6 + (connection.vendor == "postgresql")
-    assert Letter.objects.count() == OrderLine.objects.count() == 62
+    assert counts[0] == counts[1] <= 7 + (connection.vendor == "postgresql")
+    assert OutboxMessage.objects.count() == OrderLine.objects.count() == 62
 
 
 def test_of_many_orders_all_or_none_are_placed() -> None:

@@ -14,9 +14,9 @@ from django.urls import reverse
 
 from restaurant import pages
 from restaurant.menu import MENU
-from restaurant.models import Letter, Order
+from restaurant.models import Order, OutboxMessage
 
-pytestmark = [pytest.mark.database, pytest.mark.django_db]
+pytestmark = [pytest.mark.database, pytest.mark.django_db, pytest.mark.sqlite]
 
 HTMX = {"HX-Request": "true"}
 
@@ -81,7 +81,7 @@ def test_an_order_leads_to_its_ticket(client: Client) -> None:
         ("fries", 1),
     ]
     assert order.note == "no onions"
-    assert Letter.objects.filter(order=order).exists()
+    assert OutboxMessage.objects.filter(order=order).exists()
 
 
 def test_htmx_is_sent_to_the_ticket_by_its_own_header(client: Client) -> None:
@@ -100,13 +100,13 @@ def test_the_same_page_sent_twice_orders_once(client: Client) -> None:
     assert Order.objects.count() == 1
 
 
-def test_a_page_that_placed_another_order_gets_a_new_key_and_says_so(client: Client) -> None:
+def test_a_page_that_placed_another_order_shows_that_and_gets_a_new_key(client: Client) -> None:
     client.post("/", {"quantity-burger": "1", "idempotency_key": "used"})
 
     answer = client.post("/", {"quantity-burger": "2", "idempotency_key": "used"})
 
     assert answer.status_code == 422
-    assert "another order already" in _problem(answer, "order")
+    assert "already placed a different order" in _problem(answer, "order")
     again = client.post("/", {"quantity-burger": "2", "idempotency_key": _key(answer)})
     assert again.status_code == 303
     assert Order.objects.count() == 2
@@ -125,12 +125,12 @@ def test_an_empty_order_is_refused_with_its_reason(client: Client) -> None:
     ("given", "said"),
     [
         ("51", "at most 50"),
-        ("-1", "fewer than none"),
+        ("-1", "the quantity must be 0 or more"),
         ("many", "from 0 to 50"),
         ("9" * 5000, "0 to 50"),
     ],
 )
-def test_a_wrong_number_is_said_at_its_item_and_everything_is_kept(
+def test_a_wrong_quantity_is_shown_at_its_item_and_everything_is_kept(
     client: Client, given: str, said: str
 ) -> None:
     answer = client.post("/", {"quantity-burger": given, "quantity-soda": "3", "note": "hello"})
@@ -146,7 +146,7 @@ def test_a_wrong_number_is_said_at_its_item_and_everything_is_kept(
     assert not Order.objects.exists()
 
 
-def test_a_note_that_is_too_long_is_said_at_the_note(client: Client) -> None:
+def test_a_too_long_note_is_reported_at_the_note(client: Client) -> None:
     answer = client.post("/", {"quantity-burger": "1", "note": "x" * 501})
 
     assert answer.status_code == 422
@@ -202,7 +202,7 @@ def test_the_quote_of_nothing_is_no_error(client: Client) -> None:
     assert _problem(answer, "order") == ""
 
 
-def test_the_quote_says_what_is_wrong_at_its_item(client: Client) -> None:
+def test_the_quote_shows_problems_at_their_item(client: Client) -> None:
     answer = client.post("/quote/", {"quantity-burger": "51", "quantity-soda": "1"}, headers=HTMX)
 
     assert "at most 50" in _problem(answer, "burger")
@@ -235,7 +235,7 @@ def test_a_form_from_elsewhere_is_refused_with_a_page_that_explains() -> None:
     answer = Client(enforce_csrf_checks=True).post("/", {"quantity-burger": "1"})
 
     assert answer.status_code == 403
-    assert "gone cold" in answer.content.decode()
+    assert "origin not trusted" in answer.content.decode()
 
 
 def test_the_login_names_what_is_wrong(client: Client) -> None:
@@ -259,7 +259,7 @@ def test_a_fault_of_ours_has_a_page(client: Client, monkeypatch: pytest.MonkeyPa
     answer = client.post("/", {"quantity-burger": "1"})
 
     assert answer.status_code == 500
-    assert "Something burnt." in answer.content.decode()
+    assert "Something went wrong on our side." in answer.content.decode()
 
 
 @pytest.mark.parametrize("url", ["/", "/login/", "/nowhere/", "/?quantity-burger=51"])

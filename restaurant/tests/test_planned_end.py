@@ -26,10 +26,10 @@ from restaurant.launches import (
 )
 from restaurant.models import Launch, LaunchChange
 from restaurant.outbox import mark_sent
-from restaurant.tests.making import a_launch, end_launch, run, some_orders, until
+from restaurant.tests.making import a_launch, end_launch, messages_of, run, some_orders, until
 from restaurant.tests.test_admin import _form
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 FRIDAY = datetime(2100, 12, 3, 18, tzinfo=UTC)
 
 
@@ -45,7 +45,7 @@ def _plan(launch: Launch, plan: PlannedEnd) -> LaunchChange | None:
 
 
 def _send(count: int) -> None:
-    mark_sent([order.letter.pk for order in some_orders(count)])
+    mark_sent(messages_of(some_orders(count)))
 
 
 def _last(launch: Launch) -> tuple[str, str, str, str, str]:
@@ -53,7 +53,7 @@ def _last(launch: Launch) -> tuple[str, str, str, str, str]:
     return one.kind, one.old, one.new, one.author, one.reason
 
 
-def test_at_the_planned_time_it_ends_once_and_says_why(clock: list[datetime]) -> None:
+def test_at_the_planned_time_it_ends_once_with_the_reason(clock: list[datetime]) -> None:
     launch = a_launch()
     _plan(launch, PlannedEnd(at=FRIDAY))
     clock[0] = FRIDAY - timedelta(seconds=1)
@@ -62,7 +62,7 @@ def test_at_the_planned_time_it_ends_once_and_says_why(clock: list[datetime]) ->
     assert end_where_planned() == launch
     assert end_where_planned() is None
     [order] = some_orders()
-    assert (order.launch, order.letter.sample) == (None, [])
+    assert (order.launch, order.sample) == (None, [])
     why = "its planned end: 3 Dec 2100, 18:00 UTC"
     assert _last(launch) == ("ended", "running", "ended", "planned end", why)
     assert LaunchChange.objects.filter(kind="ended").count() == 1
@@ -184,7 +184,7 @@ def _page(client: Client, launch: Launch, **fields: str) -> dict[str, list[str]]
     return errors
 
 
-def test_it_is_planned_in_the_admin_and_what_is_wrong_is_said_at_the_field(
+def test_it_is_planned_in_the_admin_and_errors_are_shown_at_their_field(
     admin_client: Client,
 ) -> None:
     launch = a_launch()

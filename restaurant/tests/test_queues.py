@@ -20,8 +20,8 @@ from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import (
     ANSWERS_QUEUE,
     KITCHEN_EVENTS,
-    OBSERVER_QUEUE,
     ORDERS,
+    STREAM_QUEUE,
     Binding,
     Exchange,
     Queue,
@@ -41,6 +41,7 @@ from restaurant.tests.making import (
     a_launch,
     an_event,
     end_launch,
+    publish,
     run,
     said,
     some_orders,
@@ -86,7 +87,7 @@ def test_a_dark_queue_that_somebody_else_declared_costs_its_version_alone(
             queues = Queues(TYPES)
             await queues.check(broker)
             await queues.check_dark(broker)
-            await Outbox(queues).step(broker)
+            await publish(Outbox(queues), broker)
             assert await broker.depth(VLATEST) == 4
             assert await broker.depth(kitchen_queue("vlatest-b")) == 3
             assert await broker.depth(VNEXT) == 1
@@ -139,13 +140,13 @@ def test_orders_wait_for_a_dark_queue_without_an_answer_once_a_session_at_most(
     broker, queues = LostNode(), Queues(TYPES)
     outbox = Outbox(queues)
     some_orders(1)
-    run(lambda: outbox.step(broker))
+    run(lambda: publish(outbox, broker))
     assert len(broker.bodies(VLATEST)) == 1
     monkeypatch.setattr(queues_module, "NEW_DARK_TIMEOUT_S", 3600)
     monkeypatch.setattr(queues_module, "DARK_TIMEOUT_S", 3600)
     some_orders(1)
     run(lambda: queues.check(broker))
-    run(lambda: outbox.step(broker))
+    run(lambda: publish(outbox, broker))
     assert len(broker.bodies(VLATEST)) == 2
 
 
@@ -159,8 +160,33 @@ def test_a_dark_queue_without_an_answer_is_a_problem_of_its_version_alone(
     run(lambda: Queues(TYPES).check_dark(broker))
     problem = BrokerProblem.objects.get()
     assert problem.queue == VNEXT
-    assert "does not answer" in problem.reason
+    assert "does not reply" in problem.reason
     assert kitchen_queue("vlatest-b") in broker.queues
+
+
+def test_orders_that_went_to_the_dark_as_in_earlier_releases_come_once(opened: Opening) -> None:
+    a_launch(candidate="100")
+
+    async def play() -> None:
+        async with opened() as broker:
+            for live in QueueType:
+                types = QueueTypes(live=live)
+                await broker.declare(Topology(exchanges=topology.live("vlatest", types).exchanges))
+                await broker.declare(topology.FORMER_HANDOVER)
+                await broker.declare(Topology(bindings=(topology.FORMER_COPIES,)))
+                queues = Queues(types)
+                await queues.check(broker)
+                await queues.check_dark(broker)
+                await broker.declare(topology.stream(types))
+                order = an_order()
+                assert await broker.publish([posted(order, "vnext")]) == [None]
+                for queue in (VNEXT, topology.STREAM_QUEUE):
+                    [one] = await taken(broker, queue, 1)
+                    assert one.message_id == order.id
+                    assert await broker.depth(queue) == 0
+                assert not await broker.has_queue("orders.handover")
+
+    run(play)
 
 
 def test_copies_that_went_another_way_before_come_once(opened: Opening) -> None:
@@ -169,13 +195,13 @@ def test_copies_that_went_another_way_before_come_once(opened: Opening) -> None:
             for live in (QueueType.QUORUM, QueueType.CLASSIC, QueueType.QUORUM):
                 types = QueueTypes(live=live)
                 await Queues(types).check(broker)
-                await declare_or_keep(broker, topology.observer(types))
+                await declare_or_keep(broker, topology.stream(types))
                 event = Outgoing(exchange=KITCHEN_EVENTS, routing_key="candidate.vnext", body=b"{}")
                 assert await broker.publish([event]) == [None]
-                assert [one.routing_key for one in await taken(broker, OBSERVER_QUEUE, 1)] == [
+                assert [one.routing_key for one in await taken(broker, STREAM_QUEUE, 1)] == [
                     "candidate.vnext"
                 ]
-                assert await broker.depth(OBSERVER_QUEUE) == 0
+                assert await broker.depth(STREAM_QUEUE) == 0
 
     run(play)
 
@@ -195,7 +221,7 @@ def test_a_queue_that_somebody_holds_for_himself_alone_costs_nobody_else(
             queues = Queues(TYPES)
             await queues.check(broker)
             await queues.check_dark(broker)
-            await Outbox(queues).step(broker)
+            await publish(Outbox(queues), broker)
             is_lost = name == VLATEST
             where = topology.UNROUTED_QUEUE if is_lost else VLATEST
             assert await broker.depth(where) == 2
@@ -238,7 +264,7 @@ def test_a_control_that_comes_back_while_it_is_retired_keeps_its_queue_and_order
     monkeypatch.setattr(broker, "unbind", meanwhile)
     queues = Queues(TYPES)
     run(lambda: queues.check(broker))
-    run(lambda: Outbox(queues).step(broker))
+    run(lambda: publish(Outbox(queues), broker))
     assert len(broker.bodies(VLATEST)) == 1
 
 
@@ -250,7 +276,7 @@ def test_a_live_queue_that_exists_with_other_arguments_is_used_as_it_is(opened: 
             await broker.declare(Topology(queues=(other,)))
             queues = Queues(TYPES)
             await queues.check(broker)
-            await Outbox(queues).step(broker)
+            await publish(Outbox(queues), broker)
             assert await broker.depth(VLATEST) == 2
 
     some_orders(2)
@@ -275,7 +301,7 @@ def test_bounded_queues_of_an_earlier_release_are_replaced_once_they_are_empty(
             await queues.check_dark(broker)
             for whole in (topology.live("vlatest", TYPES), topology.dark("vnext", TYPES)):
                 await broker.declare(whole)
-            await Outbox(queues).step(broker)
+            await publish(Outbox(queues), broker)
             assert await broker.depth(VLATEST) == await broker.depth(VNEXT) == 2
 
     run(play)
@@ -302,9 +328,9 @@ def test_what_earlier_releases_bound_is_unbound_so_that_no_order_comes_twice(
             await broker.declare(former)
             queues = Queues(TYPES)
             await queues.check(broker)
-            await Outbox(queues).step(broker)
+            await publish(Outbox(queues), broker)
             assert await broker.depth(VLATEST) == 1
-            await broker.declare(topology.observer(TYPES))
+            await broker.declare(topology.stream(TYPES))
             await broker.publish([said(an_event(uuid4(), version="vstranger"))])
             assert await broker.depth(ANSWERS_QUEUE) == 0
 
@@ -323,7 +349,7 @@ def test_a_former_control_answers_its_own_orders_and_is_then_taken_away(opened: 
         async with opened() as broker:
             queues = Queues(TYPES)
             await queues.check(broker)
-            await Outbox(queues).step(broker)
+            await publish(Outbox(queues), broker)
             assert await broker.depth(VLATEST) == await broker.depth(kitchen_queue("vnew")) == 1
             await broker.publish([said(an_event(own.uuid))])
             assert await broker.depth(ANSWERS_QUEUE) == 1
@@ -331,7 +357,7 @@ def test_a_former_control_answers_its_own_orders_and_is_then_taken_away(opened: 
             await queues.check(broker)
             assert not await broker.has_queue(VLATEST)
             wrong = [said(an_event(new.uuid)) for _ in range(3)]
-            await broker.declare(topology.observer(TYPES))
+            await broker.declare(topology.stream(TYPES))
             await broker.publish(wrong)
             assert await broker.depth(ANSWERS_QUEUE) == 1
             assert await broker.depth(kitchen_queue("vnew")) == 1
@@ -362,7 +388,7 @@ def test_a_policy_lowers_a_bound_of_a_queue_in_use_and_the_relay_goes_on(
         async with connect(broker_node.url, "test") as broker:
             queues = Queues(TYPES)
             await queues.check(broker)
-            await Outbox(queues).step(broker)
+            await publish(Outbox(queues), broker)
             assert await broker.depth(VNEXT) == 5
             await asyncio.to_thread(broker_node.control, *policy)
             await until(lambda: _shorter(broker), "the oldest are dropped")

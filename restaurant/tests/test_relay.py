@@ -1,4 +1,4 @@
-"""The relay posts and takes at once, and stops by finishing what it holds."""
+"""The relay publishes and consumes at once, and finishes what it holds when it stops."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ from local.broker_cluster import BrokerCluster
 from local.broker_node import BrokerNode
 from local.settings import ROOT
 from restaurant import answers, outbox
-from restaurant.models import Letter, Order, OrderState, SentCount
+from restaurant.models import Order, OrderState, OutboxMessage, SentCount
 from restaurant.order_signal import OrderSignal
-from restaurant.outbox import BATCH, REFUSED_IN_A_ROW
+from restaurant.outbox import BATCH, REFUSED_IN_A_ROW, UnsentMessage
 from restaurant.relay import Relay
 from restaurant.tests.making import DEADLINE_S, a_launch, an_event, run, said, some_orders, until
 
@@ -58,7 +58,7 @@ LEFT_WITHIN_S = 8.0
 
 
 async def _all_sent() -> bool:
-    return not await sync_to_async(Letter.objects.filter(sent_at__isnull=True).exists)()
+    return not await sync_to_async(OutboxMessage.objects.exists)()
 
 
 async def _all_ready() -> bool:
@@ -74,7 +74,7 @@ def _session(broker: Broker, shutdown: Shutdown, health: Health) -> Coroutine[An
 
 
 @pytest.mark.django_db(transaction=True)
-def test_letters_are_posted_and_answers_taken_until_shutdown() -> None:
+def test_orders_are_published_and_answers_taken_until_shutdown() -> None:
     a_launch()
     orders = some_orders(3)
     broker, health = MemoryBroker(), Health()
@@ -82,9 +82,9 @@ def test_letters_are_posted_and_answers_taken_until_shutdown() -> None:
     async def play() -> None:
         shutdown = Shutdown()
         session = asyncio.ensure_future(_session(broker, shutdown, health))
-        await until(_all_sent, "the letters are sent")
+        await until(_all_sent, "the orders are sent")
         more = await sync_to_async(some_orders)(2)
-        await until(_all_sent, "the letters that came later are sent")
+        await until(_all_sent, "the orders that came later are sent")
         await broker.publish([said(an_event(order.uuid)) for order in [*orders, *more]])
         await until(_all_ready, "all orders are ready")
         shutdown.request()
@@ -154,7 +154,7 @@ def test_the_command_relays_over_a_real_broker_and_stops_on_sigterm(amqp_url: st
                 for version in ("vlatest", "vnext"):
                     got = await taken(broker, kitchen_queue(version), 5)
                     assert [one.message_id for one in got] == [str(one.uuid) for one in orders]
-                await until(_all_sent, "the letters are marked")
+                await until(_all_sent, "the orders are marked")
                 await broker.publish([said(an_event(order.uuid)) for order in orders])
                 await until(_all_ready, "all orders are ready")
                 process.send_signal(signal.SIGTERM)
@@ -187,9 +187,9 @@ def test_a_host_that_refuses_every_order_is_left_for_the_next_one_within_seconds
                 assert await broker.depth(kitchen_queue("vlatest")) == depth
 
     run(play)
-    refused = _times_of(caplog, "letters_put_off")
+    refused = _times_of(caplog, "messages_postponed")
     assert len(refused) == REFUSED_IN_A_ROW
-    sent = Letter.objects.order_by("sent_at").values_list("sent_at", flat=True)[0]
+    sent = Order.objects.order_by("sent_at").values_list("sent_at", flat=True)[0]
     assert sent is not None
     took_s = sent.timestamp() - refused[0]
     print(f"{took_s:.2f} s from the first refusal to the first order on the other host")
@@ -232,7 +232,7 @@ def test_the_next_batch_is_published_while_the_marking_of_one_is_held_up(
     orders = some_orders(BATCH + 3)
     held, mark_sent = threading.Event(), outbox.mark_sent
 
-    def mark_later(sent: Sequence[int]) -> None:
+    def mark_later(sent: Sequence[UnsentMessage]) -> None:
         assert held.wait(DEADLINE_S)
         mark_sent(sent)
 
@@ -242,7 +242,7 @@ def test_the_next_batch_is_published_while_the_marking_of_one_is_held_up(
     async def play() -> None:
         async with _in_session(broker):
             await until(_published(broker, orders), "both batches are published")
-            assert await sync_to_async(Letter.objects.filter(sent_at=None).count)() == len(orders)
+            assert await sync_to_async(OutboxMessage.objects.count)() == len(orders)
             held.set()
             await until(_all_sent, "both are marked")
 
@@ -353,7 +353,7 @@ def test_a_relay_that_is_killed_beside_another_one_loses_no_order(amqp_url: str)
     a_launch(candidate="0", baseline="0")
 
     async def sent() -> int:
-        return await sync_to_async(Letter.objects.filter(sent_at__isnull=False).count)()
+        return await sync_to_async(Order.objects.filter(sent_at__isnull=False).count)()
 
     async def play() -> None:
         async with fresh_rabbit(amqp_url, topology_of("vnext", "vlatest-b")) as broker:
@@ -396,7 +396,7 @@ def test_a_second_relay_on_sqlite_waits_until_the_first_one_is_gone(
     log = tmp_path / "log"
 
     async def is_waiting() -> bool:
-        return "another relay works on this database; waiting" in log.read_text()
+        return "another relay uses this database; waiting" in log.read_text()
 
     async def play() -> None:
         async with fresh_rabbit(amqp_url, topology_of()) as broker:

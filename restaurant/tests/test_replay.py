@@ -1,4 +1,4 @@
-"""Recorded orders are checked before any is placed, and keep their rhythm."""
+"""Recorded orders are all checked before one is placed, and keep their pace."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from restaurant import replay
 from restaurant.models import Order
-from restaurant.pacing import at_recorded_rhythm
+from restaurant.pacing import at_recorded_pace
 from restaurant.replay import MAX_LINE, BadLine, read_line, recorded, rereadable, survey
 
 GOOD = {"placed_at": "2026-11-23T10:00:00Z", "items": [{"name": "burger", "quantity": 2}]}
@@ -99,14 +99,14 @@ def test_a_price_is_exact_however_it_is_written(price: Any) -> None:
         ({**GOOD, "items": [{**RAMEN, "unit_price": [1]}]}, "unit_price"),
         ({**GOOD, "items": [{**RAMEN, "unit_price": 0.005}]}, "cent"),
         ({**GOOD, "items": [{**RAMEN, "unit_price": 1e999}]}, "malformed"),
-        (_priced("1e999999999999999999999"), "unit_price: 1e999999999999999999999 is no price"),
-        (_priced("1e3"), "unit_price: 1e3 is no price"),
-        (_priced("-0.0"), "unit_price: -0.0 is no price"),
-        (_priced('"1_0"'), 'unit_price: "1_0" is no price'),
-        (_priced('"\\u0661"'), "is no price"),
-        (_priced('" 9.95"'), "is no price"),
-        (_priced("9." + "5" * 400), "is no price"),
-        (_priced("1" + "0" * 6000), "is no price"),
+        (_priced("1e999999999999999999999"), "unit_price: 1e999999999999999999999 is not a price"),
+        (_priced("1e3"), "unit_price: 1e3 is not a price"),
+        (_priced("-0.0"), "unit_price: -0.0 is not a price"),
+        (_priced('"1_0"'), 'unit_price: "1_0" is not a price'),
+        (_priced('"\\u0661"'), "is not a price"),
+        (_priced('" 9.95"'), "is not a price"),
+        (_priced("9." + "5" * 400), "is not a price"),
+        (_priced("1" + "0" * 6000), "is not a price"),
         ({**GOOD, "items": [{**RAMEN, "quantity": 10**30}]}, "quantity"),
         ({**GOOD, "items": [{**RAMEN, "preparation_time": 1.5}]}, "preparation_time"),
         ({**GOOD, "items": [{**RAMEN, "preparation_time": 10**6}]}, "minutes are out of range"),
@@ -129,7 +129,7 @@ def test_orders_keep_their_distance_times_the_speed(tmp_path: Path) -> None:
     moments = ["10:00:00", "10:00:01", "12:00:01.5+02:00", "10:00:01.5", "10:01:00"]
     lines = _placed(*(f"2026-11-23T{moment}" for moment in moments))
     path = _written(tmp_path, *lines)
-    due = at_recorded_rhythm(recorded(path, survey(path).period, on_bad=_fail), speed=10)
+    due = at_recorded_pace(recorded(path, survey(path).period, on_bad=_fail), speed=10)
     assert [one.after_s for one in due] == pytest.approx([0, 0.1, 0.15, 0.15, 6])
 
 
@@ -244,7 +244,7 @@ def test_a_file_is_replayed(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_a_file_with_a_bad_line_places_nothing_unless_told_to_skip_it(tmp_path: Path) -> None:
+def test_a_file_with_a_bad_line_places_nothing_unless_it_may_be_skipped(tmp_path: Path) -> None:
     path = _written(tmp_path, GOOD, {**GOOD, "items": []})
     with pytest.raises(CommandError, match="line 2: items is empty; nothing was placed"):
         _replay(path)

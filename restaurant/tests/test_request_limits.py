@@ -21,10 +21,12 @@ from daphne.http_protocol import HTTPFactory, WebRequest
 from local.ports import LOOPBACK, answers, free_ports
 from local.settings import ROOT
 from restaurant.api import MAX_BODY
+from restaurant.environment import Door
 from restaurant.thread_pools import THREADS, Pool
 
 _PATIENCE_S = 60.0
 _REQUEST_S = 2.0
+_ORDER_THREADS = THREADS[Door.BOTH][Pool.ORDERS]
 _MB = 1024 * 1024
 _HEAD = b"POST /orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 _LARGE = 64 * _MB
@@ -151,9 +153,7 @@ def test_who_sends_a_byte_now_and_then_is_cut_off(server: _Server, begun: bytes)
 
 def test_slow_senders_hold_no_threads(server: _Server) -> None:
     with ExitStack() as opened:
-        slow = [
-            opened.enter_context(closing(server.connect())) for _ in range(2 * THREADS[Pool.ORDERS])
-        ]
+        slow = [opened.enter_context(closing(server.connect())) for _ in range(2 * _ORDER_THREADS)]
         for client in slow:
             client.sendall(_HEAD + b"Content-Length: 9999\r\n\r\n{")
         connection = HTTPConnection(LOOPBACK, server.port, timeout=_PATIENCE_S)

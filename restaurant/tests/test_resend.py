@@ -1,4 +1,4 @@
-"""Every sent order that stays unanswered is found, sent again to its control, and counted."""
+"""Every unanswered order is found, resent to its control, and counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, kitchen_queue
 from kitchen_worker.testing import MemoryBroker
-from restaurant.models import Again, Letter, Order, OrderState
+from restaurant.models import Order, OrderState, ResendReason
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues
 from restaurant.resend import DOUBLINGS, Resending
@@ -23,6 +23,7 @@ from restaurant.tests.making import (
     a_launch,
     an_event,
     end_launch,
+    publish,
     run,
     said,
     some_orders,
@@ -40,17 +41,17 @@ def _sent(broker: MemoryBroker) -> Queues:
     """The queues of a session in which all orders were sent."""
     queues = Queues(TYPES)
     run(lambda: queues.check(broker))
-    run(lambda: Outbox(queues).step(broker))
+    run(lambda: publish(Outbox(queues), broker))
     return queues
 
 
 def _resend(broker: MemoryBroker, queues: Queues) -> int:
-    return run(lambda: Resending(queues, AFTER).unanswered(broker))
+    return run(lambda: Resending(queues, AFTER).resend_unanswered(broker))
 
 
 def _age(**ago: timedelta) -> None:
     for field, age in ago.items():
-        Letter.objects.update(**{field: utc_now() - age})
+        Order.objects.update(**{field: utc_now() - age})
 
 
 def test_an_order_whose_answer_was_lost_is_sent_again_to_the_control_alone() -> None:
@@ -64,13 +65,13 @@ def test_an_order_whose_answer_was_lost_is_sent_again_to_the_control_alone() -> 
     assert _resend(broker, queues) == 1
     [again] = broker.queues[VLATEST].waiting
     assert again.message_id == str(order.uuid)
-    assert again.body == bytes(Letter.objects.get().body)
+    assert again.body == bytes(Order.objects.get().body)
     sent_at = again.headers[topology.SENT_AT_HEADER]
     assert again.headers == {"launch": str(order.launch_id), "sent_at": sent_at}, "and no number"
     assert sent_at > broker.published[0].headers[topology.SENT_AT_HEADER]
     assert len(broker.bodies(VNEXT)) == 1
-    letter = Letter.objects.get()
-    assert (letter.times_again, letter.again_reason) == (1, Again.UNANSWERED)
+    order = Order.objects.get()
+    assert (order.times_again, order.again_reason) == (1, ResendReason.UNANSWERED)
 
 
 def test_an_order_that_is_still_in_the_queue_is_not_sent_again() -> None:
@@ -103,7 +104,7 @@ def test_the_wait_doubles_to_a_bound_and_goes_on() -> None:
     for times in range(1, DOUBLINGS + 3):
         broker.queues[VLATEST].waiting.clear()
         assert _resend(broker, queues) == 1
-        assert Letter.objects.get().times_again == times
+        assert Order.objects.get().times_again == times
         broker.queues[VLATEST].waiting.clear()
         doublings = min(times, DOUBLINGS)
         _age(again_at=AFTER * (2**doublings - 0.5))
@@ -158,7 +159,7 @@ class _Refusing(MemoryBroker):
 def _gone(broker: MemoryBroker, queues: Queues) -> Resending:
     """A session in which the former control was seen without a kitchen a while ago."""
     resending = Resending(queues, AFTER)
-    assert run(lambda: resending.unanswered(broker)) == 0
+    assert run(lambda: resending.resend_unanswered(broker)) == 0
     resending._gone_since = {name: at - AFTER for name, at in resending._gone_since.items()}
     return resending
 
@@ -171,16 +172,16 @@ def test_orders_of_a_former_control_that_is_gone_are_handed_to_the_new_one() -> 
     end_launch(launch)
     start_launch("second", "vnew", [])
     queues = _sent(broker)
-    Letter.objects.update(times_again=DOUBLINGS, again_at=utc_now())
+    Order.objects.update(times_again=DOUBLINGS, again_at=utc_now())
     resending = _gone(broker, queues)
-    assert run(lambda: resending.unanswered(broker)) == 0
+    assert run(lambda: resending.resend_unanswered(broker)) == 0
     _age(sent_at=AFTER * 1.1)
-    assert run(lambda: resending.unanswered(broker)) == 1
+    assert run(lambda: resending.resend_unanswered(broker)) == 1
     [handed] = broker.queues[kitchen_queue("vnew")].waiting
     assert handed.message_id == str(order.uuid)
     order.refresh_from_db()
     assert order.control == "vnew"
-    assert Letter.objects.get().again_reason == Again.HANDED_OVER
+    assert Order.objects.get().again_reason == ResendReason.HANDED_OVER
     run(lambda: queues.check(broker))
     assert VLATEST not in broker.queues
 
@@ -196,10 +197,10 @@ def test_orders_of_a_former_control_that_works_or_only_starts_again_stay_with_it
     _age(sent_at=AFTER * 1.1)
     resending = _gone(broker, queues)
     run(lambda: broker.consume(VLATEST, prefetch=5))
-    assert run(lambda: resending.unanswered(broker)) == 0
+    assert run(lambda: resending.resend_unanswered(broker)) == 0
     broker.lose()
     broker.restore()
-    assert run(lambda: resending.unanswered(broker)) == 0
+    assert run(lambda: resending.resend_unanswered(broker)) == 0
 
 
 def test_orders_from_before_the_first_launch_are_looked_after_too() -> None:
@@ -210,18 +211,18 @@ def test_orders_from_before_the_first_launch_are_looked_after_too() -> None:
     queues = _sent(broker)
     resending = _gone(broker, queues)
     _age(sent_at=AFTER * 1.1)
-    assert run(lambda: resending.unanswered(broker)) == 1
+    assert run(lambda: resending.resend_unanswered(broker)) == 1
     order.refresh_from_db()
     assert order.control == "vnew"
 
 
-def test_an_order_that_does_not_say_who_answers_it_waits_until_the_relay_has_said_so() -> None:
+def test_an_order_without_a_control_waits_until_the_relay_has_set_it() -> None:
     launch = a_launch(candidate="0", baseline="0")
     [order] = some_orders()
     Order.objects.update(control="")
     broker = MemoryBroker()
     queues = Queues(TYPES)
-    run(lambda: Outbox(queues).step(broker))
+    run(lambda: publish(Outbox(queues), broker))
     assert broker.published == []
     _sent(broker)
     order.refresh_from_db()
@@ -238,17 +239,17 @@ def test_an_order_that_found_no_queue_goes_to_it_once_it_exists_again() -> None:
     async def play() -> None:
         await queues.check(broker)
         await broker.delete_queue(VLATEST, only_if_empty=False)
-        await Outbox(queues).step(broker)
+        await publish(Outbox(queues), broker)
         assert await broker.depth(topology.UNROUTED_QUEUE) == 3
         deliveries = await broker.consume(topology.UNROUTED_QUEUE, prefetch=10)
-        assert await Resending(queues, AFTER).unrouted(broker, deliveries)
+        assert await Resending(queues, AFTER).resend_unrouted(broker, deliveries)
         assert deliveries.held == 0
 
     run(play)
     got = [one.message_id for one in broker.queues[VLATEST].waiting]
     assert got == [str(order.uuid) for order in orders]
     assert len(broker.bodies(VNEXT)) == 3
-    assert {one.again_reason for one in Letter.objects.all()} == {Again.UNROUTED}
+    assert {one.again_reason for one in Order.objects.all()} == {ResendReason.UNROUTED}
 
 
 class _Locked(MemoryBroker):
@@ -270,11 +271,11 @@ def test_an_order_whose_queue_cannot_be_declared_does_not_go_round_in_a_circle()
         assert await broker.publish([replace(unrouted, message_id=str(order.uuid))]) == [None]
         deliveries = await broker.consume(topology.UNROUTED_QUEUE, prefetch=10)
         published = len(broker.published)
-        assert await Resending(queues, AFTER).unrouted(broker, deliveries)
+        assert await Resending(queues, AFTER).resend_unrouted(broker, deliveries)
         assert (deliveries.held, len(broker.published)) == (0, published)
 
     run(play)
-    assert Letter.objects.get().times_again == 0
+    assert Order.objects.get().times_again == 0
 
 
 def _dead(order: object, queue: str, headers: dict[str, object]) -> Outgoing:
@@ -291,13 +292,13 @@ def _take_dead(broker: MemoryBroker, queues: Queues, *messages: Outgoing) -> Non
     async def play() -> None:
         assert not any(await broker.publish(messages))
         deliveries = await broker.consume(topology.DEAD_ORDERS_QUEUE, prefetch=10)
-        assert await Resending(queues, AFTER).dead(deliveries)
+        assert await Resending(queues, AFTER).fail_dead(deliveries)
         assert deliveries.held == 0
 
     run(play)
 
 
-def test_the_customer_of_an_order_that_the_control_dead_lettered_is_told() -> None:
+def test_an_order_that_the_control_dead_lettered_fails_for_its_customer() -> None:
     [order, other] = some_orders(2)
     broker = MemoryBroker()
     queues = _sent(broker)
@@ -320,11 +321,14 @@ def test_the_customer_of_an_order_that_the_control_dead_lettered_is_told() -> No
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
-        ({"x-death": [{"reason": "delivery_limit"}]}, "the broker gave it up: delivery_limit"),
-        ({"x-death": [{}]}, "the broker gave it up: it did not say why"),
-        ({"x-death": []}, "the broker gave it up: it did not say why"),
-        ({"x-death": ["text"]}, "the broker gave it up: it did not say why"),
-        ({"x-death": "text"}, "the broker gave it up: it did not say why"),
+        (
+            {"x-death": [{"reason": "delivery_limit"}]},
+            "the broker dead-lettered it: delivery_limit",
+        ),
+        ({"x-death": [{}]}, "the broker dead-lettered it: reason unknown"),
+        ({"x-death": []}, "the broker dead-lettered it: reason unknown"),
+        ({"x-death": ["text"]}, "the broker dead-lettered it: reason unknown"),
+        ({"x-death": "text"}, "the broker dead-lettered it: reason unknown"),
         ({topology.REASON_HEADER: "nul \0"}, "nul \ufffd"),
         ({topology.REASON_HEADER: b"\xff half"}, "\ufffd half"),
         ({topology.REASON_HEADER: 7}, "7"),

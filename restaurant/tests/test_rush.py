@@ -16,9 +16,9 @@ from django.core.management import CommandError, call_command
 from restaurant import pacing
 from restaurant.answers import record
 from restaurant.menu import MENU
-from restaurant.models import Letter, Order
+from restaurant.models import Order, OutboxMessage
 from restaurant.orders import place_orders
-from restaurant.pacing import Due, Placed, at_rate, count_states, place, wait_for_answers
+from restaurant.pacing import Due, RushResult, at_rate, count_states, place, wait_for_answers
 from restaurant.pricing import OrderRequest, lines_from_menu
 from restaurant.rush import rush
 from restaurant.tests.making import an_event, some_orders
@@ -70,15 +70,15 @@ def test_a_rush_is_placed_and_summed_up() -> None:
     said = _rush("--orders", "450", "--rate", "100000", "--seed", "3")
     assert said.startswith("placed 450 orders in ")
     assert "answered by the control 0, failed 0, still waiting 450" in said
-    assert Order.objects.count() == Letter.objects.count() == 450
+    assert Order.objects.count() == OutboxMessage.objects.count() == 450
 
 
 @pytest.mark.django_db
-def test_a_rush_says_that_orders_still_wait_when_it_was_to_wait_for_them(
+def test_a_rush_that_waits_for_answers_reports_orders_without_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     call_command("rush", "--orders", "3", "--wait", "0.1")
-    said = "3 orders have no answer 0.1 s after the last one was placed, and none is lost"
+    said = "3 orders have no answer 0.1 s after the last one was placed. None is lost"
     assert said in capsys.readouterr().err
     call_command("rush", "--orders", "3", "--wait", "0")
     assert capsys.readouterr().err.count("no answer") == 0
@@ -126,7 +126,7 @@ def test_what_is_overdue_is_placed_in_bulk_and_in_bounded_batches(
         return place_orders(requests)
 
     monkeypatch.setattr(pacing, "place_orders", placing)
-    placed = Placed()
+    placed = RushResult()
     due = at_rate(rush(1), rate=1e6, orders=pacing.BATCH * 2 + 1)
     place(due, placed=placed, stop=threading.Event(), on_placed=lambda count: None)
     assert sum(sizes) == placed.orders == pacing.BATCH * 2 + 1
@@ -148,8 +148,30 @@ def test_an_interrupted_rush_ends_with_its_summary(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.django_db
+def test_a_signal_never_waits_for_the_event_that_the_rush_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setters: list[int] = []
+
+    class Noted(threading.Event):
+        def set(self) -> None:
+            setters.append(threading.get_ident())
+            super().set()
+
+    def interrupted(requests: list[OrderRequest]) -> list[Order]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return place_orders(requests)
+
+    monkeypatch.setattr(threading, "Event", Noted)
+    monkeypatch.setattr(pacing, "place_orders", interrupted)
+    assert "placed 1 orders" in _rush("--orders", "1000", "--rate", "0.5")
+    assert setters
+    assert threading.get_ident() not in setters
+
+
+@pytest.mark.django_db
 def test_the_summary_counts_the_orders_of_this_rush_alone() -> None:
-    placed = Placed()
+    placed = RushResult()
     for turn in range(3):
         some_orders(2)
         placed.add(some_orders(3) if turn else some_orders(1))
@@ -159,8 +181,8 @@ def test_the_summary_counts_the_orders_of_this_rush_alone() -> None:
 
 
 @pytest.mark.django_db
-def test_waiting_ends_when_all_is_answered_and_at_the_latest_when_told() -> None:
-    placed = Placed()
+def test_waiting_ends_when_all_is_answered_or_on_a_stop() -> None:
+    placed = RushResult()
     orders = some_orders(2)
     placed.add(orders)
     begun = monotonic()
@@ -175,7 +197,7 @@ def test_waiting_ends_when_all_is_answered_and_at_the_latest_when_told() -> None
 def test_a_stopped_rush_places_nothing_more() -> None:
     stop = threading.Event()
     stop.set()
-    placed = Placed()
+    placed = RushResult()
     due = [Due(0.0, OrderRequest(lines_from_menu({"burger": 1})))]
     place(due, placed=placed, stop=stop, on_placed=lambda count: None)
     assert placed.orders == 0

@@ -13,16 +13,16 @@ from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import QueueTypes
 from kitchen_worker.testing import MemoryBroker
 from restaurant.launches import add_version, rename_launch, set_percent
-from restaurant.models import Launch, Letter, Order
-from restaurant.outbox import Outbox, mark_sent
+from restaurant.models import Launch, Order
+from restaurant.outbox import Outbox, mark_sent, unsent
 from restaurant.queues import Queues
 from restaurant.sent_counts import orders_sent, samples
-from restaurant.tests.making import a_launch, end_launch, run, some_orders
+from restaurant.tests.making import a_launch, end_launch, messages_of, publish, run, some_orders
 
 
 def _sent(count: int) -> list[Order]:
     orders = some_orders(count)
-    mark_sent([order.letter.pk for order in orders])
+    mark_sent(messages_of(orders))
     return orders
 
 
@@ -36,7 +36,7 @@ def test_the_relay_counts_what_it_sent_and_not_what_waits() -> None:
     some_orders(3)
 
     async def play() -> None:
-        await Outbox(Queues(QueueTypes())).step(MemoryBroker())
+        await publish(Outbox(Queues(QueueTypes())), MemoryBroker())
 
     run(play)
     some_orders(2)
@@ -68,7 +68,7 @@ def test_an_order_that_is_sent_after_a_change_counts_under_the_percent_it_was_sa
     launch = a_launch(candidate="0", baseline="0")
     before = some_orders(5)
     set_percent(launch, "vnext", Decimal(100), author="ada", reason="on")
-    mark_sent([order.letter.pk for order in before])
+    mark_sent(messages_of(before))
     assert _samples(launch)["vnext"] == (1.0, 0, 0)
     _sent(2)
     assert _samples(launch)["vnext"] == (1.0, 2, 2)
@@ -78,16 +78,16 @@ def test_an_order_that_is_sent_after_a_change_counts_under_the_percent_it_was_sa
 def test_a_message_that_is_marked_again_after_a_crash_counts_once() -> None:
     launch = a_launch(candidate="100", baseline="0")
     orders = _sent(3)
-    mark_sent([order.letter.pk for order in [*orders, *some_orders(1)]])
+    mark_sent(messages_of([*orders, *some_orders(1)]))
     assert _samples(launch)["vnext"] == (1.0, 4, 4)
 
 
 @pytest.mark.django_db
 def test_orders_outside_a_launch_and_of_an_earlier_release_are_in_no_sample() -> None:
     launch = a_launch(candidate="100", baseline="0")
-    old = some_orders(1)
-    Letter.objects.update(launch_change=0, sample=[])
-    mark_sent([order.letter.pk for order in old])
+    some_orders(1)
+    Order.objects.update(launch_change=0, sample=[])
+    mark_sent(unsent())
     end_launch(launch)
     _sent(2)
     assert _samples(launch)["vnext"] == (1.0, 0, 0)
@@ -98,12 +98,12 @@ def test_orders_outside_a_launch_and_of_an_earlier_release_are_in_no_sample() ->
 @pytest.mark.django_db(transaction=True)
 def test_two_relays_that_mark_the_same_messages_count_each_once() -> None:
     launch = a_launch(candidate="100", baseline="100")
-    letters = [order.letter.pk for order in some_orders(200)]
+    messages = messages_of(some_orders(200))
 
     def mark(turn: int) -> None:
         with closing(connection):
             for start in range(0, 200, 20):
-                mark_sent(letters[start : start + 20] if turn else letters[start : start + 40])
+                mark_sent(messages[start : start + 20] if turn else messages[start : start + 40])
 
     with ThreadPoolExecutor(4) as relays:
         list(relays.map(mark, [0, 1, 0, 1]))

@@ -1,4 +1,4 @@
-"""Who is at the other end of a WebSocket, by the session's cookie that came with it."""
+"""The user of a WebSocket, by its session cookie."""
 
 from __future__ import annotations
 

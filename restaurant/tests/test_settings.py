@@ -79,14 +79,50 @@ def test_right_settings_are_read() -> None:
     )
     assert environment.static_root == Path("/srv/static")
     assert environment.allowed_hosts[:2] == ("kitchen.example", "www.kitchen.example")
-    assert environment.database["NAME"] == "kitchen"
-    assert environment.database["OPTIONS"]["sslmode"] == "verify-full"
+    assert environment.databases["default"]["NAME"] == "kitchen"
+    assert environment.databases["default"]["OPTIONS"]["sslmode"] == "verify-full"
     assert (environment.board_public, environment.https) == (True, True)
     assert environment.deadline_s == 2.5
     assert environment.queue_types == QueueTypes(live=QueueType.QUORUM)
     assert (environment.health_host, environment.health_port) == ("192.0.2.7", 8081)
     assert environment.log_level == "DEBUG"
     assert environment.static_root == Path("/srv/static")
+
+
+@pytest.mark.parametrize(
+    ("given", "dashboard"),
+    [
+        ({"DATABASE_URL": "sqlite:////srv/kitchen.sqlite3"}, "/srv/kitchen-dashboard.sqlite3"),
+        ({"DATABASE_URL": "postgres://db/kitchen"}, None),
+        (
+            {
+                "DATABASE_URL": "postgres://db/kitchen",
+                "DASHBOARD_DATABASE_URL": "postgres://db/board",
+            },
+            "board",
+        ),
+    ],
+)
+def test_the_dashboard_has_a_database_of_its_own_on_sqlite_and_where_one_is_given(
+    given: dict[str, str], dashboard: str | None
+) -> None:
+    databases = Environment.from_environ({**SECRET, **given}).databases
+    assert databases.get("dashboard", {}).get("NAME") == dashboard
+
+
+@pytest.mark.parametrize(
+    ("database", "same"),
+    [
+        ("sqlite:////srv/kitchen.sqlite3", "sqlite:////srv/../srv/kitchen.sqlite3"),
+        ("postgres://cook:hunter2@db:5432/kitchen", "postgres://chef:hunter2@db:5432/kitchen"),
+    ],
+)
+def test_a_database_of_its_own_is_another_one(database: str, same: str) -> None:
+    given = {"DATABASE_URL": database, "DASHBOARD_DATABASE_URL": same}
+    assert _wrong(**given) == ["DASHBOARD_DATABASE_URL"]
+    schema = {"DASHBOARD_DATABASE_URL": f"{database}?options=-csearch_path%3Dboard"}
+    if database.startswith("postgres"):
+        assert "dashboard" in Environment.from_environ({**SECRET, **given, **schema}).databases
 
 
 def test_every_setting_can_be_given_its_default_as_text() -> None:
@@ -113,6 +149,7 @@ def test_every_setting_can_be_given_its_default_as_text() -> None:
         ("DATABASE_URL", "postgres://cook:hunter2@db"),
         ("DATABASE_URL", "postgres://cook:hunter2/@db/kitchen"),
         ("DATABASE_URL", "no url at all"),
+        ("DASHBOARD_DATABASE_URL", "mysql://cook:hunter2@db/kitchen"),
         ("AMQP_URL", "http://cook:hunter2@broker"),
         ("AMQP_URL", "amqp://cook:hunter2@broker,http://other"),
         ("AMQP_URL", "amqp://cook:hunter2@broker:port"),
@@ -131,6 +168,8 @@ def test_every_setting_can_be_given_its_default_as_text() -> None:
         ("DARK_QUEUE_TYPE", "lazy"),
         ("DARK_QUEUE_LENGTH", "500"),
         ("RESEND_SECONDS", "0"),
+        ("ORDER_DESCRIPTION", "describe"),
+        ("ORDER_DESCRIPTION", "os:system('reboot')"),
         ("HEALTH_PORT", "70000"),
         ("LOG_LEVEL", "LOUD"),
         ("HEALTH_HOST", "everywhere"),
@@ -147,6 +186,53 @@ def test_a_wrong_setting_is_named_with_the_way_out_and_without_a_password(
     assert f"{name}: " in said
     assert f"; use {problem.use}" in said
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"DOOR": "kitchen"}, ["DOOR"]),
+        ({"DOOR": "customers"}, ["OTHER_DOOR"]),
+        ({"DOOR": "dashboard"}, ["OTHER_DOOR"]),
+        ({"OTHER_DOOR": "https://board.example"}, ["OTHER_DOOR"]),
+        ({"DOOR": "both", "OTHER_DOOR": "https://board.example"}, ["OTHER_DOOR"]),
+        *[
+            ({"DOOR": "customers", "OTHER_DOOR": address}, ["OTHER_DOOR"])
+            for address in (
+                "board.example",
+                "ftp://board.example",
+                "https://board.example/dashboard/",
+                "https://board.example?next=",
+                "https://cook:hunter2@board.example",
+            )
+        ],
+        ({"DOOR": "customers", "OTHER_DOOR": "https://board.example"}, None),
+        ({"DOOR": "Dashboard", "OTHER_DOOR": "http://localhost:8000"}, None),
+        ({"DOOR": "both"}, None),
+    ],
+)
+def test_one_door_needs_the_address_of_the_other_and_both_have_none(
+    given: dict[str, str], wrong: list[str] | None
+) -> None:
+    if wrong:
+        assert _wrong(**given) == wrong
+    else:
+        assert Environment.from_environ({**SECRET, **given}).door == given["DOOR"].lower()
+
+
+def test_a_door_without_the_address_of_the_other_does_not_start() -> None:
+    done = _run(*_DAPHNE, **SECRET, DOOR="customers")
+    assert done.returncode == os.EX_CONFIG
+    assert "OTHER_DOOR: is not set, and DOOR is customers; use" in done.stderr
+    assert IDS["OTHER_DOOR"] in done.stderr
+
+
+def test_the_customers_door_has_no_database_of_the_dashboard() -> None:
+    given = {"DATABASE_URL": "postgres://db/kitchen", "OTHER_DOOR": "https://other.example"}
+    of_its_own = {"DASHBOARD_DATABASE_URL": "postgres://db/board"}
+    for door, aliases in (("customers", ["default"]), ("dashboard", ["default", "dashboard"])):
+        read = Environment.from_environ({**SECRET, **given, **of_its_own, "DOOR": door})
+        assert list(read.databases) == aliases
 
 
 def test_all_that_is_wrong_is_named_at_once() -> None:

@@ -79,12 +79,12 @@ async def _site(
 
 async def _in_thread(site: PooledThreads, pool: Pool, call: Callable[[], Any]) -> Any:
     """Run something in a thread of a pool, once one is free."""
-    thread = await site._threads[pool].take(within_s=_PATIENCE_S)
+    thread = await site._threads[pool].acquire(within_s=_PATIENCE_S)
     assert thread
     try:
         return await asyncio.wrap_future(thread.submit(call))
     finally:
-        site._threads[pool].give_back(thread)
+        site._threads[pool].release(thread)
 
 
 class _SlowView:
@@ -230,7 +230,7 @@ async def test_a_request_that_gets_no_thread_in_time_is_refused(
         refused = await _get(site, "/dashboard/slow/")
         assert refused.status == 503
         assert (b"Retry-After", b"5") in refused.messages[0]["headers"]
-        assert refused.body == b"The site is too busy. Please try again in 5 seconds."
+        assert refused.body == b"The site is too busy. Try again in 5 seconds."
         assert "no free thread for pages" in caplog.text
         slow_view.may_end.set()
         assert (await first).status == 200
@@ -267,10 +267,10 @@ async def test_a_thread_is_not_free_while_a_view_runs_whose_request_the_server_h
         slow_view.may_end.set()
         assert [(await one).status for one in waiting] == [200, 200]
         pages = site._threads[Pool.PAGES]
-        both = [await pages.take(within_s=_PATIENCE_S) for _ in range(2)]
+        both = [await pages.acquire(within_s=_PATIENCE_S) for _ in range(2)]
         assert None not in both
         for thread in both:
-            pages.give_back(thread)  # type: ignore[arg-type]
+            pages.release(thread)  # type: ignore[arg-type]
 
 
 async def test_a_site_that_stops_waits_for_its_views_and_begins_no_more(

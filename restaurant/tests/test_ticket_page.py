@@ -15,7 +15,7 @@ from django.utils import timezone
 from restaurant.models import Order, OrderState
 from restaurant.tests.making import some_orders
 
-pytestmark = [pytest.mark.database, pytest.mark.django_db]
+pytestmark = [pytest.mark.database, pytest.mark.django_db, pytest.mark.sqlite]
 
 HTMX = {"HX-Request": "true"}
 
@@ -36,7 +36,7 @@ def test_a_ticket_that_waits_asks_again_with_and_without_javascript(client: Clie
     assert 'http-equiv="refresh"' in text
 
 
-def test_a_ticket_that_waits_long_says_so_and_asks_less_often(client: Client) -> None:
+def test_a_ticket_that_waits_long_shows_it_and_polls_less_often(client: Client) -> None:
     _, page = _ticket(client, placed_at=timezone.now() - timedelta(seconds=90))
 
     text = page.content.decode()
@@ -85,7 +85,7 @@ def test_an_answer_of_any_shape_is_shown(client: Client, answer: Any) -> None:
         assert json not in page.content.decode().partition("The kitchen made")[2]
 
 
-def test_a_failed_ticket_says_so_with_the_kitchens_words(client: Client) -> None:
+def test_a_failed_ticket_shows_the_kitchens_reason(client: Client) -> None:
     error = {"error": {"type": "OvenError", "message": "too hot"}}
     _, page = _ticket(client, state=OrderState.FAILED, answer=error, answered_at=timezone.now())
 
@@ -123,4 +123,4 @@ def test_a_ticket_that_nobody_knows_is_not_found(client: Client, name: str) -> N
     answer = client.get(reverse(name, args=[uuid4()]))
 
     assert answer.status_code == 404
-    assert "Not on the menu." in answer.content.decode()
+    assert "Page not found." in answer.content.decode()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies
 
 from restaurant.models import Order, OrderState
-from restaurant.tickets import Answer, MadeLine, Progress, Ticket, read_answer
+from restaurant.tickets import Answer, MadeLine, StepProgress, Ticket, read_answer
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -115,24 +115,24 @@ def test_numbers_are_shown_without_needless_decimals() -> None:
         ({"error": {"type": "OvenError", "message": "x" * 4000}}, f"OvenError: {'x' * 1999}…"),
     ],
 )
-def test_the_reason_of_a_failure_is_told_in_the_kitchens_words(answer: Any, reason: str) -> None:
+def test_the_reason_of_a_failure_is_shown_in_the_kitchens_words(answer: Any, reason: str) -> None:
     assert _ticket(OrderState.FAILED, answer=answer).reason == reason
 
 
 @pytest.mark.parametrize(
     ("state", "steps"),
     [
-        (OrderState.PLACED, [Progress.NOW, Progress.AHEAD, Progress.AHEAD]),
-        (OrderState.IN_KITCHEN, [Progress.DONE, Progress.NOW, Progress.AHEAD]),
-        (OrderState.READY, [Progress.DONE, Progress.DONE, Progress.DONE]),
-        (OrderState.FAILED, [Progress.DONE, Progress.DONE, Progress.FAILED]),
+        (OrderState.PLACED, [StepProgress.NOW, StepProgress.AHEAD, StepProgress.AHEAD]),
+        (OrderState.IN_KITCHEN, [StepProgress.DONE, StepProgress.NOW, StepProgress.AHEAD]),
+        (OrderState.READY, [StepProgress.DONE, StepProgress.DONE, StepProgress.DONE]),
+        (OrderState.FAILED, [StepProgress.DONE, StepProgress.DONE, StepProgress.FAILED]),
     ],
 )
-def test_the_steps_follow_the_state(state: OrderState, steps: list[Progress]) -> None:
+def test_the_steps_follow_the_state(state: OrderState, steps: list[StepProgress]) -> None:
     assert [step.progress for step in _ticket(state).steps] == steps
 
 
-def test_the_last_step_says_how_long_it_took() -> None:
+def test_the_last_step_shows_how_long_it_took() -> None:
     ticket = _ticket(OrderState.READY, answered_at=NOW + timedelta(seconds=1.5))
 
     assert ticket.steps[2].after_s == 1.5

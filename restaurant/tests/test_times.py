@@ -1,4 +1,4 @@
-"""Times of day in pages: in UTC for whoever has no JavaScript, and marked for who has."""
+"""Times in pages: in UTC without JavaScript, and marked up for the script."""
 
 from __future__ import annotations
 

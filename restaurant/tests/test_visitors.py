@@ -1,4 +1,4 @@
-"""Each client may ask for so much; who it is, is known from the proxies that are trusted."""
+"""Limits per client, who is identified by the trusted proxies."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pytest_django.fixtures import Settings
 
 from restaurant import visitors
 from restaurant.models import Order
-from restaurant.visitors import ClientAddress, LimitedSockets, Rate, network_of
+from restaurant.visitors import ClientAddress, LimitedSockets, RateLimit, network_of
 
 
 @pytest.fixture(autouse=True)
 def _nobody_has_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visitors, "_orders", Rate())
-    monkeypatch.setattr(visitors, "_logins", Rate())
+    monkeypatch.setattr(visitors, "_orders", RateLimit())
+    monkeypatch.setattr(visitors, "_logins", RateLimit())
     # A password may take long to check on a busy machine.
     monkeypatch.setattr(visitors, "monotonic", lambda: 100.0)
 
@@ -43,7 +43,7 @@ def test_a_rate_lets_a_few_pass_at_once_and_then_one_at_a_time(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(visitors, "monotonic", lambda: now)
-    rate = Rate()
+    rate = RateLimit()
     assert [rate.wait_s("a", per_minute=30) for _ in range(6)] == [0, 0, 0, 0, 0, 2]
     assert rate.wait_s("b", per_minute=30) == 0
     now += 2
@@ -53,13 +53,13 @@ def test_a_rate_lets_a_few_pass_at_once_and_then_one_at_a_time(
 
 
 def test_no_limit_lets_everything_pass() -> None:
-    rate = Rate()
+    rate = RateLimit()
     assert not any(rate.wait_s("a", per_minute=0) for _ in range(1000))
 
 
 def test_clients_without_number_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visitors, "_MOST_CLIENTS", 10)
-    rate = Rate()
+    rate = RateLimit()
     for number in range(100):
         rate.wait_s(str(number), per_minute=1)
     assert len(rate._even_at) == 10
@@ -118,7 +118,7 @@ def test_a_client_that_tries_too_many_passwords_is_asked_to_wait(
     ]
     assert [page.status_code for page in pages] == [200, 200, 429]
     assert int(pages[-1].headers["Retry-After"]) >= 1
-    assert "try again in" in pages[-1].content.decode()
+    assert "Try again in" in pages[-1].content.decode()
     assert "too many logins from 127.0.0.1" in caplog.text
     assert Client().get(path).status_code == 200
 
@@ -136,7 +136,7 @@ def test_a_name_that_is_locked_has_the_whole_wait_named_also_to_a_client_that_tr
     assert [page.status_code for page in pages] == [200, 429, 429]
     waits = [int(page.headers["Retry-After"]) for page in pages[1:]]
     assert min(waits) > settings.ENVIRONMENT.login_lock_s - 30, waits
-    assert f"try again in {waits[1]} seconds" in pages[2].content.decode()
+    assert f"Try again in {waits[1]} seconds" in pages[2].content.decode()
     for name in ("somebody else", "no\0name"):
         other = Client().post("/login/", {**wrong, "username": name})
         assert (other.status_code, int(other.headers["Retry-After"]) < 30) == (429, True)

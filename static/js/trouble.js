@@ -1,12 +1,12 @@
-// Says on the page that the site does not answer htmx's questions, until it answers again.
+// Shows that requests of htmx fail, until one succeeds.
 
-function tell(isTrouble) {
+function show(isTrouble) {
   for (const message of document.querySelectorAll("[data-trouble]")) message.hidden = !isTrouble;
 }
 
 for (const trouble of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
-  document.addEventListener(trouble, () => tell(true));
+  document.addEventListener(trouble, () => show(true));
 }
 document.addEventListener("htmx:afterOnLoad", (event) => {
-  if (event.detail.successful) tell(false);
+  if (event.detail.successful) show(false);
 });

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from dashboard.domain.decision import Decision
+from dashboard.comparison.outcome import Decision
 from dashboard.models import Discrepancy, Review
 from dashboard.tests.factories import a_launch
 from dashboard.tests.making import a_discrepancy
@@ -36,7 +36,7 @@ def test_a_person_decides_on_a_discrepancys_page_in_the_admin(
     in_view(site.locator("#id_decision")).select_option("by_design")
     in_view(site.locator("#id_note")).fill("meant so")
     in_view(site.get_by_role("button", name="Decide")).click()
-    expect(site.locator(".messagelist")).to_contain_text("Decided on 1.")
+    expect(site.locator(".messagelist")).to_contain_text("Decision saved for 1 discrepancy.")
     assert list(Review.objects.values_list("decision", "note")) == [("by_design", "meant so")]
 
 
@@ -61,7 +61,7 @@ def test_many_are_decided_on_in_the_admins_list(site: Page, discrepancy: Discrep
     in_view(site.locator("[name=index]")).click()
     in_view(site.locator("#id_note")).fill("chance")
     in_view(site.get_by_role("button", name="Decide: noise")).click()
-    expect(site.locator(".messagelist")).to_contain_text("Decided on 1.")
+    expect(site.locator(".messagelist")).to_contain_text("Decision saved for 1 discrepancy.")
     assert list(Review.objects.values_list("decision", "note")) == [("noise", "chance")]
 
 

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from dashboard.domain.decision import Decision
+from dashboard.comparison.outcome import Decision
 from dashboard.models import Discrepancy
-from dashboard.reviewing.reviews import Seen, review
+from dashboard.review.reviews import SeenRevision, review
 from dashboard.tests.factories import START, a_launch
 from dashboard.tests.making import a_discrepancy
 from dashboard.tests.verdict_frames import a_frame
@@ -65,7 +65,7 @@ def test_what_the_server_writes_is_on_the_readers_clock(
 
 def test_a_part_that_comes_later_is_on_the_same_clock(page: Page, discrepancy: Discrepancy) -> None:
     page.goto(f"/dashboard/discrepancies/{discrepancy.pk}/")
-    review([Seen(discrepancy.pk, 0)], Decision.BUG, note="", author="ada")
+    review([SeenRevision(discrepancy.pk, 0)], Decision.BUG, note="", author="ada")
     page.evaluate(
         "htmx.ajax('GET', location.href, { select: '#review', target: '#review',"
         " swap: 'outerHTML' })"
@@ -89,7 +89,7 @@ def test_charts_and_requirements_are_on_the_same_clock(browser: Browser) -> None
     }  # fmt: skip
     page = browser.new_page(timezone_id=ZONE)
     board = FakedBoard(page, frame)
-    history = page.locator("[data-requirement=speed] [data-part=history]")
+    history = page.locator("[data-key=speed] .history")
     expect(history).to_have_text("since 15:30: faster \N{RIGHTWARDS ARROW} inconclusive")
     board.send(frame)
     expect(history).to_have_text("since 15:30: faster \N{RIGHTWARDS ARROW} inconclusive")

@@ -40,7 +40,7 @@ def board(browser: Browser, stack: Stack) -> Iterator[Page]:
     context.set_default_timeout(15_000)
     page = context.new_page()
     page.goto("/dashboard/")
-    expect(page.locator("[data-light='socket']")).to_contain_text("open")
+    expect(page.locator("[data-indicator='socket']")).to_contain_text("open")
     yield page
     context.close()
 
@@ -83,7 +83,7 @@ def test_a_mended_bug_closes_on_evidence_and_the_live_kitchen_sees_nothing_of_it
     in_view(page.locator("#note")).fill("A cent is lost: prices are added as floats.")
     in_view(page.get_by_role("button", name="Bug")).click()
     expect(page.locator("#review .stands")).to_contain_text("bug")
-    finding = board.locator("#findings tr:has(code[title='total_price'])")
+    finding = board.locator("#discrepancies tr:has(code[title='total_price'])")
     expect(finding).to_have_attribute("data-state", "bug")
 
     stack.stop("vnext")

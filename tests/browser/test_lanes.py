@@ -1,13 +1,15 @@
-"""The lanes at speed: what is in sight goes with every frame, the rest now and then."""
+"""The lanes: what is in sight goes with every frame, the rest now and then; filters and searches go
+over the socket."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from dashboard.tests.verdict_frames import a_frame
 from tests.browser.faked_board import FakedBoard
@@ -41,6 +43,7 @@ def _row(number: int) -> dict[str, Any]:
     return {
         "id": str(UUID(int=number)),
         "number": number,
+        "name": f"#{number}",
         "items": "burger",
         "note": False,
         "placed_at": 1.7e9,
@@ -56,6 +59,7 @@ def board(browser: Browser) -> Iterator[FakedBoard]:
     page.add_init_script(_INSTRUMENTS)
     shown = FakedBoard(page, _frame(1000, rate=500.0))
     page.locator("#lanes").evaluate("lanes => lanes.scrollIntoView()")
+    page.evaluate("window.clock += 1001")
     shown.send(_frame(1100, rate=500.0))
     yield shown
     page.close()
@@ -103,3 +107,68 @@ def test_what_is_held_is_one_frame_all_through(board: FakedBoard) -> None:
 def test_while_few_orders_come_every_row_goes_with_every_frame(board: FakedBoard) -> None:
     board.send(_frame(1101, rate=1.0))
     assert _numbers(board.page) == _of(1101)
+
+
+def test_a_choice_goes_over_the_socket_and_the_address_follows(board: FakedBoard) -> None:
+    page = board.page
+    in_view(page.locator("#toolbar [data-text=failed]")).click()
+    expect(page).to_have_url(re.compile(r"/dashboard/\?filter=failed&version=vnext$"))
+    in_view(page.locator("#toolbar select")).select_option("vlatest-b")
+    expect(page).to_have_url(re.compile(r"/dashboard/\?filter=failed&version=vlatest-b$"))
+    # A frame of what was shown before is not drawn any more.
+    board.send(_frame(1200, rate=1.0))
+    assert _numbers(page)[0] == 1100
+    assert [one for one in board.said if "filter" in one] == [
+        {"filter": "failed", "version": "vnext"},
+        {"filter": "failed", "version": "vlatest-b"},
+    ]
+    board.send(_frame(1300, rate=1.0) | {"filter": "failed", "version": "vlatest-b"})
+    assert _numbers(page)[0] == 1300
+    expect(page.locator("#lanes thead .version").last).to_have_text("vlatest-b")
+    expect(page.locator("#lanes .passing")).to_contain_text("newest 40 failed of")
+
+
+def test_a_search_shows_what_was_found_until_it_is_cleared(board: FakedBoard) -> None:
+    page = board.page
+    find = in_view(page.locator("#find"))
+    find.fill("#1042")
+    board.wait_for({"q": "#1042"})
+    expect(page.locator("#lanes")).to_have_attribute("aria-busy", "true")
+    board.say({"type": "found", "q": "#1042", "rows": [_row(1042)]})
+    expect(page.locator("#lanes")).to_have_attribute("aria-busy", "false")
+    board.send(_frame(1200, rate=1.0))
+    assert _numbers(page) == [1042]
+    expect(page).to_have_url(re.compile("q=%231042"))
+    find.fill("77")
+    board.wait_for({"q": "77"})
+    board.say({"type": "found", "q": "77", "rows": []})
+    expect(page.locator("#lanes .empty")).to_contain_text("the number or id 77")
+    find.fill("")
+    expect(page).not_to_have_url(re.compile("q="))
+    assert _numbers(page) == _of(1200)
+
+
+def test_a_frame_that_names_a_row_which_never_came_makes_the_page_connect_again(
+    board: FakedBoard,
+) -> None:
+    board.send(_frame(1101, rate=1.0))
+    assert board.joins == 1
+    board.forget_a_row()
+    board.page.wait_for_function("() => document.querySelector('#board').dataset.socket === 'lost'")
+    board.wait_for_join(2)
+    board.send(_frame(1102, rate=1.0))
+    assert _numbers(board.page) == _of(1102)
+
+
+def test_a_row_keeps_its_element_while_it_is_focused(board: FakedBoard) -> None:
+    board.send(_frame(1101, rate=1.0))
+    link = board.page.get_by_role("link", name="#1090", exact=True)
+    link.focus()
+    board.send(_frame(1120, rate=1.0))
+    expect(link).to_be_focused()
+    assert _numbers(board.page) == _of(1120)
+    # It would leave the lanes: they are held for it.
+    board.send(_frame(1190, rate=1.0))
+    expect(link).to_be_focused()
+    assert _numbers(board.page) == _of(1120)
+    expect(board.page.locator("#hold")).to_contain_text("held while you are on a row")

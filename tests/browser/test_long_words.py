@@ -14,14 +14,13 @@ from playwright.sync_api import Page, expect
 
 from dashboard import models
 from dashboard import urls as dashboard_urls
-from dashboard.domain.comparing.rules import Treatment
-from dashboard.domain.decision import Decision
-from dashboard.observing.recording import record_events
-from dashboard.observing.rosters import read_roster
-from dashboard.observing.rulebook import make_rule
-from dashboard.reviewing.reviews import Seen, review
+from dashboard.comparison.outcome import Decision
+from dashboard.comparison.rules import Treatment
+from dashboard.ingest.rulebook import make_rule
+from dashboard.ingest.stream import read_roster
+from dashboard.review.reviews import SeenRevision, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
-from dashboard.tests.making import NOW, a_draft, a_replay
+from dashboard.tests.making import NOW, a_draft, a_replay, record_events
 from kitchen_worker.contract.messages import EventKind, Failure
 from restaurant import urls as restaurant_urls
 from restaurant.models import (
@@ -39,7 +38,7 @@ pytestmark = pytest.mark.browser
 #: What no page shows itself: acts, files, machines' answers, and parts of pages.
 NOT_PAGES = {
     "quote", "ticket_state", "api_orders", "api_items", "api_health", "api_ready", "logout",
-    "board_lanes", "review", "discrepancies_export", "discrepancy_orders", "discrepancy_replays",
+    "review", "discrepancies_export", "discrepancy_orders", "discrepancy_replays",
     "replay_new", "rule_end", "rejudge",
 }  # fmt: skip
 
@@ -143,7 +142,7 @@ def _record(launch: Launch, handled: Order, failed: Order) -> None:
 def _review(launch: Launch) -> None:
     """What people wrote."""
     for found in models.Discrepancy.objects.filter(version="vnext")[:2]:
-        review([Seen(found.pk, 0)], Decision.BUG, note=word(4000), author=word(150))
+        review([SeenRevision(found.pk, 0)], Decision.BUG, note=word(4000), author=word(150))
         replay = a_replay(found, requested_by=word(150))
         replay.replayed_orders.update(
             build=word(200), error_type=word(200), error_message=word(4000), state="failed"

@@ -42,7 +42,7 @@ def test_the_ticket_of_an_order_that_takes_longer_than_250_ms_is_placed_then_in_
 
 def test_both_lanes_show_an_order_within_a_second(page: Page, stack: Stack) -> None:
     page.goto("/dashboard/")
-    expect(page.locator("[data-light='socket']")).to_contain_text("open")
+    expect(page.locator("[data-indicator='socket']")).to_contain_text("open")
     seconds = []
     for _ in range(5):
         started = time.monotonic()
@@ -79,7 +79,7 @@ def test_the_total_follows_what_is_chosen(page: Page) -> None:
     expect(page.locator("#total")).to_contain_text("11.35")
 
 
-def test_the_failed_lens_shows_the_failed_orders_alone(page: Page, stack: Stack) -> None:
+def test_the_failed_filter_shows_the_failed_orders_alone(page: Page, stack: Stack) -> None:
     failed = stack.post_order(["fries"] * 21)["number"]
     stack.post_order(["soda"])
     page.goto("/dashboard/")
@@ -87,13 +87,13 @@ def test_the_failed_lens_shows_the_failed_orders_alone(page: Page, stack: Stack)
     row = page.locator(f"tr:has(a:text-is('#{failed}'))")
     expect(row.locator("[data-state='failed']")).to_have_count(1)
     states = page.locator("#lanes tbody tr[data-order]")
-    until(lambda: states.count() >= 1, "rows in the lens")
+    until(lambda: states.count() >= 1, "rows in the filter")
     expect(page.locator("#lanes")).not_to_contain_text("no order")
 
 
 def test_the_board_says_that_it_is_stale_and_comes_back(page: Page, stack: Stack) -> None:
     page.goto("/dashboard/")
-    expect(page.locator("[data-light='socket']")).to_contain_text("open")
+    expect(page.locator("[data-indicator='socket']")).to_contain_text("open")
     stack.stop("site")
     expect(page.locator("#banner")).to_be_visible(timeout=20_000)
     stack.start("site")
@@ -104,11 +104,8 @@ def test_the_board_says_that_it_is_stale_and_comes_back(page: Page, stack: Stack
 
 def test_one_order_shows_every_version_side_by_side(page: Page, stack: Stack) -> None:
     placed = stack.post_order(["burger", "soda"])
-    observed = (
-        "select count(*) from dashboard_observation where \"order\" = ? and state = 'handled'"
-    )
-    order = placed["id"].replace("-", "")
-    until(lambda: stack.number(observed, order) >= 2, "both versions handled it")
+    observed = "select count(*) from observations where \"order\" = ? and state = 'handled'"
+    until(lambda: stack.number(observed, placed["id"]) >= 2, "both versions handled it")
     page.goto(f"/dashboard/orders/{placed['id']}/")
     main = page.locator("main")
     for text in ("vlatest", "vnext", "burger", "actual_minutes", "curl"):

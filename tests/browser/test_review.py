@@ -131,8 +131,8 @@ def test_of_two_reviewers_none_overwrites_the_other_unseen(
     in_view(other.get_by_role("button", name="Noise")).click()
 
     alert = other.locator("#review .conflicts")
-    expect(alert).to_contain_text("ada decided 'bug'")
-    expect(alert).to_contain_text("nothing of yours was saved; your note is kept in the form")
+    expect(alert).to_contain_text("ada marked")
+    expect(alert).to_contain_text("Your decision was not saved; your note is still in the form")
     expect(other.locator("#note")).to_have_value("must be rounding")
     expect(other.locator("#review .history")).to_contain_text("a cent is missing")
     assert stack.query(STATE, "total_price") == [("bug",)]
@@ -156,7 +156,7 @@ def test_coverage_is_narrowed_as_one_types(page: Page) -> None:
 def test_a_rule_hides_what_its_preview_said_once_it_is_applied_to_the_past(
     page: Page, stack: Stack
 ) -> None:
-    differing = "select count(*) from dashboard_comparison where outcome = 'differ'"
+    differing = "select count(*) from dashboard_observation where exception = 'differ'"
     before = stack.number(differing)
     log_in(page, "ada", page_of(stack, "cook"))
     in_view(page.get_by_role("link", name="Ignore it with a rule")).click()

@@ -16,19 +16,14 @@ from tests.browser.using import overflow
 pytestmark = pytest.mark.browser
 
 WORDS = ("not yet", "ready", "worse", "withheld")
-#: All that the server writes of a verdict and the page's script writes again.
+#: All elements, attributes and texts of the verdict's part.
 _WRITTEN = """() => {
-  const at = (name) => (one) => one.getAttribute(name);
-  const all = (where, read) => [...document.querySelectorAll(where)].map(read);
-  return {
-    texts: all("#standing [data-fact*='verdict'], #standing [data-part]",
-      (one) => one.textContent.replace(/[ \\n]+/g, " ").trim()),
-    hidden: all("#standing [data-fact]", (one) => one.hidden),
-    standings: all("#standing [data-standing]", at("data-standing")),
-    words: all("#standing [data-word]", at("data-word")),
-    places: ["x", "width", "cx"].map((name) => all("#standing svg [data-part]", at(name))),
-    links: all("#standing a", at("href")).map((href) => new URL(href, location.href).href),
-  };
+  const tree = (node) => node.nodeType === Node.TEXT_NODE ? node.data : [
+    node.nodeName,
+    [...node.attributes].map(({ name, value }) => `${name}=${value}`).sort(),
+    [...node.childNodes].map(tree),
+  ];
+  return tree(document.querySelector("[data-part=verdict]"));
 }"""
 
 
@@ -107,7 +102,7 @@ def test_the_bounds_by_which_requirements_passed_are_written_the_same(
     board.send(frame)
 
     assert board.page.evaluate(_WRITTEN) == served
-    histories = board.page.locator("[data-part='history']").all_text_contents()
+    histories = board.page.locator(".requirements .history").all_text_contents()
     assert [": at most" in text for text in histories[:4]] == [False, True, True, False]
 
 
@@ -122,6 +117,37 @@ def test_a_verdict_that_comes_is_painted_as_if_it_had_been_served(
     board.send(a_frame(word))
 
     assert board.page.evaluate(_WRITTEN) == served
+
+
+def test_the_sentence_is_said_when_its_words_change_and_not_only_its_numbers(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    board = open_board(a_frame("not yet"))
+    said = board.page.locator("#announcement")
+    more = a_frame("not yet")
+    more["verdict"]["sentence"] = more["verdict"]["sentence"].replace("0.81", "0.92")
+    board.send(more)
+    expect(board.page.locator("h1")).to_contain_text("+0.92 pp")
+    expect(said).to_be_empty()
+    board.send(a_frame("worse"))
+    expect(said).to_have_text("WORSE: vnext: failure rate +1.9 pp (1.2 to 2.7). Roll back?")
+
+
+def test_a_link_that_has_the_focus_keeps_it_and_what_is_open_stays_open(
+    open_board: Callable[[dict[str, Any]], FakedBoard],
+) -> None:
+    board = open_board(a_frame("not yet"))
+    link = board.page.get_by_role("link", name="speed: how?")
+    link.focus()
+    board.page.locator("[data-indicator=dead] summary").click()
+    link.focus()
+    worse = a_frame("worse")
+    worse["feed"] |= {"dead_letters": 1, "dead_reasons": [{"queue": "dead", "reason": "torn"}]}
+    board.send(worse)
+    expect(board.page.locator("h1")).to_contain_text("WORSE")
+    expect(link).to_be_focused()
+    expect(board.page.locator("[data-indicator=dead] .reasons")).to_be_visible()
+    expect(board.page.locator("[data-indicator=dead]")).to_contain_text("torn")
 
 
 def test_every_word_and_every_standing_has_a_shape_of_its_own(

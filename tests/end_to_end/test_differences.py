@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -46,8 +47,16 @@ def test_a_rush_shows_what_was_planted_and_the_noise_each_once_and_nothing_else(
     rush_and_recount(stack, orders=2000)
     stack.start("site")
     (frame,) = asyncio.run(frames(stack, 1))
-    shown = [(one["kind"], one["path"].partition(":")[0]) for one in frame["discrepancies"]]
-    assert sorted(shown) == sorted(PLANTED["vnext"])
+    listed = ElementTree.fromstring(f"<div>{frame['parts']['discrepancies']}</div>")  # noqa: S314
+    shown = [
+        (kind.text or "", path.text.partition(":")[0])
+        for row in listed.iter("tr")
+        if (kind := row.find(".//*[@class='kind']/span")) is not None
+        and (path := row.find(".//code")) is not None
+        and path.text
+    ]
+    planted = [(kind.replace("_", " "), path) for kind, path in PLANTED["vnext"]]
+    assert sorted(shown) == sorted(planted)
 
 
 @pytest.mark.postgres
@@ -82,7 +91,7 @@ def recount(stack: Stack, version: str) -> dict[tuple[str, str], int]:
     """The same from the stored answers, by flat lists of every value and none of the product."""
     answers: defaultdict[Any, dict[str, tuple[str, str, str]]] = defaultdict(dict)
     for order, name, state, result, error in stack.query(
-        'select "order", version, state, result, error_type from dashboard_observation'
+        'select "order", version, state, result, error_type from observations'
         " where version in ('vlatest', ?)",
         version,
     ):
@@ -124,22 +133,22 @@ REJUDGED = "select cursor, until, finished_at is not null from dashboard_rejudgi
 #: All live numbers of a launch.
 LIVE = tuple(
     f"select * from dashboard_{table} order by id"  # noqa: S608 - our own names
-    for table in ("observation", "comparison", "tally", "timeslice", "signature")
+    for table in ("observation", "participant", "timeslice", "signature")
 )
 ANSWERED = "select count(*) from dashboard_replayedorder where state = 'handled'"
 IGNORE_COOK = """
 from datetime import timedelta
 from dashboard import models
-from dashboard.reviewing import rejudging
+from dashboard.review.proposals import request_rejudging
 from kitchen_worker.contract.messages import utc_now
 from restaurant.models import Launch
 models.Rule.objects.create(path="cook", treatment="ignore", reason="chance", author="ada",
                            created_at=utc_now())
-rejudging.request(Launch.objects.get().id, author="ada", now=utc_now() + timedelta(seconds=1))
+request_rejudging(Launch.objects.get().id, author="ada", now=utc_now() + timedelta(seconds=1))
 """
 SEND_AGAIN = """
 from dashboard.models import Discrepancy
-from dashboard.reviewing.replays import request_replay
+from dashboard.review.replays import request_replay
 from kitchen_worker.contract.messages import utc_now
 from restaurant.models import Launch
 about = Discrepancy.objects.get(version={version!r}, kind={kind!r}, path={path!r})

@@ -28,7 +28,7 @@ import pytest
 from kitchen_worker.amqp.connection import connect
 from kitchen_worker.contract.topology import (
     KITCHEN_EVENTS,
-    OBSERVER_QUEUE,
+    STREAM_QUEUE,
     Binding,
     Exchange,
     Queue,
@@ -69,17 +69,15 @@ create function slowly() returns trigger language plpgsql as $$
 begin perform pg_sleep(tg_argv[0]::float); return null; end $$;
 create constraint trigger slowly after insert or update on restaurant_order
 deferrable initially deferred for each row execute function slowly(0.002);
-create constraint trigger slowly after update on restaurant_letter
-deferrable initially deferred for each row execute function slowly(0.002);
-create constraint trigger slowly after update on dashboard_tally
+create constraint trigger slowly after update on dashboard_participant
 deferrable initially deferred for each row execute function slowly(0.1)
 """
 ORDERS = "select count(*) from restaurant_order"
-SENT = "select count(*) from restaurant_letter where sent_at is not null"
+SENT = "select count(*) from restaurant_order where sent_at is not null"
 TALLY = """
-select orders, handled, failed, missing, pairs, matrix from dashboard_tally where version = ?
+select orders, handled, failed, missing, pairs, matrix from dashboard_participant where version = ?
 """
-ENDED = "select coalesce(sum(handled + failed), 0) from dashboard_tally where version = ?"
+ENDED = "select coalesce(sum(handled + failed), 0) from dashboard_participant where version = ?"
 
 
 @contextmanager
@@ -92,7 +90,7 @@ def a_watched_stack(directory: Path, broker: BrokerNode) -> Iterator[Stack]:
     ):
         stack.start(*EVERYTHING)
         # What is answered before the observer first declares its queue is missing there.
-        until(lambda: OBSERVER_QUEUE in waiting(broker), "the observer has its queue")
+        until(lambda: STREAM_QUEUE in waiting(broker), "the observer has its queue")
         asyncio.run(declare(broker.url, WITNESS))
         with psycopg.connect(url) as database:
             database.execute(NOTE_ANSWERS)
@@ -202,7 +200,7 @@ def until_all_is_quiet(stack: Stack, broker: BrokerNode) -> None:
     )
     until(lambda: not any(waiting(broker).values()), "no message waits", within_s=PATIENCE_S)
     wanted = sum(sampled(stack, version) for version in KITCHENS)
-    ended = "select count(*) from dashboard_observation where state != 'received'"
+    ended = "select count(*) from observations where state != 'received'"
     until(lambda: stack.number(ended) == wanted, "no outcome is open", within_s=PATIENCE_S)
 
 
@@ -210,7 +208,7 @@ def sampled(stack: Stack, version: str) -> int:
     """The orders that a version was to handle."""
     if version == "vlatest":
         return stack.number(ORDERS)
-    of_it = "select count(*) from restaurant_letter where sample @> to_jsonb(?::text)"
+    of_it = "select count(*) from restaurant_order where sample @> to_jsonb(?::text)"
     return stack.number(of_it, version)
 
 
@@ -248,8 +246,8 @@ def count_orders(stack: Stack, customers: Customers) -> int:
     answers = stack.query("select placed, count(*) from witness_answers group by 1")
     assert len(answers) == len(stored), "an order without an answer"
     assert {number for _, number in answers} == {1}, "an order that was answered twice"
-    letters = "select count(*), count(distinct order_id), count(sent_at) from restaurant_letter"
-    assert stack.query(letters) == [(len(stored),) * 3]
+    assert stack.number(SENT) == len(stored)
+    assert stack.number("select count(*) from restaurant_outboxmessage") == 0
     return len(stored)
 
 
@@ -258,7 +256,7 @@ def count_observations(stack: Stack, version: str) -> int:
     wanted = sampled(stack, version)
     rows = dict(
         stack.query(
-            "select state, count(*) from dashboard_observation where version = ? group by 1",
+            "select state, count(*) from observations where version = ? group by 1",
             version,
         )
     )
@@ -269,7 +267,7 @@ def count_observations(stack: Stack, version: str) -> int:
     assert (handled, failed) == (rows.get("handled", 0), rows.get("failed", 0))
     slices = "select sum(handled), sum(failed) from dashboard_timeslice where version = ?"
     assert stack.query(slices, version) == [(handled, failed)]
-    compared = "select count(*) from dashboard_comparison where version = ?"
+    compared = "select count(*) from observations where version = ? and judged_at is not null"
     expected = 0 if version == "vlatest" else wanted
     assert stack.number(compared, version) == pairs == expected
     assert sum(matrix.values()) == expected
@@ -278,7 +276,7 @@ def count_observations(stack: Stack, version: str) -> int:
 
 def assert_none_is_missing(stack: Stack, events: dict[tuple[str, str], set[str]]) -> None:
     """An order that a version has not ended: what the witness has of it."""
-    missing = "select \"order\", version from dashboard_observation where state = 'missing'"
+    missing = "select \"order\", version from observations where state = 'missing'"
     lost = [(str(order), version) for order, version in stack.query(missing)]
     assert {key: events.get(key) for key in lost} == {}
 
@@ -288,13 +286,13 @@ def count_repeats(stack: Stack, events: dict[tuple[str, str], set[str]]) -> dict
     repeats: Counter[str] = Counter()
     for (_, version), ids in events.items():
         repeats[version] += len(ids) - 1
-    counted = dict(stack.query("select version, repeats from dashboard_tally"))
+    counted = dict(stack.query("select version, repeats from dashboard_participant"))
     assert counted == {version: repeats[version] for version in KITCHENS}
     return counted
 
 
 def report(stack: Stack, customers: Customers, **counted: Any) -> None:
-    again = stack.query("select again_reason, count(*) from restaurant_letter group by 1")
+    again = stack.query("select again_reason, count(*) from restaurant_order group by 1")
     dead = stack.query("select queue, count from dashboard_deadlettertally")
     print(f"\n{counted}; {customers.tries} tries; sent again {again}; dead letters {dead}")
 
@@ -329,5 +327,5 @@ def test_when_the_broker_is_killed_no_order_is_lost_or_counted_twice(
         orders = count_orders(stack, customers)
         assert_none_is_missing(stack, events)
         observed = {version: count_observations(stack, version) for version in KITCHENS}
-        repeats = dict(stack.query("select version, repeats from dashboard_tally"))
+        repeats = dict(stack.query("select version, repeats from dashboard_participant"))
         report(stack, customers, kills=kills, orders=orders, observed=observed, repeats=repeats)

@@ -154,7 +154,7 @@ def test_the_code_in_the_image_needs_nothing_that_was_left_out(image: Path) -> N
     }
     done = _run(image, "manage.py", "check", **settings)
     assert done.returncode == 0, done.stderr
-    loads = "import django; django.setup(); import restaurant.asgi, dashboard.observer"
+    loads = "import django; django.setup(); import restaurant.asgi, dashboard.ingest.observer"
     done = _run(image, "-c", loads, DJANGO_SETTINGS_MODULE="restaurant.settings", **settings)
     assert done.returncode == 0, done.stderr
     done = _run(image, "-m", "kitchen_worker", "--help")

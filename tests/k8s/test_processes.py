@@ -6,6 +6,7 @@ import re
 import subprocess
 from importlib import import_module
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import get_commands
@@ -15,7 +16,7 @@ from kitchen_worker.amqp.settings import settings_of
 from kitchen_worker.config import WorkerConfig
 from kitchen_worker.worker import DRAIN_S
 from local.settings import ROOT
-from restaurant.environment import Environment
+from restaurant.environment import Door, Environment
 from tests.k8s.rendering import (
     RENDERED,
     WITH,
@@ -63,11 +64,20 @@ def _as_read(container: Container, path: str) -> dict[str, str]:
     """A container's environment, with secrets of the form that the product takes."""
     secrets = {
         "amqp-url": "amqp://user:secret@broker:5672/",
+        "dashboard-database-url": "postgres://user:secret@database:5432/dashboard",
         "database-url": "postgres://user:secret@database:5432/name",
         "secret-key": "s" * 64,
     }
     given = environment(container, path)
     return {name: secrets.get(value, value) for name, value in given.items()}
+
+
+def _doors(path: str) -> dict[Door, Container]:
+    """The containers that serve pages, by door."""
+    names = {"site": Door.CUSTOMERS, "dashboard": Door.DASHBOARD}
+    return {
+        names[one.spec["name"]]: one for one in own_containers(path) if one.spec["name"] in names
+    }
 
 
 def _management_commands(container: Container) -> list[str]:
@@ -77,6 +87,7 @@ def _management_commands(container: Container) -> list[str]:
 def test_each_process_has_its_workload() -> None:
     assert {named(one) for one in workloads(WITH)} == {
         "deployment/site",
+        "deployment/dashboard",
         "deployment/relay",
         "deployment/observer",
         "deployment/kitchen-vlatest",
@@ -97,15 +108,40 @@ def test_every_command_of_ours_exists() -> None:
             assert find_spec(_command(container)[2]), container
 
 
-def test_the_site_serves_an_application_that_is_there() -> None:
-    [site] = [one for one in own_containers(WITH) if one.spec["name"] == "site"]
-    module, _, name = _command(site)[-1].partition(":")
-    assert callable(getattr(import_module(module), name))
+def test_both_doors_serve_an_application_that_is_there() -> None:
+    for door in _doors(WITH).values():
+        module, _, name = _command(door)[-1].partition(":")
+        assert callable(getattr(import_module(module), name))
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_each_door_has_a_workload_whose_host_the_other_links_to(path: str) -> None:
+    read = {
+        door: Environment.from_environ(_as_read(one, path)) for door, one in _doors(path).items()
+    }
+    for door, other in ((Door.CUSTOMERS, Door.DASHBOARD), (Door.DASHBOARD, Door.CUSTOMERS)):
+        assert read[door].door is door
+        address = urlsplit(read[door].other_door or "")
+        assert address.hostname in read[other].allowed_hosts
+        assert (address.scheme == "https") == read[other].https
+
+
+@pytest.mark.parametrize("path", RENDERED)
+def test_production_has_nothing_of_the_dashboard(path: str) -> None:
+    production = ("deployment/site", "deployment/relay")
+    live = [one for one in own_containers(path) if one.workload in production]
+    assert len(live) == 4
+    for container in live:
+        assert environment(container, path)["DOOR"] == Door.CUSTOMERS
+        assert "DASHBOARD_DATABASE_URL" not in environment(container, path)
+    for container in live:
+        if container.workload == "deployment/site":
+            assert "AMQP_URL" not in environment(container, path)
 
 
 def test_the_shell_lines_of_init_containers_are_well_formed() -> None:
     scripts = [_command(one)[2] for one in own_containers(WITH) if _command(one)[0] == "sh"]
-    assert len(scripts) == 3
+    assert len(scripts) == 4
     for script in scripts:
         subprocess.run(["sh", "-n", "-c", script], check=True)
 
@@ -172,16 +208,18 @@ def test_processes_without_pages_are_probed_on_their_health_port(path: str) -> N
 
 
 @pytest.mark.parametrize("path", RENDERED)
-def test_the_sites_probes_are_pages_of_a_host_that_is_allowed(path: str) -> None:
-    [site] = [one for one in own_containers(path) if one.spec["name"] == "site"]
-    allowed = Environment.from_environ(_as_read(site, path)).allowed_hosts
-    for name in _PROBES:
-        action = site.spec[name]["httpGet"]
-        [header] = action["httpHeaders"]
-        assert header["name"] == "Host"
-        assert header["value"] in allowed
-        assert resolve(action["path"]).url_name in {"api_health", "api_ready"}
-    assert _command(site)[-2] == str(site.spec["ports"][0]["containerPort"])
+def test_the_doors_probes_are_pages_of_a_host_that_is_allowed(path: str) -> None:
+    doors = _doors(path).values()
+    assert len(doors) == 2
+    for door in doors:
+        allowed = Environment.from_environ(_as_read(door, path)).allowed_hosts
+        for name in _PROBES:
+            action = door.spec[name]["httpGet"]
+            [header] = action["httpHeaders"]
+            assert header["name"] == "Host"
+            assert header["value"] in allowed
+            assert resolve(action["path"]).url_name in {"api_health", "api_ready"}
+        assert _command(door)[-2] == str(door.spec["ports"][0]["containerPort"])
 
 
 @pytest.mark.parametrize("path", RENDERED)

@@ -82,6 +82,7 @@ def test_the_secrets_have_the_keys_that_the_manifests_name_and_no_other() -> Non
         for container in containers(WITH)
         for variable in container.spec.get("env", [])
         if (reference := variable.get("valueFrom", {}).get("secretKeyRef"))
+        and not reference.get("optional")
     }
     mounted = {
         volume["secret"]["secretName"]

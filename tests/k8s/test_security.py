@@ -16,7 +16,7 @@ _SECRET_NAME = re.compile(
 #: A URL that names a user with a password, in any scheme.
 _URL_WITH_PASSWORD = re.compile(r"\w+://[^/\s:@]*:[^/\s@]+@")
 #: Settings that hold a password within.
-_URLS = {"AMQP_URL", "DATABASE_URL"}
+_URLS = {"AMQP_URL", "DASHBOARD_DATABASE_URL", "DATABASE_URL"}
 _PINNED_IMAGE = re.compile(r"[a-z0-9./-]+:v?\d+\.\d+[\w.-]*")
 
 

@@ -8,9 +8,9 @@ Time is virtual, and what is drawn at random in production comes from the steps.
 applied these are patched, and nothing else:
 
 * ``utc_now`` in every module of ours that has it, and Django's ``timezone.now``: the step's time;
-* ``restaurant.order_rows._order``: gives an order the id and the time of the step;
+* ``restaurant.order_writer._order``: gives an order the id and the time of the step;
 * ``GATHER_S`` of the observer and of the answers: what is there is taken at once;
-* ``dashboard.chores.LONGEST_S``: a slow machine judges the past in chunks of the same size;
+* ``dashboard.ingest.observer.LONGEST_S``: a slow machine judges the past in equal chunks;
 * ``settings.ENVIRONMENT``: the deadline of the steps, and blocks of the default length.
 
 The examples of a discrepancy stay random: no number depends on which they are.
@@ -35,20 +35,21 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from dashboard import chores
-from dashboard import observer as observing
-from dashboard.board.depths import read_depths
-from dashboard.domain.comparing.rules import Rule, Treatment
-from dashboard.domain.decision import Decision
+from dashboard.board.broker import read_depths
+from dashboard.comparison.outcome import Decision
+from dashboard.comparison.rules import ComparisonRule, Treatment
+from dashboard.ingest import observer
+from dashboard.ingest.dead_letters import record_dead_letters
+from dashboard.ingest.observer import Observer
+from dashboard.ingest.recorder import Recording
+from dashboard.ingest.rulebook import end_rule, make_rule
+from dashboard.ingest.stream import Describer
 from dashboard.models import Discrepancy
 from dashboard.models import Rule as StoredRule
-from dashboard.observer import Observer
-from dashboard.observing.dead_letters import record_dead_letters
-from dashboard.observing.rulebook import end_rule, make_rule
-from dashboard.reviewing import rejudging
-from dashboard.reviewing.replays import request_replay
-from dashboard.reviewing.requirements import newest, set_requirements
-from dashboard.reviewing.reviews import Seen, review
+from dashboard.review import proposals
+from dashboard.review.replays import request_replay
+from dashboard.review.reviews import SeenRevision, review
+from dashboard.review.thresholds import current_revision, set_requirements
 from dashboard.verdict.evaluation import requirements_of
 from kitchen_worker.amqp.broker import BrokerLost, Delivery, Outgoing
 from kitchen_worker.amqp.health import Health
@@ -56,12 +57,15 @@ from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract import messages, topology
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.testing import MemoryBroker, MemoryDeliveries
-from restaurant import answers, launches, order_rows
+from restaurant import answers, launches, order_writer
+from restaurant.description import DescriptionFunction
+from restaurant.environment import DEFAULT_DESCRIPTION
 from restaurant.models import Launch, Order
 from restaurant.outbox import IDLE_S, Outbox
 from restaurant.pricing import OrderRequest, lines_from_menu
 from restaurant.queues import Queues
 from restaurant.resend import Resending
+from restaurant.tests.making import publish
 from tests.oracle import steps
 from tests.oracle.generator import DEADLINE_S, START, replayed
 from tests.oracle.steps import PlacedOrder, Step
@@ -71,6 +75,7 @@ _Result = TypeVar("_Result")
 _DEADLINE = timedelta(seconds=DEADLINE_S)
 _RESEND_AFTER = timedelta(seconds=60)
 _TYPES = topology.QueueTypes()
+_DESCRIBE = Describer(DescriptionFunction(DEFAULT_DESCRIPTION))
 _AUTHOR, _WHY = "ada", "a step of the recorded run"
 #: Waiting messages of the queues that matter to a board.
 Depths = dict[str, int]
@@ -79,10 +84,12 @@ Depths = dict[str, int]
 class Driver:
     """The product, as far as the steps have come."""
 
-    def __init__(self, record: Callable[[str, Depths], Any]) -> None:
+    def __init__(
+        self, record: Callable[[str, Depths], Any], recording: Recording | None = None
+    ) -> None:
         """``record`` reads the numbers of a look, given its name and how many messages wait."""
         self.recorded: dict[str, Any] = {}
-        self._record = record
+        self._record, self._recording = record, recording
         self._now = START
         self._placed: list[PlacedOrder] = []
         self._launches: list[Launch] = []
@@ -99,6 +106,12 @@ class Driver:
                 await self._apply(step)
         return self.recorded
 
+    async def look_again(self, name: str, before: Callable[[], Any]) -> Any:
+        """The numbers of a look once more, after something was done."""
+        with self._virtual():
+            await _stored(before)
+            return await _stored(partial(self._record, name, self._depths))
+
     @contextmanager
     def _virtual(self) -> Iterator[None]:
         ours = ("dashboard", "kitchen_worker", "restaurant")
@@ -113,9 +126,9 @@ class Driver:
                 if getattr(module, "utc_now", None) is messages.utc_now
             ),
             patch.object(timezone, "now", self._clock),
-            patch.object(observing, "GATHER_S", 0.0),
+            patch.object(observer, "GATHER_S", 0.0),
             patch.object(answers, "GATHER_S", 0.0),
-            patch.object(chores, "LONGEST_S", math.inf),
+            patch.object(observer, "LONGEST_S", math.inf),
             patch.object(settings, "ENVIRONMENT", environment),
         ]
         with ExitStack() as stack:
@@ -133,10 +146,18 @@ class Driver:
         await queues.check(broker)
         self._outbox, self._resending = Outbox(queues), Resending(queues, _RESEND_AFTER)
         self._answers = await broker.consume(topology.ANSWERS_QUEUE, prefetch=answers.PREFETCH)
-        self._observer = Observer(_TYPES, _DEADLINE, Shutdown(), Health())
-        await broker.declare(topology.observer(_TYPES))
-        self._events = await broker.consume(topology.OBSERVER_QUEUE, prefetch=observing.PREFETCH)
-        self._dead = await broker.consume(topology.DEAD_LETTERS_QUEUE, prefetch=observing.BATCH)
+        self._observer = Observer(
+            _TYPES,
+            _DEADLINE,
+            Shutdown(),
+            Health(),
+            _DESCRIBE,
+            recording=self._recording,
+        )
+        await broker.declare(topology.stream(_TYPES))
+        self._events = await broker.consume(topology.STREAM_QUEUE, prefetch=observer.PREFETCH)
+        self._recorder = await self._observer.take_over()
+        self._dead = await broker.consume(topology.DEAD_LETTERS_QUEUE, prefetch=observer.BATCH)
 
     @singledispatchmethod
     async def _apply(self, step: Step) -> None:
@@ -170,7 +191,7 @@ class Driver:
 
     @_apply.register
     async def _(self, step: steps.RelayWorks) -> None:
-        while await self._outbox.step(self._broker) != IDLE_S:
+        while await publish(self._outbox, self._broker) != IDLE_S:
             pass
         while await answers.step(self._broker, self._answers, wait_s=0.0):
             pass
@@ -178,7 +199,7 @@ class Driver:
 
     @_apply.register
     async def _(self, step: steps.RelayChecks) -> None:
-        await self._resending.unanswered(self._broker)
+        await self._resending.resend_unanswered(self._broker)
         self._take_orders()
 
     @_apply.register
@@ -202,23 +223,28 @@ class Driver:
             self._broker.lose("the observer is killed")
             self._broker.restore()
             await self._connect()
-        while self._broker.bodies(topology.OBSERVER_QUEUE):
+        while self._broker.bodies(topology.STREAM_QUEUE):
             await self._observer.step(self._broker, self._events, wait_s=0.0)
         while self._broker.bodies(topology.DEAD_LETTERS_QUEUE):
-            batch = await self._dead.batch(at_most=observing.BATCH, gather_s=0.0, wait_s=0.0)
+            batch = await self._dead.batch(at_most=observer.BATCH, gather_s=0.0, wait_s=0.0)
             number = UUID(int=batch[0].tag, version=4)
             await _stored(partial(record_dead_letters, batch, number, self._now))
             await self._dead.ack(batch)
 
     @_apply.register
     async def _(self, step: steps.ObserverSweeps) -> None:
-        await self._observer._sweep()
-        while self._observer._sweeping is not None:
-            await self._observer._sweep()
+        await self._observer._sweep(self._broker)
+        while self._observer._is_sweeping:
+            await self._observer._sweep(self._broker)
 
     @_apply.register
     async def _(self, step: steps.BackgroundWorks) -> None:
-        work = chores.Chores(Shutdown(), is_busy=lambda: False, on_change=lambda _: None)
+        work = observer.BackgroundJobs(
+            Shutdown(),
+            recorder=lambda: self._recorder,
+            is_busy=lambda: False,
+            on_change=lambda _: None,
+        )
         while await work.step(self._broker):
             pass
         self._take_orders()
@@ -228,13 +254,13 @@ class Driver:
         def decide() -> None:
             row = self._discrepancy(step)
             decision = Decision(step.decision)
-            review([Seen(row.pk, row.revision)], decision, note=step.note, author=_AUTHOR)
+            review([SeenRevision(row.pk, row.revision)], decision, note=step.note, author=_AUTHOR)
 
         await _stored(decide)
 
     @_apply.register
     async def _(self, step: steps.RuleMade) -> None:
-        draft = Rule(
+        draft = ComparisonRule(
             id=0,
             path=step.path,
             treatment=Treatment(step.treatment),
@@ -257,14 +283,16 @@ class Driver:
 
     @_apply.register
     async def _(self, step: steps.PastJudged) -> None:
-        await _stored(partial(rejudging.request, self._launch.pk, author=_AUTHOR, now=self._now))
+        await _stored(
+            partial(proposals.request_rejudging, self._launch.pk, author=_AUTHOR, now=self._now)
+        )
 
     @_apply.register
     async def _(self, step: steps.ThresholdsSet) -> None:
         def change() -> None:
             launch = self._launch.pk
             required = replace(requirements_of(launch), **step.thresholds)
-            seen, why = newest(launch), {"author": _AUTHOR, "reason": _WHY}
+            seen, why = current_revision(launch), {"author": _AUTHOR, "reason": _WHY}
             set_requirements(launch, required, **why, now=self._now, seen=seen)
 
         await _stored(change)
@@ -301,10 +329,10 @@ class Driver:
     @_apply.register
     async def _(self, step: steps.Looked) -> None:
         versions = [one.removeprefix("kitchen.") for one in self._broker.queues]
-        depths: Depths = {}
+        self._depths: Depths = {}
         with suppress(BrokerLost):
-            depths = await read_depths(self._broker, versions)
-        self.recorded[step.name] = await _stored(partial(self._record, step.name, depths))
+            self._depths = await read_depths(self._broker, versions)
+        self.recorded[step.name] = await _stored(partial(self._record, step.name, self._depths))
 
     @property
     def _launch(self) -> Launch:
@@ -353,15 +381,15 @@ def _place(orders: Sequence[PlacedOrder]) -> None:
     """What the site does, with the ids and the times of the steps."""
     requests = [OrderRequest(lines_from_menu(one.items), one.note) for one in orders]
     given = {id(request): order for request, order in zip(requests, orders, strict=True)}
-    make = order_rows._order
+    make = order_writer._order
 
     def order(request: OrderRequest, now: datetime, **more: Any) -> Order:
         made = make(request, given[id(request)].placed_at, **more)
         made.uuid = given[id(request)].id
         return made
 
-    with patch.object(order_rows, "_order", order), transaction.atomic():
-        placed = order_rows.write(requests)
+    with patch.object(order_writer, "_order", order), transaction.atomic():
+        placed = order_writer.write_orders(requests)
     assert [one.pk for one in placed] == [one.number for one in orders]
 
 

@@ -21,25 +21,27 @@ from django.core.management import call_command
 from django.db.models import Count
 
 from dashboard import models
-from dashboard.board.frame import build_frame
-from dashboard.board.lenses import Lens
-from dashboard.domain.comparing.rules import Rule, Treatment
-from dashboard.domain.sketch import LogHistogram
+from dashboard.board.filters import Filter
+from dashboard.board.frame import board_state
+from dashboard.comparison.outcome import Outcome
+from dashboard.comparison.rules import ComparisonRule, Treatment
+from dashboard.fold.records import Members
+from dashboard.ingest.evidence import coverage_of, whole_tally
+from dashboard.ingest.stored import members_in
 from dashboard.management.commands import verdict as verdict_command
-from dashboard.observing.evidence import coverage_of, whole_tally
-from dashboard.observing.signatures import Members
-from dashboard.reviewing.discrepancies import listed
-from dashboard.reviewing.exports import Format, export
-from dashboard.reviewing.replays import summary
+from dashboard.review.listing import Format, export, listed
+from dashboard.review.replays import summary
 from dashboard.tests.making import preview
 from dashboard.verdict.assessment import as_json
 from dashboard.verdict.evaluation import evaluate, requirements_of
-from dashboard.verdict.requirements import Health
+from dashboard.verdict.quantiles import LogHistogram
+from dashboard.verdict.thresholds import LaunchHealth
+from dashboard.verdict.traffic import read_traffic
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.launches import find_launch
-from restaurant.models import Launch, LaunchChange, Letter, Order
-from restaurant.resend import sent_again
+from restaurant.models import Launch, LaunchChange, Order, OutboxMessage
+from restaurant.resend import resend_counts
 from restaurant.sent_counts import samples
 from tests.oracle.generator import START
 
@@ -71,7 +73,7 @@ def read_numbers(depths: Mapping[str, int], *, whole: bool) -> dict[str, Any]:
 class _Names:
     """What the ids of the tables stand for."""
 
-    def __init__(self, orders: Mapping[UUID, int], discrepancies: Mapping[int, str]) -> None:
+    def __init__(self, orders: Mapping[str, int], discrepancies: Mapping[int, str]) -> None:
         self.orders = orders
         self._discrepancies = discrepancies
 
@@ -79,7 +81,7 @@ class _Names:
     def read(cls) -> _Names:
         rows = models.Discrepancy.objects.values_list("pk", "kind", "path", "version")
         return cls(
-            dict(Order.objects.values_list("uuid", "id")),
+            {str(uuid): pk for uuid, pk in Order.objects.values_list("uuid", "id")},
             {pk: f"{version} {kind} {path}" for pk, kind, path, version in rows},
         )
 
@@ -107,21 +109,20 @@ def _restaurant() -> dict[str, Any]:
     launches = {launch.pk: launch.name for launch in Launch.objects.all()}
     found: dict[str, Any] = {}
     for pk, name in [(None, "outside a launch"), *launches.items()]:
-        orders, letters = Order.objects.filter(launch=pk), Letter.objects.filter(launch=pk)
+        orders = Order.objects.filter(launch=pk)
+        sent = orders.filter(sent_at__isnull=False)
         found[name] = {
             "placed": orders.count(),
-            "sent": letters.filter(sent_at__isnull=False).count(),
+            "sent": sent.count(),
             "answered": orders.filter(answered_at__isnull=False).count(),
             "by state": _counts(orders, "state"),
-            "sent again": dict(sent_again(pk, at_most=1000)) if pk else {},
+            "sent again": dict(resend_counts(pk, at_most=1000)) if pk else {},
             "cents": int(100 * sum(orders.values_list("total_price", flat=True))),
             "answers": _checksum_of_rows(
                 orders.order_by("id").values_list("id", "answer", "answered_at")
             ),
             "samples sent": _counts_of(
-                version
-                for names in letters.filter(sent_at__isnull=False).values_list("sample", flat=True)
-                for version in names
+                version for names in sent.values_list("sample", flat=True) for version in names
             ),
         }
     return found
@@ -129,7 +130,7 @@ def _restaurant() -> dict[str, Any]:
 
 def _states() -> dict[str, Any]:
     return {"by state": _counts(Order.objects.all(), "state"),
-            "unsent": Letter.objects.filter(sent_at=None).count()}  # fmt: skip
+            "unsent": OutboxMessage.objects.count()}  # fmt: skip
 
 
 def _dead_letters() -> dict[str, Any]:
@@ -184,9 +185,9 @@ def _launch(
             }
             for one in models.FinalVerdict.objects.filter(launch=launch.pk)
         },
-        "swept": list(
-            models.Sweep.objects.filter(launch=launch.pk).values_list("swept_until", "finished")
-        ),
+        "not swept": models.ObservedOrder.objects.filter(
+            launch=launch.pk, pk__gt=models.ObserverState.objects.get().swept_until
+        ).count(),
         "frames": {version: _frame(launch, version, depths, names) for version in candidates},
         "command": {
             version: _command(launch, version, depths, names)
@@ -204,10 +205,10 @@ _COUNTERS = (
 
 
 def _version(launch: UUID, version: str) -> dict[str, Any]:
-    row = models.Tally.objects.filter(launch=launch, version=version).first()
+    row = models.Participant.objects.filter(launch=launch, version=version).first()
     if row is None:
         return {}
-    sketch = LogHistogram.from_json(row.sketch)
+    sketch = LogHistogram.from_json(row.times)
     return {
         **{name: getattr(row, name) for name in _COUNTERS},
         "builds": [[build, _moment(first), _moment(last)] for build, first, last in row.builds],
@@ -235,7 +236,7 @@ def _discrepancy(row: models.Discrepancy) -> dict[str, Any]:
         "first": row.first_seen_at,
         "last": row.last_seen_at,
         "build": row.last_build,
-        "examples": row.examples.count(),
+        "examples": len(row.examples),
         "reviews": [
             f"{one.decision} by {one.author or 'nobody'}: {one.note}"
             for one in row.reviews.order_by("id")
@@ -255,36 +256,42 @@ def _signatures(launch: UUID, version: str, names: _Names) -> dict[str, int]:
 
 
 _OBSERVED = (
-    "order", "state", "late", "build", "worker", "delivery", "placed_at", "received_at",
-    "finished_at", "queue_ms", "handling_ms", "result", "error_type", "error_message",
+    "order__order_id", "state", "late", "build", "worker", "delivery", "order__placed_at",
+    "received_at", "finished_at", "queue_ms", "handling_ms", "result", "error_type",
+    "error_message",
 )  # fmt: skip
+#: The place of the result among what follows the order.
+_RESULT = _OBSERVED.index("result") - 1
 
 
 def _rows(launch: UUID, version: str, names: _Names) -> dict[str, Any]:
     """Of what is stored for each order: how often each state and outcome, and checksums."""
-    observed = models.Observation.objects.filter(launch=launch, version=version)
-    compared = models.Comparison.objects.filter(launch=launch, version=version)
+    observed = models.Observation.objects.filter(
+        participant__launch=launch, participant__version=version
+    )
     shown = {
         row.pk: Members(frozenset(row.counted), frozenset(row.ignored))
         for row in models.Signature.objects.filter(launch=launch, version=version)
     }
     lines: defaultdict[int, dict[int, list[Any]]] = defaultdict(dict)
-    for order, *facts in observed.values_list(*_OBSERVED):
-        number = names.orders[order]
-        lines[number // _TOGETHER][number] = facts
-    for order, outcome, slower, signature, text in compared.values_list(
-        "order", "outcome", "slower", "signature", "members"
+    outcomes: Counter[str] = Counter()
+    for order, *facts, judged_at, exception, slower, signature, text in observed.values_list(
+        *_OBSERVED, "judged_at", "exception", "slower", "signature", "members"
     ):
         number = names.orders[order]
-        members = Members.read(text) if text else shown.get(signature or 0, Members())
-        lines[number // _TOGETHER][number] += [
-            outcome, slower, names.all_of(members.counted), names.all_of(members.ignored)
-        ]  # fmt: skip
+        facts[_RESULT] = bytes(facts[_RESULT]).decode()
+        lines[number // _TOGETHER][number] = facts
+        if judged_at is None:
+            continue
+        members = members_in(text) if text else shown.get(signature or 0, Members())
+        outcome = exception or Outcome.AGREE.value
+        outcomes[outcome] += 1
+        facts += [outcome, slower, names.all_of(members.counted), names.all_of(members.ignored)]
     return {
         "states": _counts(observed, "state"),
         "late": observed.filter(late=True).count(),
-        "outcomes": _counts(compared, "outcome"),
-        "slower": compared.filter(slower=True).count(),
+        "outcomes": dict(outcomes),
+        "slower": observed.filter(slower=True).count(),
         "checksums": {
             f"orders from {place * _TOGETHER}": _checksum_of_rows(sorted(some.items()))
             for place, some in lines.items()
@@ -364,7 +371,7 @@ def _block(sums: dict[str, Any], names: _Names) -> dict[str, Any]:
 
 
 def _verdict(launch: UUID, version: str, names: _Names) -> Any:
-    found = evaluate(launch, version, Health(behind_s=0.0))
+    found = evaluate(launch, version, LaunchHealth(behind_s=0.0))
     return None if found is None else _told(as_json(found), names)
 
 
@@ -400,7 +407,7 @@ def _judged(one: dict[str, Any]) -> dict[str, Any]:
 
 
 _KEPT = (
-    "orders", "rate", "waiting", "matrix", "against", "kinds", "open", "samples", "looked_at",
+    "orders", "rate", "matrix", "against", "kinds", "open", "samples", "looked_at",
 )  # fmt: skip
 
 
@@ -414,13 +421,12 @@ def _frame(
     """What the board says, without what only a clock or a row's id decides."""
     whole = find_launch(launch.pk)
     assert whole is not None
-    frame = build_frame(whole, Lens.ALL, version=version, with_series=True, backlogs=depths)
+    frame = board_state(whole, Filter.ALL, version=version, backlogs=depths)
     series = frame["series"]
-    lanes = {
-        lens.value: sorted(row["number"] for row in _lane(whole, lens, version)) for lens in Lens
-    }
+    lanes = {by.value: sorted(map(_number, _lane(whole, by, version))) for by in Filter}
     return {
         **{name: frame[name] for name in _KEPT},
+        "waiting": read_traffic(whole, depths).waiting,
         "feed": {**frame["feed"], "newest_at": _moment(frame["feed"]["newest_at"]),
                  "dead_reasons": len(frame["feed"]["dead_reasons"])},
         "run": [frame["run"]["state"], _moment(frame["run"]["at"])],
@@ -437,7 +443,7 @@ def _frame(
         },
         "lanes": lanes,
         "cells": _checksum(
-            sorted((row["number"], row["items"], row["cells"]) for row in frame["rows"])
+            sorted((_number(row), row["items"], row["cells"]) for row in frame["rows"])
         ),
         "charts": {
             name: _checksum(sorted(one.items())) for name, one in series["versions"].items()
@@ -450,8 +456,12 @@ def _frame(
     }  # fmt: skip
 
 
-def _lane(launch: Launch, lens: Lens, version: str) -> list[Any]:
-    frame = build_frame(launch, lens, version=version, with_series=False, backlogs={})
+def _number(row: Mapping[str, Any]) -> int:
+    return int(row["name"].removeprefix("#"))
+
+
+def _lane(launch: Launch, by: Filter, version: str) -> list[Any]:
+    frame = board_state(launch, by, version=version, backlogs={})
     rows: list[Any] = frame["rows"]
     return rows
 
@@ -505,10 +515,10 @@ def _file(response: Any) -> str:
 
 
 def _preview(launch: UUID, version: str, names: _Names) -> dict[str, Any]:
-    draft = Rule(id=0, path="total_price", treatment=Treatment.IGNORE, version=version)
+    draft = ComparisonRule(id=0, path="total_price", treatment=Treatment.IGNORE, version=version)
     found = preview(launch, draft, utc_now())
     return {
-        "looked, of, hidden": [found.looked, found.of, found.hidden],
+        "looked, of, hidden": [found.evaluated, found.of, found.hidden],
         "vanishing": {names.of(row.pk): number for row, number in found.vanishing},
         "shrinking": {names.of(row.pk): number for row, number in found.shrinking},
     }

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from asgiref.sync import async_to_sync
+from django.core.management import call_command
 
+from dashboard.ingest.recorder import Recording
+from dashboard.management.commands import rebuild
 from tests.oracle import generator
 from tests.oracle.driver import Driver
 from tests.oracle.numbers import read_numbers
 
 RECORDED = Path(__file__).with_name("recorded.json")
 #: Of the last look, all numbers are read.
-_LAST = "end"
+LAST = "end"
 #: An object that is not longer than this is one line.
 _LINE = 250
 _SHOWN = 40
@@ -25,12 +30,26 @@ _NOTHING = object()
 
 def play() -> dict[str, Any]:
     """The whole run on the database that Django is connected to, which must be empty."""
+    return async_to_sync(_driver().play)(generator.run())
 
-    async def whole() -> dict[str, Any]:
-        driver = Driver(lambda name, depths: read_numbers(depths, whole=name == _LAST))
-        return await driver.play(generator.run())
 
-    return async_to_sync(whole)()
+def play_and_rebuild(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same, recorded to a file; and the last numbers when all is rebuilt from that."""
+    recording = Recording(file, at_most=10**9)
+    driver = _driver(recording)
+
+    async def both() -> tuple[dict[str, Any], dict[str, Any]]:
+        live = await driver.play(generator.run())
+        recording.close()
+        again = partial(call_command, "rebuild", str(file), yes=True)
+        with patch.object(rebuild, "WAIT_S", 0.0):
+            return live, await driver.look_again(LAST, again)
+
+    return async_to_sync(both)()
+
+
+def _driver(recording: Recording | None = None) -> Driver:
+    return Driver(lambda name, depths: read_numbers(depths, whole=name == LAST), recording)
 
 
 def read() -> Any:

@@ -1,7 +1,7 @@
-"""``manage.py verdict``: says what the board says, to a terminal or to a pipeline's gate.
+"""``manage.py verdict``: prints the board's verdict, for a terminal or a pipeline's gate.
 
-The exit code is the verdict, and none below 10 but 0: so nothing that fails (a crash 1, a wrong
-option 2, no Django 69, a wrong setting 78) can be taken for one.
+The exit code is the verdict. Apart from 0 none is below 10, so that no failure (crash 1, wrong
+option 2, no Django 69, wrong setting 78) is mistaken for one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import Error
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
-from dashboard.board.depths import ask_for_depths
+from dashboard.board.broker import ask_for_depths
 from dashboard.verdict.assessment import Run, assess
-from dashboard.verdict.phrases import counted
-from dashboard.verdict.requirements import Requirement
+from dashboard.verdict.thresholds import Requirement
 from dashboard.verdict.traffic import read_traffic
-from dashboard.verdict.words import Word
+from dashboard.verdict.wording import Word, counted
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import kitchen_queue
 from restaurant.launches import find_launch, newest_launch
@@ -37,7 +36,7 @@ _PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 class Command(BaseCommand):
-    """Prints the verdict; its exit code is the word."""
+    """Print the verdict and exit with its code."""
 
     help = (
         "Say whether a candidate may be promoted. Exit code: 0 ready, 10 not yet, 20 worse, "
@@ -45,11 +44,10 @@ class Command(BaseCommand):
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """With ``--version`` for a version of ours in place of Django's own."""
+        """Replace Django's own ``--version``."""
         return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **kwargs)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Say of what, and how."""
         parser.add_argument("--launch", metavar="ID", help="of which launch (the newest)")
         parser.add_argument("--version", metavar="NAME", help="the first candidate's")
         parser.add_argument("--json", action="store_true", help="for programs")
@@ -59,7 +57,9 @@ class Command(BaseCommand):
         try:
             code = self._answer(**options)
         except Error as cause:
-            raise CommandError(f"No answer: {_database()}: {cause}") from cause
+            # Either of the two databases may be down.
+            where = " and ".join(map(_database, connections))
+            raise CommandError(f"No answer: {where}: {cause}") from cause
         if code:
             sys.exit(code)
 
@@ -75,7 +75,7 @@ class Command(BaseCommand):
             self.stdout.write("null" if json else f"Nothing is known of {name} yet.")
             return NOTHING_TO_SAY
         if assessment.state is not Run.ENDED:
-            _say_what_is_unknown(found, depths)
+            _explain_unknown_lag(found, depths)
         asked = {"database": _database(), "broker": _broker()}
         if json:
             about_it = {
@@ -91,8 +91,8 @@ class Command(BaseCommand):
         return EXIT_CODES[Word(found["word"])]
 
 
-def _say_what_is_unknown(found: dict[str, Any], depths: Mapping[str, int] | None) -> None:
-    """Why nobody knows how many orders wait for the version."""
+def _explain_unknown_lag(found: dict[str, Any], depths: Mapping[str, int] | None) -> None:
+    """Set the reason why the version's backlog is unknown."""
     queue = kitchen_queue(found["version"])
     if depths is None:
         why = "did not answer"
@@ -105,8 +105,8 @@ def _say_what_is_unknown(found: dict[str, Any], depths: Mapping[str, int] | None
             one["text"] = f"unknown: the broker at {_broker()} {why}"
 
 
-def _database() -> str:
-    database = settings.DATABASES["default"]
+def _database(alias: str = DEFAULT_DB_ALIAS) -> str:
+    database = settings.DATABASES[alias]
     return (
         f"{database['HOST']}/{database['NAME']}" if database.get("HOST") else str(database["NAME"])
     )
@@ -145,12 +145,12 @@ def _version(launch: Launch, asked: str | None) -> str:
 
 
 def _lines(found: dict[str, Any], run: dict[str, Any]) -> list[str]:
-    """The sentence, a table of the requirements, and what to know beside it."""
+    """The sentence, a table of the requirements, and notes."""
     rows = [
         (one["key"], one["standing"], f"{one['text']}{_more(one['more_orders'])}")
         for one in found["requirements"]
     ]
-    key, standing = (max(len(row[column]) for row in rows) for column in (0, 1))
+    key, status_width = (max(len(row[column]) for row in rows) for column in (0, 1))
     basis = (
         f"{counted(found['pairs'], 'pair')} in {counted(found['blocks'], 'block')}"
         f" of {found['block_s']:g} s"
@@ -161,7 +161,7 @@ def _lines(found: dict[str, Any], run: dict[str, Any]) -> list[str]:
         found["sentence"],
         *_over(run, found["orders"]),
         "",
-        *(f"  {name:<{key}}  {stands:<{standing}}  {text}" for name, stands, text in rows),
+        *(f"  {name:<{key}}  {status:<{status_width}}  {text}" for name, status, text in rows),
         "",
         basis,
         *(f"note: {warning}" for warning in found["warnings"]),
@@ -169,7 +169,7 @@ def _lines(found: dict[str, Any], run: dict[str, Any]) -> list[str]:
 
 
 def _over(run: dict[str, Any], orders: int) -> Iterator[str]:
-    """Why no more orders come, and how many the word rests on."""
+    """Why no more orders come, and how many the verdict is based on."""
     if run["at"] is None:
         return
     at = f"{datetime.fromtimestamp(run['at'], UTC):%Y-%m-%d %H:%M} UTC"

@@ -7,17 +7,17 @@ import random
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dashboard.verdict.paired_order import TIMED, PairedOrder, Result, Status, clipped_logs
-from dashboard.verdict.tally import Tally
-from dashboard.verdict.timing import Timing
+from dashboard.verdict.blocks import Timing
+from dashboard.verdict.evidence import Tally
+from dashboard.verdict.paired_order import TIMED, OrderStatus, PairedOrder, Result, clipped_logs
 
 #: Short blocks and warm-up, so that few orders make many blocks.
 TIMING = Timing(
     block_s=1, deadline_s=2, grace_s=0, warm_up_s=2, warm_up_orders=5, kept_blocks=2
 )  # fmt: skip
-OK_10 = Result(Status.OK, 10.0)
-MISSING = Result(Status.MISSING)
-FAILED = Result(Status.FAILED, 1.0)
+OK_10 = Result(OrderStatus.OK, 10.0)
+MISSING = Result(OrderStatus.MISSING)
+FAILED = Result(OrderStatus.FAILED, 1.0)
 
 
 def order(
@@ -49,8 +49,8 @@ def log_ratio(control: Result, candidate: Result, deadline_ms: float) -> float |
     return log
 
 
-_TIMES = st.floats(0, 5000).map(lambda ms: Result(Status.OK, ms))
-_RESULTS = st.one_of(_TIMES, st.sampled_from([FAILED, MISSING, Result(Status.TIMEOUT)]))
+_TIMES = st.floats(0, 5000).map(lambda ms: Result(OrderStatus.OK, ms))
+_RESULTS = st.one_of(_TIMES, st.sampled_from([FAILED, MISSING, Result(OrderStatus.TIMEOUT)]))
 _IDS = st.frozensets(st.integers(1, 9), max_size=7)
 _SEGMENTS = st.lists(st.sampled_from(["size:small", "item:soda", "hour:09"]), unique=True)
 
@@ -86,7 +86,7 @@ def simulated(
     for i in range(blocks * each):
         base = rng.lognormvariate(3.7, 0.8)
         control, candidate, baseline = (
-            Result(Status.OK, base * factor * rng.lognormvariate(0, 0.1))
+            Result(OrderStatus.OK, base * factor * rng.lognormvariate(0, 0.1))
             for factor in (1.0, slower, 1.0)
         )
         one = order(

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dashboard.verdict.borders import Point, border
 from dashboard.verdict.rates import PairedRate
-from dashboard.verdict.sequences import RatioBlocks
+from dashboard.verdict.sequences import Point, RatioBlocks, border
 
 #: Functions that fall and pass 0 at 0, by what makes them hard.
 FALLING: dict[str, Callable[[float], float]] = {

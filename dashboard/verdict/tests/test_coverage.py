@@ -8,6 +8,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dashboard.verdict.classes import MOST_IDS
 from dashboard.verdict.coverage import (
     MOST_SHAPES,
     MOST_SIGNATURES,
@@ -15,11 +16,10 @@ from dashboard.verdict.coverage import (
     shapes_of,
     shapes_of_menu,
 )
-from dashboard.verdict.signatures import MOST_IDS
 
 
 def test_the_shapes_of_an_order_are_its_size_its_note_its_items_and_any_two_of_them() -> None:
-    assert set(shapes_of({"soda": 1, "burger": 2}, note=True)) == {
+    assert set(shapes_of(("note:yes", "item:soda", "item:burger"), 3)) == {
         "size:medium",
         "note:yes",
         "item:burger",
@@ -29,15 +29,14 @@ def test_the_shapes_of_an_order_are_its_size_its_note_its_items_and_any_two_of_t
 
 
 def test_of_an_order_with_very_many_items_not_all_twos_are_looked_at() -> None:
-    items = {f"item {number:02}": 1 for number in range(30)}
-    shapes = shapes_of(items, note=False)
+    shapes = shapes_of(tuple(f"item:{number:02}" for number in range(30)), 30)
     assert sum(shape.startswith("item:") for shape in shapes) == 30
     assert sum(shape.startswith("both:") for shape in shapes) == 28
 
 
 def test_what_the_menu_allows_and_nobody_ordered_is_named() -> None:
     coverage = Coverage()
-    coverage.add(shapes_of({"burger": 1, "soda": 1}, note=False))
+    coverage.add(shapes_of(("note:no", "item:burger", "item:soda"), 2))
     unseen = coverage.unseen(shapes_of_menu(["burger", "fries", "soda"]))
     assert unseen == [
         "both:burger+fries",

@@ -8,23 +8,21 @@ from collections.abc import Collection
 import pytest
 from msgspec.structs import replace
 
-from dashboard.verdict.bounded import BoundedRate
-from dashboard.verdict.evidence import Evidence
+from dashboard.verdict.blocks import Timing
+from dashboard.verdict.evidence import EvidenceTotals, Tally
 from dashboard.verdict.judging import judge_rate
-from dashboard.verdict.paired_order import PairedOrder, Result, Status
-from dashboard.verdict.rates import RobustRate
-from dashboard.verdict.requirements import (
-    Health,
-    Judged,
-    Requirement,
-    Requirements,
-    Standing,
-)
-from dashboard.verdict.tally import Tally
+from dashboard.verdict.paired_order import OrderStatus, PairedOrder, Result
+from dashboard.verdict.rates import BoundedRate, RobustRate
 from dashboard.verdict.tests.paired_orders import FAILED, MISSING, OK_10, TIMING, order
-from dashboard.verdict.timing import Timing
+from dashboard.verdict.thresholds import (
+    LaunchHealth,
+    Requirement,
+    RequirementResult,
+    Requirements,
+    RequirementStatus,
+)
 from dashboard.verdict.verdict import Verdict, verdict
-from dashboard.verdict.words import Rate, Word
+from dashboard.verdict.wording import Rate, Word
 
 _BUG = 50
 
@@ -46,8 +44,8 @@ def _noisy(
             [
                 order(
                     i / 50,
-                    candidate=Result(Status.OK, 0.7 * ms),
-                    control=Result(Status.OK, ms),
+                    candidate=Result(OrderStatus.OK, 0.7 * ms),
+                    control=Result(OrderStatus.OK, ms),
                     shown=frozenset(shown),
                     noise=frozenset(noise()),
                 )
@@ -61,7 +59,7 @@ def _judged(tally: Tally, accepted: Collection[int]) -> Verdict:
     return verdict(
         tally.evidence(),
         Requirements(),
-        Health(behind_s=0),
+        LaunchHealth(behind_s=0),
         timing=TIMING,
         bench=Tally(TIMING).evidence(),
         accepted=accepted,
@@ -85,7 +83,7 @@ def test_a_bug_among_accepted_noise_is_never_ready(fields: int, chance: float, b
     found = _judged(tally, range(1, fields + 1))
     differences = found.of(Requirement.DIFFERENCES)
     assert found.word in (Word.NOT_YET, Word.WORSE)
-    assert differences.standing is not Standing.PASSED
+    assert differences.standing is not RequirementStatus.PASSED
     assert found.flagged == (_BUG,)
     if found.word is Word.NOT_YET:
         assert differences.text == "1 discrepancy significantly above baseline noise"
@@ -126,8 +124,8 @@ def test_two_alike_with_accepted_noise_are_neither_better_nor_worse(
 def test_what_is_not_told_apart_widens_the_interval_and_says_so() -> None:
     tally = _noisy(1, fields=6, chance=0.6)
     accepted = _judged(tally, (1,)).of(Requirement.DIFFERENCES)
-    assert accepted.standing is Standing.NOT_YET
-    assert "of the orders count is not known" in accepted.text
+    assert accepted.standing is RequirementStatus.NOT_YET
+    assert "of orders may or may not count" in accepted.text
     assert accepted.interval is not None
     assert accepted.interval.lo < -0.5
     assert accepted.interval.hi > 0.5
@@ -140,7 +138,7 @@ def test_more_within_the_margin_at_least_is_not_called_worse_for_what_is_not_kno
         pos = sum(rng.random() < 0.003 for _ in range(300))
         least.add(pos, 0, 300 - pos)
         most.add(pos + 10, 0, 290 - pos)
-    required, evidence = Requirements(), Evidence(orders=90_000)
+    required, evidence = Requirements(), EvidenceTotals(orders=90_000)
     for rate, word in (
         (BoundedRate.exactly(least), Rate.MORE_WITHIN),
         (BoundedRate.exactly(most), Rate.WORSE),
@@ -165,7 +163,7 @@ def _watched(candidates: Collection[Result], *, orders: int = 6000) -> dict[str,
         if i % 200 == 0:
             tally.close(i / 20)
             found = verdict(
-                tally.evidence(), Requirements(), Health(behind_s=0), timing=_PRODUCTION
+                tally.evidence(), Requirements(), LaunchHealth(behind_s=0), timing=_PRODUCTION
             )
             said.setdefault(found.sentence("vnext"), i / 20)
     return said
@@ -183,9 +181,7 @@ def test_a_candidate_that_fails_every_order_is_worse_soon_after_the_warm_up() ->
 
 def test_a_candidate_that_hardly_ever_answers_is_withheld_and_not_warming_up() -> None:
     said = _watched([OK_10, *[MISSING] * 999])
-    assert next(reversed(said)).startswith(
-        "WITHHELD: not comparable: results of the candidate alone"
-    )
+    assert next(reversed(said)).startswith("WITHHELD: not comparable: only the candidate's results")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +256,13 @@ def _with_slow_orders(seed: int, share: float) -> Tally:
         ms = 40 * rng.lognormvariate(0, 0.1)
         own = ms * rng.lognormvariate(0, 0.1) * (5 if rng.random() < share else 1)
         tally.add_all(
-            [order(i / 50, control=Result(Status.OK, ms), candidate=Result(Status.OK, own))]
+            [
+                order(
+                    i / 50,
+                    control=Result(OrderStatus.OK, ms),
+                    candidate=Result(OrderStatus.OK, own),
+                )
+            ]
         )
     tally.close(1000)
     return tally
@@ -269,10 +271,12 @@ def _with_slow_orders(seed: int, share: float) -> Tally:
 def test_slow_orders_that_a_copy_of_the_control_has_as_well_are_not_the_candidates() -> None:
     candidate, copy = (_with_slow_orders(seed, 0.03).evidence() for seed in (1, 2))
 
-    def slow(bench: Evidence) -> Judged:
-        found = verdict(candidate, Requirements(), Health(behind_s=0), timing=TIMING, bench=bench)
+    def slow(bench: EvidenceTotals) -> RequirementResult:
+        found = verdict(
+            candidate, Requirements(), LaunchHealth(behind_s=0), timing=TIMING, bench=bench
+        )
         return found.of(Requirement.SLOW_ORDERS)
 
-    assert slow(Tally(TIMING).evidence()).standing is Standing.FAILED
-    assert slow(copy).standing is Standing.NOT_YET
+    assert slow(Tally(TIMING).evidence()).standing is RequirementStatus.FAILED
+    assert slow(copy).standing is RequirementStatus.NOT_YET
     assert slow(copy).text.endswith("but two copies of the control differ by as much")

@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from dashboard.verdict.sample_ratio import mismatch
+from dashboard.verdict.thresholds import mismatch
 
 
 def test_a_wrong_sample_is_said_with_both_numbers() -> None:
     found = mismatch("vnext", sent=412, offered=1000, share=0.5)
-    assert found == "vnext was sent 412 of 1,000 orders; 50 % was asked"
+    assert found == "vnext was sent 412 of 1,000 orders; 50 % was requested"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from dashboard.verdict.drift import Drift
-from dashboard.verdict.segments import MOST_SEGMENTS, Segments, segments_of, size_of
+from dashboard.verdict.segments import MOST_SEGMENTS, Drift, Segments, segments_of, size_of
 
 
 def _segments(effects: dict[str, float], *, blocks: int = 100, seed: int = 1) -> Segments:
@@ -36,8 +35,8 @@ def test_an_order_has_the_size_of_its_pieces(pieces: int, size: str) -> None:
     assert size_of(pieces) == size
 
 
-def test_an_order_is_in_the_segments_of_its_size_its_hour_and_each_of_its_items() -> None:
-    assert segments_of({"soda": 2, "burger": 1}, hour=9) == (
+def test_an_order_is_in_the_segments_of_its_size_its_hour_and_each_of_its_categories() -> None:
+    assert segments_of(("note:no", "item:soda", "item:burger"), 3, hour=9) == (
         "size:medium",
         "hour:09",
         "item:burger",

@@ -14,13 +14,7 @@ from hypothesis import strategies as st
 
 from dashboard.verdict.levels import MultiLevelBlocks
 from dashboard.verdict.quantiles import quantile_ranks
-from dashboard.verdict.sequences import (
-    NOTHING_KNOWN,
-    UNKNOWN,
-    Interval,
-    RatioBlocks,
-    bernoulli_cs,
-)
+from dashboard.verdict.sequences import NOTHING_KNOWN, UNKNOWN, Interval, RatioBlocks, bernoulli_cs
 
 _SIZES = st.floats(0.5, 1e4)
 _EFFECTS = st.floats(-1.4, 1.4)

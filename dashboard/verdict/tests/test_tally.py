@@ -13,22 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dashboard.verdict.adding import sums_of
-from dashboard.verdict.blocks import BlockSums
-from dashboard.verdict.bounded import BoundedRate
-from dashboard.verdict.evidence import Evidence, Outcomes
-from dashboard.verdict.paired_order import PairedOrder, Result, Status
-from dashboard.verdict.rates import MOST_FIELDS, PairedRate, RobustRate
-from dashboard.verdict.requirements import Health, Requirements
-from dashboard.verdict.signatures import (
-    MOST_CLASSES,
-    MOST_IDS,
-    Differences,
-    class_of,
-    weights,
-)
-from dashboard.verdict.slow import slow_in, threshold_of, times_of
-from dashboard.verdict.tally import MOST_BLOCKS, Tally
+from dashboard.verdict.blocks import BlockSums, Timing, sums_of
+from dashboard.verdict.classes import MOST_CLASSES, MOST_IDS, Differences, class_of, weights
+from dashboard.verdict.evidence import MOST_BLOCKS, EvidenceTotals, Outcomes, Tally
+from dashboard.verdict.paired_order import OrderStatus, PairedOrder, Result
+from dashboard.verdict.quantiles import slow_in, threshold_of, times_of
+from dashboard.verdict.rates import MOST_FIELDS, BoundedRate, PairedRate, RobustRate
 from dashboard.verdict.tests.paired_orders import (
     FAILED,
     MISSING,
@@ -39,7 +29,7 @@ from dashboard.verdict.tests.paired_orders import (
     orders,
     simulated,
 )
-from dashboard.verdict.timing import Timing
+from dashboard.verdict.thresholds import LaunchHealth, Requirements
 from dashboard.verdict.verdict import Verdict, verdict
 
 _END = 100.0
@@ -70,7 +60,7 @@ def _split(data: st.DataObject, launch: list[PairedOrder]) -> list[list[PairedOr
 
 def _verdict(tally: Tally) -> Verdict:
     return verdict(
-        tally.evidence(), Requirements(), Health(behind_s=0), timing=tally.timing, bench=None
+        tally.evidence(), Requirements(), LaunchHealth(behind_s=0), timing=tally.timing, bench=None
     )
 
 
@@ -112,7 +102,7 @@ def test_blocks_and_evidence_are_the_same_after_a_stay_in_the_database(
     timing: Timing, launch: list[PairedOrder], close: float
 ) -> None:
     tally = _tally(launch, close=close, timing=timing)
-    settled = Evidence.from_json(json.loads(json.dumps(tally.settled.to_json())))
+    settled = EvidenceTotals.from_json(json.loads(json.dumps(tally.settled.to_json())))
     blocks = {
         number: BlockSums.from_json(json.loads(json.dumps(sums.to_json())))
         for number, sums in tally.blocks.items()
@@ -136,7 +126,7 @@ def test_closed_blocks_count_alike_whether_they_have_settled_or_not(
 
 def test_a_block_closes_when_its_last_order_has_run_out_of_time() -> None:
     tally = _tally([order(0.5)], close=2.9)
-    assert tally.evidence() == Evidence()
+    assert tally.evidence() == EvidenceTotals()
     tally.close(3.0)
     assert tally.evidence().warm_up.orders == 1
 
@@ -161,8 +151,8 @@ def test_what_comes_after_its_block_has_settled_is_lost_and_counted() -> None:
 @pytest.mark.parametrize("ms", [math.nan, math.inf, -1.0, None])
 def test_a_time_that_is_none_is_refused_and_counted(ms: float | None) -> None:
     tally = Tally(TIMING)
-    assert not tally.add_all([order(1, candidate=Result(Status.OK, ms))])
-    assert not tally.add_all([order(1, baseline=Result(Status.OK, ms))])
+    assert not tally.add_all([order(1, candidate=Result(OrderStatus.OK, ms))])
+    assert not tally.add_all([order(1, baseline=Result(OrderStatus.OK, ms))])
     assert not tally.add_all([order(math.nan)])
     assert (tally.bad, tally.blocks) == (3, {})
 
@@ -180,7 +170,7 @@ def test_however_wrong_the_clocks_are_the_blocks_are_bounded() -> None:
         (OK_10, OK_10, {"timed": 1, "pairs": 1, "handled": 1, "answered": 1}),
         (
             OK_10,
-            Result(Status.OK, 5.0),
+            Result(OrderStatus.OK, 5.0),
             {"timed": 1, "pairs": 1, "handled": 1, "answered": 1, "faster": 1},
         ),
         (OK_10, FAILED, {"timed": 1, "answered": 1, "errors_pos": 1, "candidate_failed": 1}),
@@ -188,7 +178,7 @@ def test_however_wrong_the_clocks_are_the_blocks_are_bounded() -> None:
         (FAILED, FAILED, {"answered": 1, "control_failed": 1, "candidate_failed": 1}),
         (
             OK_10,
-            Result(Status.TIMEOUT),
+            Result(OrderStatus.TIMEOUT),
             {
                 "timed": 1,
                 "pairs": 1,
@@ -223,10 +213,10 @@ def test_what_an_order_counts_for(
 
 
 def test_a_log_ratio_is_clipped_and_a_timeout_is_as_slow_as_the_deadline() -> None:
-    assert log_ratio(OK_10, Result(Status.OK, 1e6), 30_000) == math.log(4)
-    assert log_ratio(Result(Status.TIMEOUT), Result(Status.OK, 20_000.0), 30_000) == pytest.approx(
-        math.log(2 / 3)
-    )
+    assert log_ratio(OK_10, Result(OrderStatus.OK, 1e6), 30_000) == math.log(4)
+    assert log_ratio(
+        Result(OrderStatus.TIMEOUT), Result(OrderStatus.OK, 20_000.0), 30_000
+    ) == pytest.approx(math.log(2 / 3))
     assert log_ratio(OK_10, FAILED, 30_000) is None
 
 
@@ -344,20 +334,22 @@ def test_the_threshold_is_exactly_a_quarter_over_the_p95_of_the_control() -> Non
 
 
 def test_an_order_that_timed_out_is_slow_however_slow_the_control_is() -> None:
-    slow = Result(Status.OK, 1900.0)
+    slow = Result(OrderStatus.OK, 1900.0)
     launch = [order(i / 4, control=slow, candidate=slow) for i in range(8)]
-    tally = _tally([*launch, order(2.1, control=slow, candidate=Result(Status.TIMEOUT))])
+    tally = _tally([*launch, order(2.1, control=slow, candidate=Result(OrderStatus.TIMEOUT))])
     assert tally.evidence().slow.counts == PairedRate(pos=1)
 
 
 @pytest.mark.parametrize("slower", [1.0025, 1.249])
 def test_no_order_of_constant_times_is_slow_below_the_least_effect(slower: float) -> None:
     """At 40.45 ms the edge of a bucket of a histogram lay in between."""
-    control = Result(Status.OK, 40.45)
-    candidate = Result(Status.OK, 40.45 * slower)
+    control = Result(OrderStatus.OK, 40.45)
+    candidate = Result(OrderStatus.OK, 40.45 * slower)
     launch = [order(i / 4, control=control, candidate=candidate) for i in range(40)]
     assert _tally(launch).evidence().slow.counts.pos == 0
-    beyond = [msgspec.structs.replace(one, candidate=Result(Status.OK, 50.5626)) for one in launch]
+    beyond = [
+        msgspec.structs.replace(one, candidate=Result(OrderStatus.OK, 50.5626)) for one in launch
+    ]
     found = _tally(beyond).evidence()
     assert (found.threshold, found.slow.counts.pos) == (50_562_500, found.pairs)
 
@@ -420,7 +412,7 @@ def test_with_more_classes_than_are_told_apart_a_recount_lies_between_the_least_
     launch: _Launch, accepted: frozenset[int], told_apart: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dashboard.verdict.signatures.MOST_CLASSES", told_apart)
+        patch.setattr("dashboard.verdict.classes.MOST_CLASSES", told_apart)
         kept = _kept(launch)
     recounted = _recounted(launch, accepted)
     found = kept.rate(accepted)

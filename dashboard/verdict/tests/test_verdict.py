@@ -11,45 +11,47 @@ from typing import Any
 
 import pytest
 
-from dashboard.verdict.bounded import BoundedRate
-from dashboard.verdict.evidence import Evidence
+from dashboard.verdict.blocks import Timing
+from dashboard.verdict.evidence import EvidenceTotals, Tally
 from dashboard.verdict.judging import judge_rate, judge_speed
-from dashboard.verdict.latch import Decided, Passed, kept, latched, passes
 from dashboard.verdict.levels import MultiLevelBlocks
-from dashboard.verdict.outlook import OVER, outlook
-from dashboard.verdict.paired_order import Result, Status
-from dashboard.verdict.phrases import (
+from dashboard.verdict.paired_order import OrderStatus, Result
+from dashboard.verdict.rates import BoundedRate, PairedRate, RobustRate
+from dashboard.verdict.reasons import of_not_yet
+from dashboard.verdict.sequences import NOTHING_KNOWN, Interval
+from dashboard.verdict.tests.paired_orders import FAILED, MISSING, OK_10, TIMING, order, simulated
+from dashboard.verdict.thresholds import (
+    OVER_LIMIT,
+    LaunchHealth,
+    Requirement,
+    RequirementResult,
+    Requirements,
+    RequirementStatus,
+    outlook,
+)
+from dashboard.verdict.verdict import FirstDecision, Passed, Verdict, kept, latched, passes, verdict
+from dashboard.verdict.wording import (
+    Rate,
+    Speed,
+    Word,
     counted,
     orders_of,
     percent,
     points,
     rate_text,
+    rate_word,
+    significant,
     speed_text,
+    speed_word,
 )
-from dashboard.verdict.rates import PairedRate, RobustRate
-from dashboard.verdict.reasons import of_not_yet
-from dashboard.verdict.requirements import (
-    Health,
-    Judged,
-    Requirement,
-    Requirements,
-    Standing,
-)
-from dashboard.verdict.rounding import significant
-from dashboard.verdict.sequences import NOTHING_KNOWN, Interval
-from dashboard.verdict.tally import Tally
-from dashboard.verdict.tests.paired_orders import FAILED, MISSING, OK_10, TIMING, order, simulated
-from dashboard.verdict.timing import Timing
-from dashboard.verdict.verdict import Verdict, verdict
-from dashboard.verdict.words import Rate, Speed, Word, rate_word, speed_word
 
-_WELL = Health(behind_s=0.5)
+_WELL = LaunchHealth(behind_s=0.5)
 
 
 def _judged(
     tally: Tally,
     *,
-    health: Health = _WELL,
+    health: LaunchHealth = _WELL,
     bench: Tally | None = None,
     accepted: tuple[int, ...] = (),
     required: Requirements | None = None,
@@ -151,7 +153,7 @@ def test_a_rate_in_unequal_environments_is_none_either() -> None:
 def test_ready_says_what_was_shown() -> None:
     found = _judged(simulated(1, blocks=120, slower=0.7), bench=simulated(2, blocks=120))
     assert found.word is Word.READY
-    assert {one.standing for one in found.requirements} == {Standing.PASSED}
+    assert {one.standing for one in found.requirements} == {RequirementStatus.PASSED}
     assert found.sentence("vnext").startswith("vnext is READY: 30 % faster (")
     assert "fails no more often" in found.sentence("vnext")
     assert "differs no more than noise" in found.sentence("vnext")
@@ -189,14 +191,14 @@ def test_a_limit_of_100_percent_asks_for_nothing() -> None:
     for bench in (None, simulated(2, blocks=120)):
         found = _judged(tally, required=required, bench=bench)
         assert found.of(Requirement.FAILURES).word == Rate.MORE_WITHIN
-        assert found.of(Requirement.SLOW_ORDERS).standing is Standing.PASSED
+        assert found.of(Requirement.SLOW_ORDERS).standing is RequirementStatus.PASSED
 
 
 def test_not_yet_says_how_much_is_missing() -> None:
     found = _judged(simulated(1, blocks=26, slower=0.7), bench=simulated(2, blocks=26))
     assert found.word is Word.NOT_YET
     assert found.more_orders
-    passed = sum(one.standing is Standing.PASSED for one in found.requirements)
+    passed = sum(one.standing is RequirementStatus.PASSED for one in found.requirements)
     assert found.sentence("vnext") == (
         f"NOT YET: {passed} of 6 requirements met, failures take longest:"
         f" about {found.more_orders:,} more orders."
@@ -216,7 +218,7 @@ def test_slower_is_worse_and_slower_by_less_than_the_margin_is_not() -> None:
     found = _judged(slower)
     assert (found.word, found.of(Requirement.SPEED).word) == (Word.WORSE, Speed.SLOWER)
     tolerant = _judged(slower, required=Requirements(speed_margin=0.2)).of(Requirement.SPEED)
-    assert (tolerant.word, tolerant.standing) == (Speed.SLOWER_WITHIN, Standing.PASSED)
+    assert (tolerant.word, tolerant.standing) == (Speed.SLOWER_WITHIN, RequirementStatus.PASSED)
     assert tolerant.text.endswith(", by less than 20 %")
 
 
@@ -230,7 +232,7 @@ def test_while_it_warms_up_it_says_how_far_it_is() -> None:
 
 
 def test_without_any_order_it_is_not_yet() -> None:
-    found = verdict(Evidence(), Requirements(), Health(), timing=Timing())
+    found = verdict(EvidenceTotals(), Requirements(), LaunchHealth(), timing=Timing())
     assert found.sentence("vnext") == "NOT YET: warming up, 0 of 200 orders timed."
     assert found.of(Requirement.SPEED).interval == NOTHING_KNOWN
 
@@ -242,7 +244,7 @@ def test_a_candidate_that_never_answers_is_told_so() -> None:
     tally.close(100)
     found = _judged(tally)
     assert found.sentence("vnext") == (
-        "WITHHELD: of 300 orders none was answered by both versions."
+        "WITHHELD: none of 300 orders was answered by both versions."
     )
 
 
@@ -251,9 +253,7 @@ def test_answers_that_one_side_alone_owes_make_them_incomparable() -> None:
     assert found.word is Word.WITHHELD
     assert found.of(Requirement.SPEED).word == Speed.NOT_COMPARABLE
     assert found.of(Requirement.FAILURES).word == Rate.NOT_COMPARABLE
-    assert "not comparable: results of the candidate alone are missing on" in found.sentence(
-        "vnext"
-    )
+    assert "not comparable: only the candidate's results are missing on" in found.sentence("vnext")
 
 
 def test_a_verdict_is_withheld_while_too_many_pairs_are_missing_on_either_side() -> None:
@@ -265,8 +265,42 @@ def test_a_verdict_is_withheld_while_too_many_pairs_are_missing_on_either_side()
     assert any("could be off by" in one for one in found.warnings)
 
 
+@pytest.mark.parametrize(
+    ("unseen", "standing", "text"),
+    [
+        (0, "passed", "missing results: 0 %"),
+        (90, "passed", "missing results: 0.9 %, 90 of 10,000 orders did not reach the observer"),
+        (110, "failed", "missing results: 1.1 %, 110 of 10,000 orders did not reach the observer"),
+    ],
+)
+def test_orders_that_were_not_seen_are_missing_from_completeness(
+    unseen: int, standing: str, text: str
+) -> None:
+    health = replace(_WELL, unseen=unseen, sent=10_000)
+    found = _judged(simulated(1, blocks=120, slower=0.7), health=health)
+    completeness = found.of(Requirement.COMPLETENESS)
+    assert (completeness.standing, completeness.text) == (standing, text)
+    assert found.word is (Word.READY if standing == "passed" else Word.WITHHELD)
+
+
+def test_a_verdict_is_withheld_while_too_many_orders_were_not_seen() -> None:
+    health = replace(_WELL, unseen=110, sent=10_000)
+    found = _judged(simulated(1, blocks=60), health=health)
+    assert found.sentence("vnext") == ("WITHHELD: 110 of 10,000 orders did not reach the observer.")
+    assert found.of(Requirement.COMPLETENESS).needs == "more orders, all received by the observer"
+
+
+def test_orders_that_were_not_seen_and_results_that_are_missing_are_added_up() -> None:
+    evidence = simulated(1, blocks=120).evidence()
+    evidence.missing_both = evidence.orders * 6 // 1000
+    health = replace(_WELL, unseen=60, sent=10_000)
+    assert verdict(evidence, Requirements(), _WELL, timing=TIMING).word is Word.READY
+    found = verdict(evidence, Requirements(), health, timing=TIMING)
+    assert found.sentence("vnext") == "WITHHELD: 1.2 % of results are missing (at most 1 %)."
+
+
 def test_what_holds_a_verdict_back_is_its_reason() -> None:
-    wrong = "vnext was sent 412 of 1,000 orders; 50 % was asked"
+    wrong = "vnext was sent 412 of 1,000 orders; 50 % was requested"
     found = _judged(simulated(1, blocks=60), health=replace(_WELL, held=(wrong,)))
     assert found.sentence("vnext") == f"WITHHELD: {wrong}."
 
@@ -276,14 +310,17 @@ def test_what_holds_a_verdict_back_is_its_reason() -> None:
 )
 def test_a_candidate_must_keep_up(behind_s: float | None, standing: str) -> None:
     tally, bench = simulated(1, blocks=120, slower=0.7), simulated(2, blocks=120)
-    found = _judged(tally, health=Health(behind_s=behind_s), bench=bench)
+    found = _judged(tally, health=LaunchHealth(behind_s=behind_s), bench=bench)
     assert found.of(Requirement.KEEPING_UP).standing == standing
     assert (found.word is Word.READY) == (standing == "passed")
 
 
 def test_differences_count_beyond_the_baselines_noise_alone() -> None:
     noisy = simulated(1, blocks=300, noise=0.2)
-    assert _judged(noisy, bench=noisy).of(Requirement.DIFFERENCES).standing is not Standing.FAILED
+    assert (
+        _judged(noisy, bench=noisy).of(Requirement.DIFFERENCES).standing
+        is not RequirementStatus.FAILED
+    )
 
 
 def test_without_a_baseline_differences_may_be_noise_and_are_not_held_against_the_candidate() -> (
@@ -291,7 +328,7 @@ def test_without_a_baseline_differences_may_be_noise_and_are_not_held_against_th
 ):
     found = _judged(simulated(1, blocks=300, slower=0.7, noise=0.2))
     assert found.word is Word.NOT_YET
-    assert found.of(Requirement.DIFFERENCES).standing is Standing.NOT_YET
+    assert found.of(Requirement.DIFFERENCES).standing is RequirementStatus.NOT_YET
     assert "noise included" in found.sentence("vnext")
     assert _judged(simulated(1, blocks=300, slower=0.7)).word is Word.READY
 
@@ -342,7 +379,7 @@ def test_drifting_effects_and_contrasting_segments_are_warned_of() -> None:
     tally = Tally(TIMING)
     for i in range(6000):
         ms = 6.0 if i < 3000 else 12.0
-        tally.add_all([order(i / 20, candidate=Result(Status.OK, ms + i % 3))])
+        tally.add_all([order(i / 20, candidate=Result(OrderStatus.OK, ms + i % 3))])
     tally.close(400)
     found = _judged(tally)
     assert any(one.startswith("the effect drifts: ") for one in found.warnings)
@@ -365,16 +402,16 @@ def test_where_no_more_orders_come_nothing_is_asked_for_and_none_are_predicted()
 def _asked_and_needed(seed: int, k: int) -> float:
     """How many of the orders that it asked for after k blocks it took to pass."""
 
-    def speed(blocks: int) -> Judged:
+    def speed(blocks: int) -> RequirementResult:
         return _judged(simulated(seed, blocks=blocks, each=10)).of(Requirement.SPEED)
 
     first = speed(k)
-    assert first.standing is Standing.NOT_YET
+    assert first.standing is RequirementStatus.NOT_YET
     passed = next(
         one.orders
         for blocks in range(k, 800, 20)
         for one in (speed(blocks),)
-        if one.standing is Standing.PASSED
+        if one.standing is RequirementStatus.PASSED
     )
     return passed / (first.orders + (first.more_orders or 0))
 
@@ -385,36 +422,36 @@ def test_the_orders_that_it_asks_for_are_about_what_it_takes() -> None:
 
 def test_no_number_of_orders_helps_while_the_estimate_is_over_the_limit() -> None:
     found = _judged(simulated(1, blocks=30, slower=1.03)).of(Requirement.SPEED)
-    assert (found.standing, found.more_orders) == (Standing.NOT_YET, None)
+    assert (found.standing, found.more_orders) == (RequirementStatus.NOT_YET, None)
     assert found.needs == "the estimate is over the limit, more orders help only if it falls"
 
 
 def test_that_estimates_are_over_their_limits_is_said_once() -> None:
-    evidence = Evidence(threshold=1)
+    evidence = EvidenceTotals(threshold=1)
     judged = [
-        Judged(
+        RequirementResult(
             requirement=one,
-            standing=Standing.NOT_YET,
+            standing=RequirementStatus.NOT_YET,
             word="inconclusive",
             text=f"{one} +1",
             estimate=1,
             interval=None,
             line=0,
             orders=9,
-            needs=OVER.needs,
+            needs=OVER_LIMIT.needs,
         )
         for one in (Requirement.FAILURES, Requirement.DIFFERENCES)
     ]
     for _ in range(30):
         evidence.errors.add(0, 0, 9)
     assert list(of_not_yet(judged, evidence, TIMING)) == [
-        "0 of 2 requirements met", f"failures +1 and differences +1: {OVER.needs}",
+        "0 of 2 requirements met", f"failures +1 and differences +1: {OVER_LIMIT.needs}",
     ]  # fmt: skip
 
 
 def test_no_number_is_given_in_the_first_blocks() -> None:
     found = _judged(simulated(1, blocks=9)).of(Requirement.FAILURES)
-    assert (found.standing, found.more_orders) == (Standing.NOT_YET, None)
+    assert (found.standing, found.more_orders) == (RequirementStatus.NOT_YET, None)
     assert found.needs == "too early to say how many more orders"
 
 
@@ -427,7 +464,7 @@ def test_what_never_happened_needs_just_as_many_orders_as_are_said() -> None:
     def passes(times: float) -> bool:
         return rate.counts.log_e_below(line, times) >= required.limit
 
-    more = outlook(passes, orders=400, blocks=rate.blocks, over=False).more_orders
+    more = outlook(passes, orders=400, blocks=rate.blocks, over_limit=False).more_orders
     assert more is not None
     assert PairedRate(0, 0, 400 + more).log_e_below(line) >= required.limit
     assert PairedRate(0, 0, 400 + more * 9 // 10).log_e_below(line) < required.limit
@@ -438,7 +475,7 @@ def test_when_it_was_first_decided_stays() -> None:
         _judged(simulated(1, blocks=120, slower=slower)) for slower in (0.7, 1.5)
     )  # fmt: skip
     first = latched({}, good.requirements, at=100.0)
-    assert first[Requirement.SPEED] == Decided("faster", 100.0, good.pairs)
+    assert first[Requirement.SPEED] == FirstDecision("faster", 100.0, good.pairs)
     again = latched(first, bad.requirements, at=200.0)
     assert again[Requirement.SPEED] == first[Requirement.SPEED]
 
@@ -476,7 +513,9 @@ def test_slow_orders_of_the_baseline_count_from_the_level_of_its_speed_on_too() 
 def test_one_order_is_not_called_orders() -> None:
     assert [counted(1), counted(0), counted(1300)] == ["1 order", "0 orders", "1,300 orders"]
     assert orders_of(0, 1) == "0 of 1 order"
-    soon = outlook(lambda times: times > 1.001, orders=20, blocks=_twenty_blocks(), over=False)
+    soon = outlook(
+        lambda times: times > 1.001, orders=20, blocks=_twenty_blocks(), over_limit=False
+    )
     assert soon == ("about 1 more order", 1)
 
 
@@ -536,7 +575,7 @@ def test_a_requirement_that_passed_does_not_flicker() -> None:
     found = watched.look(silent, 110.0)
     assert found.word is Word.READY
     speed = found.of(Requirement.SPEED)
-    assert (speed.standing, speed.passed_at) == (Standing.PASSED, 100.0)
+    assert (speed.standing, speed.passed_at) == (RequirementStatus.PASSED, 100.0)
     assert speed.interval == NOTHING_KNOWN
     alone = _Watched().look(silent, 110.0)
     assert (alone.word, alone.of(Requirement.SPEED).passed_at) == (Word.NOT_YET, None)
@@ -547,12 +586,15 @@ def test_a_pass_ends_with_evidence_against_it_and_under_another_threshold() -> N
     watched = _Watched()
     watched.look(good, 100.0)
     slower = watched.look(_settled(1, blocks=120, slower=1.06), 200.0).of(Requirement.SPEED)
-    assert slower.standing is Standing.FAILED
+    assert slower.standing is RequirementStatus.FAILED
     assert Requirement.SPEED not in watched.passed
     other = _Watched()
     other.look(good, 100.0)
     other.required = Requirements(speed_margin=0.021)
-    assert other.look(_unknown(good), 110.0).of(Requirement.SPEED).standing is Standing.NOT_YET
+    assert (
+        other.look(_unknown(good), 110.0).of(Requirement.SPEED).standing
+        is RequirementStatus.NOT_YET
+    )
 
 
 @pytest.mark.parametrize(
@@ -568,10 +610,12 @@ def test_a_pass_ends_when_the_version_gets_worse_and_no_level_is_flat_any_more(
         late = second >= 150
         for n in range(20):
             ms = rng.lognormvariate(3.7, 0.02)
-            answer = Result(Status.OK, ms * rng.lognormvariate(0, 0.02) * (slower if late else 1.0))
+            answer = Result(
+                OrderStatus.OK, ms * rng.lognormvariate(0, 0.02) * (slower if late else 1.0)
+            )
             candidate = FAILED if late and rng.random() < fails else answer
             tally.add_all([order(
-                    second + n / 20, control=Result(Status.OK, ms), candidate=candidate,
+                    second + n / 20, control=Result(OrderStatus.OK, ms), candidate=candidate,
                     baseline=None,
                 )])  # fmt: skip
         tally.close(second + 1)
@@ -584,7 +628,7 @@ def test_a_pass_ends_when_the_version_gets_worse_and_no_level_is_flat_any_more(
     assert worse.interval.hi >= 1
     assert worse.estimate is not None
     assert worse.estimate > worse.line
-    assert (after.word, worse.standing) == (Word.NOT_YET, Standing.NOT_YET)
+    assert (after.word, worse.standing) == (Word.NOT_YET, RequirementStatus.NOT_YET)
     assert requirement not in watched.passed
 
 
@@ -594,7 +638,10 @@ def test_a_pass_of_the_differences_ends_when_other_differences_are_accepted() ->
     )  # fmt: skip
     watched = _Watched()
     assert watched.look(tally, 1.0, bench, accepted=(1,)).word is Word.READY
-    assert watched.look(tally, 2.0, bench).of(Requirement.DIFFERENCES).standing is Standing.FAILED
+    assert (
+        watched.look(tally, 2.0, bench).of(Requirement.DIFFERENCES).standing
+        is RequirementStatus.FAILED
+    )
     assert Requirement.DIFFERENCES not in watched.passed
 
 
@@ -603,7 +650,7 @@ def test_what_is_accepted_and_was_never_shown_ends_no_pass() -> None:
     good, bench = _settled(1, blocks=120, slower=0.99), _settled(2, blocks=120)
     watched.look(good, 1.0, bench)
     found = watched.look(good, 2.0, bench, accepted=(99,)).of(Requirement.DIFFERENCES)
-    assert (found.standing, found.passed_at) == (Standing.PASSED, 1.0)
+    assert (found.standing, found.passed_at) == (RequirementStatus.PASSED, 1.0)
 
 
 def test_a_pass_ends_when_the_worst_case_of_what_is_not_told_apart_is_over_the_limit() -> None:
@@ -615,8 +662,8 @@ def test_a_pass_ends_when_the_worst_case_of_what_is_not_told_apart_is_over_the_l
         unclear.add(0, 0, 50)
         worst.add(6, 0, 44)
 
-    def judged(rate: BoundedRate) -> Judged:
-        evidence = Evidence(orders=rate.n)
+    def judged(rate: BoundedRate) -> RequirementResult:
+        evidence = EvidenceTotals(orders=rate.n)
         return judge_rate(Requirement.DIFFERENCES, rate, evidence, required, comparable=True)
 
     passed = passes({}, [judged(BoundedRate.exactly(fine))], (), 1.0)
@@ -626,7 +673,7 @@ def test_a_pass_ends_when_the_worst_case_of_what_is_not_told_apart_is_over_the_l
     assert later.estimate is not None
     assert later.estimate < later.line
     (found,) = kept([later], passed, ())
-    assert found.standing is Standing.NOT_YET
+    assert found.standing is RequirementStatus.NOT_YET
 
 
 def test_while_it_is_not_comparable_a_pass_is_kept_but_says_nothing() -> None:
@@ -635,7 +682,10 @@ def test_while_it_is_not_comparable_a_pass_is_kept_but_says_nothing() -> None:
     watched.look(good, 100.0)
     good.settled.missing_both = good.settled.orders
     held = watched.look(good, 110.0)
-    assert (held.word, held.of(Requirement.SPEED).standing) == (Word.WITHHELD, Standing.NOT_YET)
+    assert (held.word, held.of(Requirement.SPEED).standing) == (
+        Word.WITHHELD,
+        RequirementStatus.NOT_YET,
+    )
     assert watched.passed[Requirement.SPEED].at == 100.0
 
 
@@ -651,7 +701,7 @@ def _settled(seed: int, **launch: Any) -> Tally:
     [(1.014, Speed.SLOWER_PROBABLY_WITHIN), (1.03, Speed.SLOWER)],
 )
 def test_slower_within_the_threshold_is_not_worse(slower: float, word: Speed) -> None:
-    rng, evidence, launches = random.Random(1), Evidence(), []
+    rng, evidence, launches = random.Random(1), EvidenceTotals(), []
     for _ in range(400):
         evidence.pairs += 20
         evidence.effect.add(20, sum(math.log(slower) + rng.gauss(0, 0.14) for _ in range(20)))
@@ -661,11 +711,11 @@ def test_slower_within_the_threshold_is_not_worse(slower: float, word: Speed) ->
     assert word in {one.word for one in surely}
     for one in surely:
         beyond = one.estimate is not None and one.estimate > one.line
-        assert (one.standing is Standing.FAILED) == beyond
+        assert (one.standing is RequirementStatus.FAILED) == beyond
 
 
 def test_one_burst_in_many_orders_does_not_block_for_ever() -> None:
-    rate, evidence = RobustRate(), Evidence(orders=40_000)
+    rate, evidence = RobustRate(), EvidenceTotals(orders=40_000)
     for block in range(400):
         failed = 10 if block == 200 else 0
         rate.add(failed, 0, 100 - failed)
@@ -674,7 +724,7 @@ def test_one_burst_in_many_orders_does_not_block_for_ever() -> None:
         comparable=True,
     )
     assert rate.counts.interval(Requirements().each).lo > 0
-    assert (judged.word, judged.standing) == (Rate.NO_WORSE, Standing.PASSED)
+    assert (judged.word, judged.standing) == (Rate.NO_WORSE, RequirementStatus.PASSED)
     assert judged.bound is not None
     assert judged.bound < 0.002
 

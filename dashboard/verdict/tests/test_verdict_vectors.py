@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.domain.sketch import LogHistogram
 from dashboard.verdict.levels import MultiLevelBlocks
-from dashboard.verdict.paired_order import Result, Status
-from dashboard.verdict.quantiles import quantile_ranks
+from dashboard.verdict.paired_order import OrderStatus, Result
+from dashboard.verdict.quantiles import LogHistogram, quantile_ranks
 from dashboard.verdict.rates import PairedRate
 from dashboard.verdict.sequences import RatioBlocks, bernoulli_cs
 from dashboard.verdict.tests.paired_orders import log_ratio
@@ -61,7 +60,7 @@ def _paired_of(given: str) -> PairedRate:
 def _order(given: str) -> list[float | None]:
     found = re.findall(r"\('(\w+)', ([\d.]+|None)\)", given)
     control, candidate = (
-        Result(Status(status), None if ms == "None" else float(ms)) for status, ms in found
+        Result(OrderStatus(status), None if ms == "None" else float(ms)) for status, ms in found
     )
     return [log_ratio(control, candidate, 30_000)]
 

@@ -13,8 +13,8 @@ from kitchen_worker.contract.messages import (
     ORDER_PLACED,
     Event,
     EventKind,
-    Order,
     OrderItem,
+    PlacedOrder,
     Role,
     decode_event,
     encode_order,
@@ -36,7 +36,7 @@ LAUNCH = "0e1b8f3a-6f0c-4c7e-9b1d-0c5f6f1f2a3b"
 def topology_of(*dark: str, types: QueueTypes | None = None) -> Topology:
     """All that relay and observer declare for vlatest and these dark versions."""
     types = types or QueueTypes()
-    whole = topology.live(CONTROL, types) + topology.observer(types)
+    whole = topology.live(CONTROL, types) + topology.stream(types)
     return sum((topology.dark(version, types) for version in dark), whole)
 
 
@@ -46,7 +46,7 @@ def an_item(name: str = "burger", quantity: int = 1, **changes: Any) -> OrderIte
     return OrderItem(name=name, quantity=quantity, **{**fields, **changes})
 
 
-def an_order(*items: OrderItem, **changes: Any) -> Order:
+def an_order(*items: OrderItem, **changes: Any) -> PlacedOrder:
     """An order of the given lines; of one burger when none are given."""
     lines = items or (an_item(),)
     fields: dict[str, Any] = {
@@ -58,7 +58,7 @@ def an_order(*items: OrderItem, **changes: Any) -> Order:
         "total_price": sum((one.quantity * one.unit_price for one in lines), Decimal()),
         "total_prep_time": sum(one.quantity * one.preparation_time for one in lines),
     }
-    return Order(**{**fields, **changes})
+    return PlacedOrder(**{**fields, **changes})
 
 
 def an_event(kind: EventKind = EventKind.HANDLED, **changes: Any) -> Event:
@@ -79,7 +79,7 @@ def an_event(kind: EventKind = EventKind.HANDLED, **changes: Any) -> Event:
     return Event(**{**fields, **changes})
 
 
-def posted(order: Order, *dark: str, launch: str | None = LAUNCH) -> Outgoing:
+def posted(order: PlacedOrder, *dark: str, launch: str | None = LAUNCH) -> Outgoing:
     """An order as the relay posts it, for the control and for ``dark`` versions."""
     headers = {dark_header(version): "1" for version in dark}
     return posted_bytes(encode_order(order), headers, launch=launch, message_id=order.id)

@@ -23,8 +23,8 @@ from kitchen_worker.amqp.broker import (
 from kitchen_worker.amqp.connection import connect, hosts_of
 from kitchen_worker.amqp.dead_letters import dead_letter
 from kitchen_worker.amqp.shutdown import Shutdown
-from kitchen_worker.amqp.tests.making import an_order, posted, posted_bytes, topology_of
-from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken
+from kitchen_worker.amqp.tests.making import LAUNCH, an_order, posted, posted_bytes, topology_of
+from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.topology import (
     Binding,
@@ -95,6 +95,113 @@ async def test_the_sample_decides_who_gets_an_order(opened: Opening) -> None:
         assert for_vnext.message_id == dark.id
         assert for_vnext.headers == posted(dark, "vnext").headers
         assert await broker.depth(kitchen_queue("vnext")) == 0
+
+
+@pytest.mark.parametrize("live", topology.QueueType)
+async def test_an_order_is_known_by_the_exchange_that_it_was_published_to(
+    opened: Opening, live: topology.QueueType
+) -> None:
+    types = QueueTypes(live=live)
+    whole = topology.live("vlatest", types) + topology.stream(types)
+    async with opened(whole) as broker:
+        await broker.declare(whole)
+        said = Outgoing(exchange=topology.KITCHEN_EVENTS, routing_key="control.vlatest", body=b"{}")
+        forged = Outgoing(exchange=topology.DASHBOARD_ORDERS, body=b"{}")
+        assert await broker.publish([posted(an_order()), said, forged]) == [None] * 3
+        came = {one.exchange for one in await taken(broker, topology.STREAM_QUEUE, 3)}
+        [order] = came & topology.ORDER_SOURCES
+        [event] = came & topology.EVENT_SOURCES
+        assert came - {order, event} == {topology.DASHBOARD_ORDERS}
+        is_handed_over = live is topology.QueueType.QUORUM
+        assert order == (topology.ORDERS_COPIES if is_handed_over else topology.ORDERS)
+        assert (event == topology.KITCHEN_EVENTS_COPIES) == is_handed_over
+        [live_order] = await taken(broker, kitchen_queue("vlatest"), 1)
+        assert live_order.exchange == topology.ORDERS
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("live", topology.QueueType)
+async def test_no_event_is_lost_while_the_stream_takes_the_place_of_the_former_queue(
+    amqp_url: str, live: topology.QueueType
+) -> None:
+    types = QueueTypes(live=live)
+    former = Topology(
+        queues=(Queue(name=topology.FORMER_OBSERVER_QUEUE),),
+        bindings=(
+            Binding(
+                source=topology.KITCHEN_EVENTS_COPIES,
+                destination=topology.FORMER_OBSERVER_QUEUE,
+                routing_key="#",
+            ),
+        ),
+    )
+    said: list[str] = []
+    is_over = asyncio.Event()
+
+    async def say(broker: Broker) -> None:
+        while not is_over.is_set():
+            said.append(f"event {len(said)}")
+            event = Outgoing(
+                exchange=topology.KITCHEN_EVENTS,
+                routing_key="control.vlatest",
+                body=b"{}",
+                message_id=said[-1],
+                mandatory=False,
+            )
+            assert await broker.publish([event]) == [None]
+
+    whole = topology.live("vlatest", types)
+    async with fresh_rabbit(amqp_url, whole, former, topology.stream(types)) as broker:
+        await broker.declare(whole + former)
+        saying = asyncio.create_task(say(broker))
+        await until(lambda: len(said) > 50, "events are said")
+        await broker.declare(topology.stream(types))
+        await broker.unbind(topology.former_observer_bindings())
+        before = len(said)
+        await until(lambda: len(said) > before + 50, "more events are said")
+        is_over.set()
+        await saying
+        found: list[str | None] = []
+        for queue in (topology.FORMER_OBSERVER_QUEUE, topology.STREAM_QUEUE):
+            deliveries = await broker.consume(queue, prefetch=10_000)
+            while batch := await deliveries.batch(at_most=1000, gather_s=0.1, wait_s=1.0):
+                found += [one.message_id for one in batch]
+                await deliveries.ack(batch)
+        assert set(found) == set(said)
+        print(f"{len(found) - len(said)} of {len(said)} events came to both queues")
+
+
+@pytest.mark.broker
+async def test_what_is_put_into_a_queue_by_its_name_comes_from_no_exchange(amqp_url: str) -> None:
+    whole = CONTROL + topology.stream(TYPES)
+    async with fresh_rabbit(amqp_url, whole) as broker:
+        await broker.declare(whole)
+        headers = {topology.LAUNCH_HEADER: LAUNCH}
+        forged = Outgoing(
+            exchange="", routing_key=topology.STREAM_QUEUE, body=b"{}", headers=headers
+        )
+        assert await broker.publish([forged]) == [None]
+        [came] = await taken(broker, topology.STREAM_QUEUE, 1)
+        assert came.exchange == ""
+        assert came.exchange not in topology.ORDER_SOURCES | topology.EVENT_SOURCES
+
+
+async def test_of_two_observers_one_gets_deliveries_until_it_goes(opened: Opening) -> None:
+    whole = CONTROL + topology.stream(TYPES)
+    async with opened(whole) as broker:
+        await broker.declare(whole)
+        first = await broker.consume(topology.STREAM_QUEUE, prefetch=10)
+        second = await broker.consume(topology.STREAM_QUEUE, prefetch=10)
+        orders = [an_order() for _ in range(3)]
+        await broker.publish([posted(order) for order in orders[:2]])
+        batch = await first.batch(at_most=2, gather_s=DEADLINE_S, wait_s=DEADLINE_S)
+        assert [one.message_id for one in batch] == [order.id for order in orders[:2]]
+        assert await second.batch(at_most=1, gather_s=0, wait_s=0.05) == []
+        await first.ack(batch)
+        await first.cancel()
+        await broker.publish([posted(orders[2])])
+        [last] = await second.batch(at_most=1, gather_s=0, wait_s=DEADLINE_S)
+        assert last.message_id == orders[2].id
 
 
 async def test_a_full_dark_queue_drops_its_oldest_and_the_control_keeps_all(
@@ -207,13 +314,13 @@ async def test_a_queue_that_exists_with_other_arguments_is_refused_and_nothing_e
 async def test_an_exchange_that_somebody_else_is_to_declare_is_only_looked_for(
     opened: Opening,
 ) -> None:
-    observer = topology.observer(TYPES)
+    observer = topology.stream(TYPES)
     async with opened(CONTROL, observer) as broker:
-        with pytest.raises(DeclareRefused, match=topology.KITCHEN_EVENTS):
+        with pytest.raises(DeclareRefused, match=topology.ORDERS_COPIES):
             await broker.declare(observer)
         await broker.declare(CONTROL)
         await broker.declare(observer)
-        assert await broker.depth(topology.OBSERVER_QUEUE) == 0
+        assert await broker.depth(topology.STREAM_QUEUE) == 0
 
 
 async def test_a_queue_is_unbound_and_deleted_and_what_does_not_exist_is_no_error(
@@ -382,7 +489,7 @@ async def test_a_queue_that_is_deleted_ends_its_deliveries(amqp_url: str) -> Non
 
 
 @pytest.mark.broker
-async def test_the_log_says_that_a_queue_went_away_and_not_that_there_is_no_broker(
+async def test_a_lost_queue_is_logged_as_that_and_not_as_a_missing_broker(
     amqp_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutdown = Shutdown()
@@ -405,7 +512,7 @@ async def test_the_log_says_that_a_queue_went_away_and_not_that_there_is_no_brok
 
 
 @pytest.mark.broker
-async def test_what_was_not_acked_comes_again_and_says_so(amqp_url: str) -> None:
+async def test_unacknowledged_messages_are_redelivered_and_marked_as_such(amqp_url: str) -> None:
     async with fresh_rabbit(amqp_url, CONTROL) as broker:
         await broker.declare(CONTROL)
         order = an_order()
@@ -424,13 +531,35 @@ async def test_what_was_not_acked_comes_again_and_says_so(amqp_url: str) -> None
 
 
 @pytest.mark.broker
-async def test_a_consumer_that_the_broker_forgot_consumes_again(
+async def test_an_observer_without_deliveries_for_long_stays_active(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "QUIET_S", 0.01)
+    whole = CONTROL + topology.stream(TYPES)
+    async with fresh_rabbit(amqp_url, whole) as broker:
+        await broker.declare(whole)
+        first, second = [
+            await broker.consume(topology.STREAM_QUEUE, prefetch=10, single_active=True)
+            for _ in range(2)
+        ]
+        for _ in range(5):
+            assert await first.batch(at_most=1, gather_s=0, wait_s=0.02) == []
+        await broker.publish([posted(an_order())])
+        assert await second.batch(at_most=1, gather_s=0, wait_s=0.02) == []
+        assert len(await first.batch(at_most=1, gather_s=0, wait_s=DEADLINE_S)) == 1
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("single_active", [False, True])
+async def test_a_consumer_that_the_broker_forgot_consumes_again(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch, single_active: bool
 ) -> None:
     monkeypatch.setattr(consumer, "QUIET_S", 0.1)
     async with fresh_rabbit(amqp_url, CONTROL) as broker:
         await broker.declare(CONTROL)
-        deliveries = await broker.consume(kitchen_queue("vlatest"), prefetch=1)
+        deliveries = await broker.consume(
+            kitchen_queue("vlatest"), prefetch=1, single_active=single_active
+        )
         await deliveries._channel.basic_cancel(str(deliveries._consumer_tag))
         assert await broker.publish([posted(an_order())]) == [None]
         async with asyncio.timeout(DEADLINE_S):

@@ -33,7 +33,12 @@ async def test_acks_of_several_at_once_are_written_in_the_order_of_their_tags() 
     for tag in range(1, 13):
         header = SimpleNamespace(properties=SimpleNamespace(message_id=None, headers=None))
         message: Any = SimpleNamespace(
-            header=header, delivery_tag=tag, body=b"", routing_key="", redelivered=False
+            header=header,
+            delivery_tag=tag,
+            body=b"",
+            exchange="orders",
+            routing_key="",
+            redelivered=False,
         )
         await deliveries._arrive(message)
     held = await deliveries.batch(at_most=12, gather_s=0, wait_s=0)

@@ -14,7 +14,7 @@ import pytest
 from kitchen_worker.amqp import publisher
 from kitchen_worker.amqp.broker import Delivery, Outgoing, PublishFailed
 from kitchen_worker.amqp.connection import RabbitBroker
-from kitchen_worker.amqp.dead_letters import Refused, put_aside
+from kitchen_worker.amqp.dead_letters import RefusedMessage, publish_dead_letters
 from kitchen_worker.amqp.publisher import WINDOW, WINDOW_BYTES, _next_window
 from kitchen_worker.amqp.tests.making import posted_bytes
 from kitchen_worker.amqp.tests.waiting import DEADLINE_S, fresh_rabbit, taken, until
@@ -89,7 +89,7 @@ async def test_a_broker_that_blocks_publishers_is_sent_no_more_than_one_window(
             patched.setattr(publisher, "TIMEOUT_S", 0.5)
             reasons = [str((await broker.publish([posted_bytes(b"late")]))[0]) for _ in range(3)]
         assert ["no confirm in time" in reason for reason in reasons] == [True, False, False]
-        assert ["takes no messages" in reason for reason in reasons] == [False, True, True]
+        assert ["accepts no messages" in reason for reason in reasons] == [False, True, True]
         broker_node.control("set_vm_memory_high_watermark", "0.4")
         assert await broker.publish([posted_bytes(b"second")]) == [None]
         bodies = [one.body for one in await taken(broker, QUEUE, 3)]
@@ -186,8 +186,10 @@ async def test_the_refused_parts_of_one_delivery_do_not_wait_for_each_other(
     broker: RabbitBroker,
 ) -> None:
     delivery = Delivery(tag=1, queue=QUEUE, body=b"[1, 2]", message_id="many events")
-    parts = [Refused(delivery, b"%d" % number, "not an event") for number in range(300)]
-    await put_aside(broker, [*parts, Refused(delivery, delivery.body, "not events")])
+    parts = [RefusedMessage(delivery, b"%d" % number, "not an event") for number in range(300)]
+    await publish_dead_letters(
+        broker, [*parts, RefusedMessage(delivery, delivery.body, "not events")]
+    )
     letters = await taken(broker, dead_queue(QUEUE), 301)
     # Those of one id would have been published one after the other.
     assert len({one.message_id for one in letters}) == 301

@@ -11,7 +11,7 @@ from kitchen_worker.amqp.broker import Broker, Delivery
 from kitchen_worker.amqp.connection import RabbitBroker, connect
 from kitchen_worker.contract.topology import Topology
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 async def until(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:

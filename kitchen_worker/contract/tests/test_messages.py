@@ -8,21 +8,26 @@ from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kitchen_worker.amqp.broker import Delivery
-from kitchen_worker.amqp.decoding import hear
+from kitchen_worker.amqp.decoding import decode_deliveries
 from kitchen_worker.amqp.tests.making import an_event, an_item, an_order, decode_events
 from kitchen_worker.contract.messages import (
     EARLIEST,
+    EVENTS,
     LATEST,
     MAX_DEPTH,
     MAX_EVENT_BYTES,
     MAX_EVENTS,
     MAX_ORDER_BYTES,
+    RAW_EVENTS,
+    Event,
     EventKind,
+    EventReader,
     Failure,
     MessageError,
     OversizedMessage,
@@ -171,7 +176,7 @@ BAD_ORDERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", BAD_ORDERS)
-def test_a_bad_order_is_unreadable_and_says_why(what: str) -> None:
+def test_a_bad_order_is_unreadable_with_a_reason(what: str) -> None:
     with pytest.raises(UnreadableMessage, match=r"not an order: .+"):
         decode_order(json.dumps(BAD_ORDERS[what]).encode())
 
@@ -210,6 +215,52 @@ def test_a_bad_event_is_unreadable_alone_and_among_good_ones(what: str) -> None:
             decode_events(json.dumps(document).encode())
 
 
+@pytest.mark.parametrize("what", BAD_EVENTS)
+def test_a_bad_event_is_unreadable_also_where_its_result_is_kept_as_it_was_written(
+    what: str,
+) -> None:
+    with pytest.raises(UnreadableMessage, match=r"not an event: .+"):
+        RAW_EVENTS.one(json.dumps(BAD_EVENTS[what]).encode())
+
+
+@given(st.lists(events, min_size=1, max_size=5))
+def test_both_forms_of_an_event_say_the_same(told: list[Event]) -> None:
+    body = join_events([encode_event(event) for event in told])
+    for event, raw in zip(EVENTS.all(body), RAW_EVENTS.all(body), strict=True):
+        result = msgspec.json.decode(raw.result_json) if raw.result_json else None
+        assert result == event.result
+        for field in set(Event.__struct_fields__) - {"result"}:
+            assert getattr(raw, field) == getattr(event, field)
+
+
+def test_a_result_is_kept_as_it_was_written_and_does_not_keep_its_message() -> None:
+    written = b'{ "price" : 1.10, "cook": "\\u0045si", "cook": "Mo" }'
+    body = encode_event(an_event(result={"@": 1})).replace(b'{"@":1}', written)
+    event = RAW_EVENTS.one(body)
+    assert event.result_json == written
+    assert type(event.result_json) is bytes
+    assert EVENTS.one(body).result == {"price": 1.1, "cook": "Mo"}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b'{"a": "\xff"}', b'{"a": "\\ud800"}', b'{"a": "\\udc00"}', b'{"a": NaN}', b'{"a": 1e999}',
+        b'{"a": }', b"{'a': 1}", b'{"a": 1', b"[1]", b'"text"', b"7", b"null",
+        b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
+        b'{"a":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+    ],
+    ids=lambda written: repr(written[:12]),
+)  # fmt: skip
+@pytest.mark.parametrize("reader", [EVENTS, RAW_EVENTS], ids=["read", "raw"])
+def test_a_result_that_cannot_be_shown_is_refused(reader: EventReader[Any], written: bytes) -> None:
+    body = encode_event(an_event(result={"@": 1})).replace(b'{"@":1}', written)
+    with pytest.raises(UnreadableMessage, match=r"not an event: .+"):
+        reader.one(body)
+    with pytest.raises(UnreadableMessage):
+        reader.all(b"[" + body + b"]")
+
+
 @pytest.mark.parametrize("field", ["order_id", "launch", "version"])
 def test_an_id_or_a_version_with_a_newline_at_its_end_is_none(field: str) -> None:
     event = {**EVENT, "launch": EVENT["order_id"]}
@@ -227,7 +278,7 @@ def test_fields_that_nobody_knows_are_ignored() -> None:
 @pytest.mark.parametrize(
     "written", ["-0.0", "-0", "1e3", "1E-2", "+1", " 1", "1 ", "1\n", ".5", "5.", "\u0661", 7, 7.5]
 )
-def test_money_that_is_not_written_as_the_contract_says_is_refused(written: Any) -> None:
+def test_money_in_another_format_than_the_contracts_is_refused(written: Any) -> None:
     item = {**ITEM, "unit_price": written}
     for order in ({**ORDER, "total_price": written}, {**ORDER, "items": [ITEM, item]}):
         with pytest.raises(UnreadableMessage, match=r"not an order: .*(total|unit)_price"):
@@ -334,8 +385,8 @@ def test_of_any_mix_of_events_only_those_that_are_broken_are_lost(
     told = [(way, an_event()) for way in ways]
     pieces = [(BROKEN | UNHARMED)[way](event) for way, event in told]
     body = before + b"[" + b",".join(pieces) + b"]"
-    delivery = Delivery(tag=1, queue="dashboard.observer", body=body, routing_key="candidate.vnext")
-    heard, refused = hear([delivery])
+    delivery = Delivery(tag=1, queue="dashboard.stream", body=body, routing_key="candidate.vnext")
+    heard, refused = decode_deliveries([delivery])
     assert [one.event.event_id for one in heard] == [
         event.event_id for way, event in told if way in UNHARMED
     ]
@@ -355,7 +406,7 @@ def test_99_good_events_survive_a_broken_one(way: str) -> None:
     good = [encode_event(an_event()) for _ in range(99)]
     body = join_events([*good[:50], BROKEN[way](an_event()), *good[50:]])
     delivery = Delivery(tag=1, queue="q", body=body, routing_key="candidate.vnext")
-    heard, refused = hear([delivery])
+    heard, refused = decode_deliveries([delivery])
     assert (len(heard), len(refused)) == (99, 1)
 
 

@@ -20,18 +20,21 @@ from kitchen_worker.contract.permissions import password_hash, url_of, vhost_of
 from kitchen_worker.contract.topology import (
     ANNOUNCEMENTS,
     ANSWERS_QUEUE,
+    DASHBOARD_ORDERS,
     DEAD_LETTERS_QUEUE,
     DEAD_ORDERS_QUEUE,
+    FORMER_OBSERVER_QUEUE,
     HANDOVER_QUEUES,
     KITCHEN_EVENTS,
     KITCHEN_EVENTS_COPIES,
-    OBSERVER_QUEUE,
     ORDERS,
+    ORDERS_COPIES,
     ORDERS_DARK,
     ORDERS_DEAD,
     ORDERS_DEAD_COPIES,
     ORDERS_LIVE,
     ORDERS_UNROUTED,
+    STREAM_QUEUE,
     UNROUTED_QUEUE,
     Exchange,
     Queue,
@@ -50,10 +53,13 @@ RELAYS += topology.dark("vlatest-b", TYPES)
 #: What the relay declares in a cluster alone.
 _CLUSTERS = topology.live("vlatest", QueueTypes(live=QueueType.QUORUM))
 RELAYS += Topology(queues=tuple(one for one in _CLUSTERS.queues if one.name in HANDOVER_QUEUES))
+#: What earlier releases declared there, which the relay deletes.
+RELAYS += Topology(queues=topology.FORMER_HANDOVER.queues)
 _BOARDS = topology.board(BOARD_QUEUE)
 WHOLE = (
     RELAYS
-    + topology.observer(TYPES)
+    + topology.stream(TYPES)
+    + Topology(queues=(Queue(name=FORMER_OBSERVER_QUEUE),))
     + replace(_BOARDS, queues=tuple(replace(one, exclusive=False) for one in _BOARDS.queues))
     # What a stranger has on the same virtual host.
     + Topology(exchanges=(Exchange(name="strange", type="topic"),), queues=(Queue(name="strange"),))
@@ -88,15 +94,16 @@ def _a_kitchen(version: str, role: Role) -> Allowed:
     )
 
 
-_RELAYS_QUEUES = (*KITCHEN_QUEUES, *RESTAURANTS, *HANDOVER_QUEUES)
+_RELAYS_QUEUES = (*KITCHEN_QUEUES, *RESTAURANTS, *HANDOVER_QUEUES, "orders.handover")
 _RELAYS_DEAD = tuple(f"dead.{queue}" for queue in (*KITCHEN_QUEUES, *RESTAURANTS))
 ALLOWED = {
     "relay": Allowed(
-        declares=(*PRODUCTION, *COPIES, *_RELAYS_QUEUES, *_RELAYS_DEAD),
+        declares=(*PRODUCTION, ORDERS_COPIES, *COPIES, *_RELAYS_QUEUES, *_RELAYS_DEAD),
         publishes={
             ORDERS: None,
             ORDERS_LIVE: None,
             # To write there is to bind there, or to name it as the alternate exchange.
+            ORDERS_COPIES: None,
             ORDERS_DARK: None,
             ORDERS_UNROUTED: None,
             ORDERS_DEAD: RESTAURANTS,
@@ -105,27 +112,35 @@ ALLOWED = {
         reads=_RELAYS_QUEUES,
         binds=(
             *_RELAYS_QUEUES, *_RELAYS_DEAD, *COPIES,
-            ORDERS, ORDERS_LIVE, ORDERS_UNROUTED, ORDERS_DARK, ORDERS_DEAD,
+            ORDERS, ORDERS_COPIES, ORDERS_LIVE, ORDERS_UNROUTED, ORDERS_DARK, ORDERS_DEAD,
         ),
         sources={
-            **dict.fromkeys(PRODUCTION),
+            **dict.fromkeys((*PRODUCTION, ORDERS_COPIES)),
             KITCHEN_EVENTS: ("control.vlatest", "control.vnext", "#"),
         },
     ),
     "observer": Allowed(
-        declares=(ANNOUNCEMENTS, OBSERVER_QUEUE, DEAD_LETTERS_QUEUE, f"dead.{OBSERVER_QUEUE}"),
+        declares=(
+            ANNOUNCEMENTS, DASHBOARD_ORDERS, STREAM_QUEUE, FORMER_OBSERVER_QUEUE,
+            DEAD_LETTERS_QUEUE, f"dead.{STREAM_QUEUE}",
+        ),
         publishes={
             ANNOUNCEMENTS: None,
+            # To write there is to bind there; what is published there is taken for no order.
+            DASHBOARD_ORDERS: None,
             ORDERS_DARK: None,
-            ORDERS_DEAD: (OBSERVER_QUEUE, DEAD_LETTERS_QUEUE),
+            ORDERS_DEAD: (STREAM_QUEUE, FORMER_OBSERVER_QUEUE, DEAD_LETTERS_QUEUE),
         },
-        reads=(OBSERVER_QUEUE, DEAD_LETTERS_QUEUE),
+        # What waits in the former one is taken, and then it is deleted.
+        reads=(STREAM_QUEUE, FORMER_OBSERVER_QUEUE, DEAD_LETTERS_QUEUE),
         binds=(
-            OBSERVER_QUEUE, DEAD_LETTERS_QUEUE, f"dead.{OBSERVER_QUEUE}",
-            ANNOUNCEMENTS, ORDERS_DARK, ORDERS_DEAD,
+            STREAM_QUEUE, FORMER_OBSERVER_QUEUE, DEAD_LETTERS_QUEUE, f"dead.{STREAM_QUEUE}",
+            ANNOUNCEMENTS, DASHBOARD_ORDERS, ORDERS_DARK, ORDERS_DEAD,
         ),
         # From the first two only to unbind what earlier releases bound.
-        sources=dict.fromkeys((KITCHEN_EVENTS, ORDERS_DEAD, *COPIES)),
+        sources=dict.fromkeys(
+            (KITCHEN_EVENTS, ORDERS_DEAD, ORDERS_COPIES, DASHBOARD_ORDERS, *COPIES)
+        ),
     ),
     "site": Allowed(
         declares=(ANNOUNCEMENTS, BOARD_QUEUE),
@@ -286,7 +301,7 @@ async def test_each_process_declares_its_part_on_an_empty_broker(
     urls = urls_of_users(amqp_url)
     for user, part in {
         "relay": RELAYS,
-        "observer": topology.observer(TYPES),
+        "observer": topology.stream(TYPES),
         "site": topology.board(BOARD_QUEUE),
     }.items():
         async with connect(urls[user], user) as broker:
@@ -294,7 +309,7 @@ async def test_each_process_declares_its_part_on_an_empty_broker(
     for version in KITCHENS:
         async with connect(urls[f"kitchen-{version}"], version) as broker:
             assert await broker.depth(topology.kitchen_queue(version)) == 0
-            assert await broker.depth(OBSERVER_QUEUE) == 0
+            assert await broker.depth(STREAM_QUEUE) == 0
 
 
 @pytest.mark.broker

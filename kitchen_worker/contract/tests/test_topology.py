@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kitchen_worker.amqp.broker import Outgoing
@@ -21,7 +22,7 @@ ALL: dict[str, Topology] = {
     "control": topology.live("vlatest", TYPES),
     "candidate": topology.dark("vnext", TYPES),
     "baseline": topology.dark("vlatest-b", TYPES),
-    "observer": topology.observer(TYPES),
+    "observer": topology.stream(TYPES),
     "board": topology.board("dashboard.board.frame.1"),
 }
 QUEUES = [(process, queue) for process, whole in ALL.items() for queue in whole.queues]
@@ -72,7 +73,7 @@ def test_in_a_cluster_what_production_publishes_goes_to_its_own_queues_alone(sou
             if one.source in reached and process not in ("candidate", "baseline"):
                 reached.add(one.destination)
     queues = {queue.name for _, queue in QUEUES}
-    assert reached & queues <= KEPT_AS_PRODUCTION | {topology.dead_queue(topology.OBSERVER_QUEUE)}
+    assert reached & queues <= KEPT_AS_PRODUCTION | {topology.dead_queue(topology.STREAM_QUEUE)}
 
 
 def test_copies_go_one_way_alone_whatever_the_queue_type_was_before() -> None:
@@ -84,8 +85,13 @@ def test_copies_go_one_way_alone_whatever_the_queue_type_was_before() -> None:
         before = topology.live("vlatest", QueueTypes(live=other))
         bindings, queues = topology.former_copies(QueueTypes(live=live))
         left = [one for one in before.bindings if one not in bindings and one not in now.bindings]
-        assert {one.destination for one in left} == set(queues)
+        assert left == []
+        gone = {one.name for one in before.queues} - {one.name for one in now.queues}
+        assert gone | {"orders.handover"} == set(queues)
+        former = (topology.FORMER_COPIES, *topology.FORMER_HANDOVER.bindings)
+        assert all(one in bindings for one in former)
         assert not [one for one in bindings if one in now.bindings]
+        assert not [one for one in now.queues if one.name in queues]
 
 
 def test_processes_agree_on_every_queue_that_they_share() -> None:
@@ -108,10 +114,40 @@ async def test_an_order_reaches_its_own_control_and_the_sampled_versions_alone()
     order = an_order()
     assert await broker.publish([posted(order, "vlatest-b")]) == [None]
     waiting = {name: len(queue.waiting) for name, queue in broker.queues.items()}
-    assert {name for name, count in waiting.items() if count} == {
-        kitchen_queue("vlatest"),
-        kitchen_queue("vlatest-b"),
+    assert {name: count for name, count in waiting.items() if count} == {
+        kitchen_queue("vlatest"): 1,
+        kitchen_queue("vlatest-b"): 1,
+        topology.STREAM_QUEUE: 1,
     }
+
+
+async def test_every_order_comes_to_the_dashboard_and_no_replay_does() -> None:
+    broker = await _standing()
+    order = an_order()
+    again = msgspec.structs.replace(posted(order, "vnext"), exchange=topology.ORDERS_DARK)
+    assert await broker.publish([posted(order), again]) == [None, None]
+    [seen] = broker.queues[topology.STREAM_QUEUE].waiting
+    assert seen.message_id == order.id
+    assert len(broker.bodies(kitchen_queue("vnext"))) == 1
+
+
+async def test_what_the_stream_drops_is_no_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(topology.STREAM_BOUND, "x-max-length", 2)
+    broker = MemoryBroker()
+    await broker.declare(ALL["control"] + topology.stream(TYPES))
+    orders = [an_order() for _ in range(5)]
+    assert await broker.publish([posted(order) for order in orders]) == [None] * 5
+    kept = [one.message_id for one in broker.queues[topology.STREAM_QUEUE].waiting]
+    assert kept == [order.id for order in orders[3:]]
+    assert broker.dead_letters == []
+
+
+async def test_orders_that_were_sent_before_the_observer_came_are_not_observed() -> None:
+    broker = MemoryBroker()
+    await broker.declare(ALL["control"])
+    assert await broker.publish([posted(an_order())]) == [None]
+    await broker.declare(topology.stream(TYPES))
+    assert broker.bodies(topology.STREAM_QUEUE) == []
 
 
 async def test_an_order_that_finds_no_queue_of_its_control_is_kept_for_the_relay() -> None:
@@ -132,7 +168,7 @@ async def test_only_the_events_of_a_control_in_use_reach_the_restaurant(
     await broker.publish([Outgoing(exchange=topology.KITCHEN_EVENTS, routing_key=key, body=b"{}")])
     is_control = (role, version) == (Role.CONTROL, "vlatest")
     assert len(broker.bodies(topology.ANSWERS_QUEUE)) == is_control
-    assert len(broker.bodies(topology.OBSERVER_QUEUE)) == 1
+    assert len(broker.bodies(topology.STREAM_QUEUE)) == 1
 
 
 NAMES = {
@@ -143,12 +179,15 @@ NAMES = {
     topology.ORDERS_UNROUTED,
     topology.UNROUTED_QUEUE,
     topology.DEAD_ORDERS_QUEUE,
+    topology.ORDERS_COPIES,
     topology.ORDERS_DARK,
+    topology.DASHBOARD_ORDERS,
+    topology.STREAM_QUEUE,
     topology.KITCHEN_EVENTS,
     topology.ORDERS_DEAD,
     topology.ANNOUNCEMENTS,
     topology.ANSWERS_QUEUE,
-    topology.OBSERVER_QUEUE,
+    topology.FORMER_OBSERVER_QUEUE,
     topology.DEAD_LETTERS_QUEUE,
 }
 

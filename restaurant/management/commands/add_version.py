@@ -1,4 +1,4 @@
-"""``manage.py add_version vmine=100 --why ...``: one more dark version in the open launch."""
+"""``manage.py add_version vmine=100 --why ...``: adds a dark version to the open launch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from restaurant.management.launch_command import LaunchCommand, running_launch, 
 
 
 class Command(LaunchCommand):
-    """Adds a dark version."""
-
     help = (
-        "Add a dark version to the open launch, before its kitchen runs: the relay then makes its "
-        "queue. With 0 % it gets no orders until `set_percent` says so."
+        "Add a dark version to the open launch, before its kitchen runs: the relay then creates "
+        "its queue. With 0 % it gets no orders until `set_percent` raises it."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Ask for the version, its percent and its role."""
         parser.add_argument(
             "share",
             type=version_and_share,
@@ -32,7 +29,6 @@ class Command(LaunchCommand):
         super().add_arguments(parser)
 
     def change(self, author: str, options: dict[str, Any]) -> None:
-        """Add it."""
         launch, (version, percent) = running_launch(), options["share"]
         one = add_version(
             launch, version, options["role"], percent, author=author, reason=options["why"]

@@ -1,4 +1,4 @@
-"""``manage.py broker_users``: a broker user for each process, with what it may do there."""
+"""``manage.py broker_users``: creates a broker user for each process, with its permissions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,16 @@ _MANAGEMENT = "BROKER_MANAGEMENT_URL"
 
 
 class Command(BaseCommand):
-    """Makes or prints the broker users."""
-
     help = (
-        "Make a broker user for each process, with the permissions that it needs, through the "
-        "management API, or print what makes them. A password comes from "
+        "Create a broker user for each process, with the permissions that it needs, through the "
+        "management API, or print what creates them. A password comes from "
         "BROKER_PASSWORD_<USER>, as in BROKER_PASSWORD_KITCHEN_VNEXT, or is generated and shown "
         "once."
     )
-    #: It is run where there is no database and no secret key yet.
+    #: It may run without a database or a secret key.
     requires_system_checks = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Say for which kitchens, on which broker, and by which way."""
         parser.add_argument(
             "--kitchen",
             action="append",
@@ -73,7 +70,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make or print them; passwords that were generated are shown, and nowhere else."""
+        """Create or print the users; generated passwords are printed this once."""
         users = permissions.users(_kitchens(options["kitchen"]))
         broker = options["broker"] or settings.ENVIRONMENT.amqp_url
         vhost = permissions.vhost_of(broker)
@@ -117,7 +114,7 @@ def _variable(name: str) -> str:
 
 
 def _lines(user: BrokerUser, password: str, vhost: str) -> list[str]:
-    """What makes a user, or changes one that is there; no list of processes shows a password."""
+    """Shell lines that create or update a user; no process list shows the password."""
     name, on = shlex.quote(user.name), f"--vhost {shlex.quote(vhost)}"
     given = f"printf '%s\\n' {shlex.quote(password)} | rabbitmqctl"
     patterns = shlex.join([user.name, user.configure, user.write, user.read])
@@ -158,17 +155,17 @@ def _make(options: Mapping[str, Any], definitions: Mapping[str, Any]) -> None:
     management = options["management"] or os.environ.get(_MANAGEMENT, "")
     if not management:
         raise CommandError(
-            f"Name the management API with {_MANAGEMENT} or --management, or say what to print: "
+            f"Give the management API's URL as {_MANAGEMENT} or --management, or what to print: "
             "--rabbitmqctl, --definitions or --kubernetes."
         )
     _post(management, definitions)
 
 
 def _post(management: str, definitions: Mapping[str, Any]) -> None:
-    """Import the definitions; what they do not name stays as it is."""
+    """Import the definitions; the broker keeps everything else."""
     address = urlsplit(management)
     if address.scheme not in ("http", "https") or not address.hostname:
-        raise CommandError("The management API's address is as in http://admin:secret@host:15672.")
+        raise CommandError("The management API's URL must be like http://admin:secret@host:15672.")
     host = address.netloc.rpartition("@")[2]
     path = f"{address.path.rstrip('/').removesuffix('/api')}/api/definitions"
     url = urlunsplit((address.scheme, host, path, "", ""))
@@ -178,7 +175,7 @@ def _post(management: str, definitions: Mapping[str, Any]) -> None:
     passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
     login = unquote(address.username or ""), unquote(address.password or "")
     passwords.add_password(None, url, *login, is_authenticated=True)
-    # A proxy for the outside has nothing to do with a broker of one's own.
+    # Our own broker is not behind the outgoing proxy.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPBasicAuthHandler(passwords)
     )

@@ -9,12 +9,9 @@ from restaurant.management.launch_command import LaunchCommand, running_launch
 
 
 class Command(LaunchCommand):
-    """Ends the open launch."""
-
     help = "End the open launch: from the next order on nothing is sent in the dark. Final."
 
     def change(self, author: str, options: dict[str, Any]) -> None:
-        """End it."""
         launch = running_launch()
         end_launch(launch, author=author, reason=options["why"])
         self.stdout.write(f"ended {launch.name}")

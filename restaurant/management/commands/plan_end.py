@@ -15,20 +15,16 @@ from restaurant.management.launch_command import (
 
 
 class Command(LaunchCommand):
-    """Sets the planned end of the open launch."""
-
     help = (
         "Set when the open launch ends by itself: at a time, with a number of orders, or whichever"
         " comes first. Without either it does not end by itself."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Ask for the time and the number of orders."""
         add_plan_arguments(parser)
         super().add_arguments(parser)
 
     def change(self, author: str, options: dict[str, Any]) -> None:
-        """Set it."""
         launch, plan = running_launch(), planned_end(options)
         changed = plan_end(launch, plan, author=author, reason=options["why"])
         self.stdout.write(

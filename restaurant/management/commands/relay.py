@@ -1,4 +1,4 @@
-"""``manage.py relay``: posts letters to the broker and takes the control's answers."""
+"""``manage.py relay``: publishes orders and takes the control's answers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from restaurant.relay import run
 
 
 class Command(BaseCommand):
-    """Runs the relay until SIGTERM or SIGINT."""
-
-    help = "Post orders to the broker and bring the live kitchen's answers to the customers."
+    help = "Publish orders and bring the live kitchen's answers to the customers."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run until told to stop."""
         environment = settings.ENVIRONMENT
         run_process(
             run(

@@ -1,4 +1,5 @@
-"""``manage.py rush``: places generated or recorded orders at a pace, and says what came of them."""
+"""``manage.py rush``: places generated or recorded orders at a pace, and prints what became of
+them."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ from tqdm import tqdm
 from restaurant.models import OrderState
 from restaurant.pacing import (
     Due,
-    Placed,
+    RushResult,
     at_rate,
-    at_recorded_rhythm,
+    at_recorded_pace,
     count_states,
     place,
     wait_for_answers,
@@ -30,30 +31,26 @@ from restaurant.rush import rush
 _DEFAULT_ORDERS = 200
 _DEFAULT_RATE = 20.0
 _WAITING = (
-    "{waiting} orders have no answer {wait:g} s after the last one was placed, and none is lost: "
+    "{waiting} orders have no answer {wait:g} s after the last one was placed. None is lost: "
     "they are answered once the relay and the control's kitchen run, or have caught up."
 )
 
 
 class Command(BaseCommand):
-    """Places many orders."""
-
-    help = "Place generated orders at a rate, or recorded ones at their own rhythm."
+    help = "Place generated orders at a rate, or recorded ones at their own pace."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Say how many, how fast, and from where."""
         parser.add_argument("--orders", type=_count, help=f"how many ({_DEFAULT_ORDERS})")
         parser.add_argument("--rate", type=_positive, help=f"orders a second ({_DEFAULT_RATE:g})")
         parser.add_argument("--seed", type=int, help="the same seed gives the same orders (0)")
         parser.add_argument("--replay", type=Path, metavar="FILE", help="JSON Lines, - for stdin")
-        parser.add_argument("--speed", type=_positive, help="times the recorded rhythm (1)")
-        parser.add_argument("--skip-bad", action="store_true", help="leave bad lines out")
+        parser.add_argument("--speed", type=_positive, help="times the recorded pace (1)")
+        parser.add_argument("--skip-bad", action="store_true", help="skip bad lines")
         parser.add_argument(
             "--wait", type=float, default=10.0, metavar="SECONDS", help="for answers, at most (10)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Place, wait, and sum up."""
         with ExitStack() as opened:
             if options["replay"]:
                 due, total = _replayed(self, options, opened)
@@ -62,7 +59,7 @@ class Command(BaseCommand):
             self._place(due, total, wait=options["wait"])
 
     def _place(self, due: Iterator[Due], total: int, *, wait: float) -> None:
-        placed = Placed()
+        placed = RushResult()
         with _stop_on_signals() as stop:
             try:
                 with tqdm(total=total, unit=" orders", disable=None) as bar:
@@ -78,7 +75,7 @@ class Command(BaseCommand):
 
 def _generated(options: dict[str, Any]) -> tuple[Iterator[Due], int]:
     if options["speed"] is not None or options["skip_bad"]:
-        raise CommandError("--speed and --skip-bad go with --replay")
+        raise CommandError("--speed and --skip-bad need --replay")
     orders = options["orders"] if options["orders"] is not None else _DEFAULT_ORDERS
     rate = options["rate"] or _DEFAULT_RATE
     return at_rate(rush(options["seed"] or 0), rate=rate, orders=orders), orders
@@ -87,10 +84,10 @@ def _generated(options: dict[str, Any]) -> tuple[Iterator[Due], int]:
 def _replayed(
     command: BaseCommand, options: dict[str, Any], opened: ExitStack
 ) -> tuple[Iterator[Due], int]:
-    """The file's orders, after the whole of it was read and found good."""
+    """The file's orders, after all of it was checked."""
     for name in ("orders", "rate", "seed"):
         if options[name] is not None:
-            raise CommandError(f"--{name} does not go with --replay")
+            raise CommandError(f"--{name} cannot be used with --replay")
     path, skip_bad = options["replay"], options["skip_bad"]
     try:
         file = opened.enter_context(rereadable(path))
@@ -104,11 +101,11 @@ def _replayed(
             raise CommandError(f"{said}\nMore lines are bad than good; nothing was placed")
         command.stdout.write(said)
     again = recorded(file, found.period, on_bad=lambda cause: None)
-    return at_recorded_rhythm(again, speed=options["speed"] or 1.0), found.orders
+    return at_recorded_pace(again, speed=options["speed"] or 1.0), found.orders
 
 
-def _summary(placed: Placed) -> tuple[str, int]:
-    """What came of the orders, and how many of them have no answer yet."""
+def _summary(placed: RushResult) -> tuple[str, int]:
+    """The result as text, and how many orders have no answer yet."""
     states = count_states(placed)
     waiting = states[OrderState.PLACED] + states[OrderState.IN_KITCHEN]
     summary = (
@@ -121,13 +118,18 @@ def _summary(placed: Placed) -> tuple[str, int]:
 
 @contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; the old handlers come back afterwards."""
+    """An event that SIGINT and SIGTERM set; restores the old handlers."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+
+    def request(*_: object) -> None:
+        # In a thread: this one may hold the event's lock, because it mostly waits for it.
+        threading.Thread(target=stop.set).start()
+
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
+    before = [signal.signal(number, request) for number in numbers]
     try:
         yield stop
     finally:
@@ -138,12 +140,12 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 def _count(given: str) -> int:
     count = int(given)
     if count < 0:
-        raise argparse.ArgumentTypeError("less than none")
+        raise argparse.ArgumentTypeError("must not be negative")
     return count
 
 
 def _positive(given: str) -> float:
     number = float(given)
     if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError("a number above 0 is needed")
+        raise argparse.ArgumentTypeError("must be above 0")
     return number

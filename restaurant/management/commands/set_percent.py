@@ -1,4 +1,4 @@
-"""``manage.py set_percent vnext=5 --why ...``: how many of the orders a dark version gets."""
+"""``manage.py set_percent vnext=5 --why ...``: sets a dark version's percent of the orders."""
 
 from __future__ import annotations
 
@@ -14,17 +14,13 @@ from restaurant.management.launch_command import (
 
 
 class Command(LaunchCommand):
-    """Sets a percent."""
-
     help = "Set a dark version's percent of the orders, from the next order on; 0 stops it."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Ask for the version and its percent."""
         parser.add_argument("share", type=version_and_percent, metavar="VERSION=PERCENT")
         super().add_arguments(parser)
 
     def change(self, author: str, options: dict[str, Any]) -> None:
-        """Set it."""
         launch, (version, percent) = running_launch(), options["share"]
         changed = set_percent(launch, version, percent, author=author, reason=options["why"])
         self.stdout.write(f"{launch.name}: {changed or f'{version} has that percent already'}")

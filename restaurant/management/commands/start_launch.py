@@ -1,4 +1,4 @@
-"""``manage.py start_launch``: opens a launch with its control and its dark versions."""
+"""``manage.py start_launch``: opens a launch with its control and dark versions."""
 
 from __future__ import annotations
 
@@ -22,13 +22,10 @@ _FIRST_DARK = (
 
 
 class Command(LaunchCommand):
-    """Starts a launch."""
-
     needs_reason = False
     help = "Start a launch; without versions: vnext at 100 % and vlatest-b at 20 %."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Say who takes which part."""
         parser.add_argument("--name", help="what people will call it")
         parser.add_argument("--control", default=FIRST_CONTROL, metavar="VERSION")
         for role in (Role.CANDIDATE, Role.BASELINE):
@@ -45,7 +42,6 @@ class Command(LaunchCommand):
         super().add_arguments(parser)
 
     def change(self, author: str, options: dict[str, Any]) -> None:
-        """Start it."""
         running = open_launch()
         if running is not None and options["if_none"]:
             self.stdout.write(f"a launch is open already: {running.name}")

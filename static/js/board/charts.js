@@ -2,10 +2,10 @@
 
 import { clock } from "../times.js";
 import { duration, rate } from "./format.js";
-import { setHidden, setText } from "./dom.js";
+import { setBusy, setHidden, setText } from "./dom.js";
 import { FONT, Palette } from "./palette.js";
-import { highestOf, lastFilled, lastOf, usual, withoutLead } from "./points.js";
-import { lonePoints, longGaps } from "./points.js";
+import { Plot } from "./plot.js";
+import { highestOf, lastFilled, lastOf, lonePoints, longGaps, usual, withoutLead } from "./points.js";
 
 /** Sizes are in rem, as the page's are. */
 const NARROW = 30;
@@ -36,20 +36,11 @@ const CHARTS = {
   },
 };
 
-class Chart {
-  constructor(figure, palette, group) {
+class Chart extends Plot {
+  constructor(figure, palette) {
+    super(figure, palette);
     this.kind = CHARTS[figure.dataset.chart];
-    this.plot = figure.querySelector(".plot");
-    this.empty = figure.querySelector(".empty");
     this.when = figure.querySelector("figcaption time");
-    this.readout = figure.querySelector(".readout");
-    this.palette = palette;
-    this.group = group;
-    this.chart = null;
-    this.versions = [];
-    this.words = [];
-    palette.listeners.push(() => this.chart?.redraw());
-    new ResizeObserver(() => this.resize()).observe(this.plot);
     document.fonts?.ready.then(() => this.chart?.redraw());
   }
 
@@ -59,55 +50,36 @@ class Chart {
     const any = drawn.some((version) =>
       series.versions[version.name].handled.some((number) => number > 0),
     );
-    setHidden(this.empty, any);
-    if (!any || !window.uPlot) return;
-    const names = drawn.map(({ name, role, place }) => `${name} ${role} ${place}`).join();
-    const data = [series.t];
-    for (const version of drawn) {
-      for (const line of this.kind.lines) data.push(series.versions[version.name][line.key]);
-    }
-    this.data = withoutLead(data);
-    const capped = this.cappedData();
-    if (this.chart && names === this.names) this.chart.setData(capped);
-    else this.build(capped, drawn, names);
-    if (this.chart.cursor.idx === null || this.chart.cursor.left < 0) this.read(null);
+    this.key = drawn.map(({ name, role, place }) => `${name} ${role} ${place}`).join();
+    this.versions = drawn;
+    const lines = drawn.flatMap((version) =>
+      this.kind.lines.map((line) => series.versions[version.name][line.key]),
+    );
+    this.measured = withoutLead([series.t, ...lines]);
+    this.draw(any ? this.cappedData() : null);
   }
 
   /** The points as they are drawn: what is far above the usual ends a little above the plot. */
   cappedData() {
-    const [times, ...lines] = this.data;
+    const [times, ...lines] = this.measured;
     this.cap = this.kind.capped ? Math.max(1, HEADROOM * Math.max(...lines.map(usual))) : Infinity;
     const beyond = 2 * this.cap;
     const cut = (number) => (number > beyond ? beyond : number);
     return [times, ...lines.map((line) => line.map(cut))];
   }
 
-  build(data, versions, names) {
-    this.chart?.destroy();
-    this.names = names;
-    this.versions = versions;
+  build() {
     this.buildReadout();
-    this.chart = new window.uPlot(this.options(), data, this.plot);
+    super.build();
   }
 
   options() {
     const { palette } = this;
-    const axis = {
-      stroke: () => palette.of("ink-2"),
-      font: palette.font(),
-      ticks: { show: false },
-    };
+    const { axis, grid, options } = this.common();
     return {
-      width: this.plot.clientWidth,
-      height: this.plot.clientHeight,
+      ...options,
       padding: [10, this.room(), 0, 0],
-      legend: { show: false },
-      cursor: {
-        y: false,
-        drag: { x: false, y: false },
-        sync: { key: this.group },
-        points: { size: 6 },
-      },
+      cursor: { ...options.cursor, sync: { key: "board" } },
       scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, this.top(max)] } },
       axes: [
         {
@@ -120,7 +92,7 @@ class Chart {
           ...axis,
           size: (_u, values) => this.axisRoom(values),
           gap: 8,
-          grid: { stroke: () => palette.of("hairline"), width: 1 },
+          grid,
           values: (_u, splits) => splits.map((number) => (number ? this.kind.mark(number) : "0")),
         },
       ],
@@ -192,7 +164,7 @@ class Chart {
 
   /** Says where the axis ends when there is more above it. */
   drawTop(chart) {
-    const highest = Math.max(...this.data.slice(1).map(highestOf));
+    const highest = Math.max(...this.measured.slice(1).map(highestOf));
     if (highest <= this.cap) return;
     const ratio = window.devicePixelRatio || 1;
     const { ctx, bbox } = chart;
@@ -211,7 +183,7 @@ class Chart {
 
   /** Write both versions' numbers at the pointer, or the newest ones. */
   read(index) {
-    const { data } = this;
+    const data = this.measured;
     const at = index ?? lastFilled(data);
     if (at === null || at === undefined) return;
     const per = this.kind.lines.length;
@@ -248,9 +220,8 @@ class Chart {
   }
 
   resize() {
-    if (!this.chart) return;
-    this.chart.padding = [10, this.room(), 0, 0];
-    this.chart.setSize({ width: this.plot.clientWidth, height: this.plot.clientHeight });
+    if (this.chart) this.chart.padding = [10, this.room(), 0, 0];
+    super.resize();
   }
 }
 
@@ -259,15 +230,17 @@ export class Charts {
     const palette = new Palette();
     this.root = root;
     this.charts = [...root.querySelectorAll("[data-chart]")].map(
-      (figure) => new Chart(figure, palette, "board"),
+      (figure) => new Chart(figure, palette),
     );
     this.series = null;
   }
 
-  paint(frame, dark) {
+  draw(frame) {
+    const dark = frame.version;
     setHidden(this.root, !frame.orders);
-    if (frame.series) this.series = frame.series;
-    if (!this.series || (!frame.series && dark === this.dark)) return;
+    setBusy(this.root, false);
+    if (frame.series === this.series && dark === this.dark) return;
+    this.series = frame.series;
     this.dark = dark;
     const chosen = frame.versions
       .map((version, place) => ({ ...version, place }))

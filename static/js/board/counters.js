@@ -1,104 +1,80 @@
-// Paints the headline and the counters of every version.
+// Draws the counters: a row for each version, with the columns that the page has.
 
-import { count, delta, duration, part, rate, share } from "./format.js";
-import { setData, setHidden, setText } from "./dom.js";
+import { count, delta, duration, share } from "./format.js";
+import { element, setData, setText } from "./dom.js";
 
-const COUNTS = ["orders", "pairs", "handled", "failed", "missing", "waiting", "late", "repeats"];
-const TIMES = ["p50", "p95", "p99"];
-const ASK_AGAIN_MS = 5000;
+/** Counters that are highlighted unless they are 0. */
 const ALARMS = new Set(["failed", "missing", "late", "repeats"]);
-// As in dashboard/board/paint.py.
+/** A version's times are compared with the control's only if both handled nearly the same orders: at
+ *  least this share of the control's, and at least so many. As in dashboard/board/verdict.py. */
 const COMPARABLE = 0.95;
 const COMPARABLE_LEAST = 100;
 
-/** How far a version's time is from the control's; nothing while it has other orders. */
-function change(fact, version, control) {
-  const fair = version.pairs >= Math.max(COMPARABLE_LEAST, COMPARABLE * control.orders);
-  return fair ? delta(control[fact], version[fact]) : "";
+const HEAD = `<th role="rowheader" scope="row">
+  <span class="version"></span>
+  <span class="role"><span></span> <span data-fact="percent"></span></span>
+  <span class="sample" data-fact="sample" title="of the orders since its percent last changed"></span>
+  <span class="build" data-fact="build"></span>
+</th>`;
+const cell = ({ key, isTime }) =>
+  `<td role="cell" class="num" data-column="${key}" data-fact="${key}"><span class="figure"></span>${isTime ? '<span class="change"></span>' : ""}</td>`;
+
+/** How far a version's time is from the control's; empty unless they are comparable. */
+function change(key, version, control) {
+  const isFair = version.pairs >= Math.max(COMPARABLE_LEAST, COMPARABLE * control.orders);
+  return isFair ? delta(control[key], version[key]) : "";
+}
+
+class VersionRow {
+  constructor({ name, role }, place, columns) {
+    this.columns = columns;
+    this.element = element(`<tr role="row">${HEAD}${columns.map(cell).join("")}</tr>`);
+    this.element.dataset.version = name;
+    const version = this.element.querySelector(".version");
+    setText(version, name);
+    setData(version, "role", role);
+    setData(version, "place", String(place));
+    setText(this.element.querySelector(".role span"), role);
+    const facts = [...this.element.querySelectorAll("[data-fact]")];
+    this.facts = Object.fromEntries(facts.map((one) => [one.dataset.fact, one]));
+  }
+
+  draw(version, control, sample) {
+    for (const { key, isTime } of this.columns) {
+      const [figure, distance] = this.facts[key].children;
+      setText(figure, (isTime ? duration : count)(version[key]));
+      if (isTime) setText(distance, change(key, version, control));
+      this.facts[key].toggleAttribute("data-alarm", ALARMS.has(key) && version[key] > 0);
+    }
+    setText(this.facts.percent, version.percent === null ? "" : share(version.percent));
+    setText(this.facts.build, version.build);
+    this.facts.build.title = version.build;
+    const { offered = 0, sent, wrong } = sample ?? {};
+    setText(this.facts.sample, offered ? `sent ${count(sent)} of ${count(offered)}` : "");
+    this.facts.sample.toggleAttribute("data-alarm", Boolean(wrong));
+  }
 }
 
 export class Counters {
   constructor(root) {
-    this.adopt(root);
+    this.body = root.querySelector("tbody");
+    this.columns = [...root.querySelectorAll("thead [data-column]")].map((head) => ({
+      key: head.dataset.column,
+      isTime: head.matches(".time"),
+    }));
+    this.names = "";
   }
 
-  /** Take over what the server rendered: at first, and after the section was replaced. */
-  adopt(root) {
-    this.root = root;
-    this.facts = new Map();
-    for (const element of root.querySelectorAll("[data-fact]")) {
-      const version = element.closest("[data-version]")?.dataset.version ?? "";
-      this.facts.set(`${version}.${element.dataset.fact}`, element);
+  draw({ versions, samples }) {
+    const names = versions.map(({ name, role }) => `${name} ${role}`).join();
+    if (names !== this.names) {
+      this.names = names;
+      this.rows = versions.map((version, place) => new VersionRow(version, place, this.columns));
+      this.body.replaceChildren(...this.rows.map((row) => row.element));
     }
-    this.versions = [...root.querySelectorAll("[data-version]")].map((row) => row.dataset.version);
-    this.since = root.querySelector("[data-since]");
-    this.askedAt = -Infinity;
-  }
-
-  /** Ask for a new section when the launch has other versions than the page. */
-  outdated(frame) {
-    const names = frame.versions.map((version) => version.name);
-    if (names.join() === this.versions.join()) return false;
-    if (performance.now() - this.askedAt > ASK_AGAIN_MS) {
-      this.askedAt = performance.now();
-      window.htmx?.trigger(this.root, "outdated");
-    }
-    return true;
-  }
-
-  paint(frame, dark) {
-    if (this.outdated(frame)) return;
-    setText(this.facts.get(".rate"), rate(frame.rate));
-    const control = frame.versions[0];
-    for (const version of frame.versions) this.paintVersion(version, control);
-    for (const sample of frame.samples) this.paintSample(sample);
-    const chosen = frame.versions.find((version) => version.name === dark);
-    if (chosen) this.paintHeadline(chosen, frame);
-  }
-
-  paintVersion(version, control) {
-    const place = (fact) => this.facts.get(`${version.name}.${fact}`);
-    for (const fact of COUNTS) {
-      const cell = place(fact);
-      if (!cell) continue;
-      setText(cell.firstElementChild, count(version[fact]));
-      cell.toggleAttribute("data-alarm", ALARMS.has(fact) && version[fact] > 0);
-    }
-    for (const fact of TIMES) {
-      const cell = place(fact);
-      if (!cell) continue;
-      setText(cell.firstElementChild, duration(version[fact]));
-      setText(cell.children[1], change(fact, version, control));
-    }
-    if (version.percent !== null) setText(place("percent"), share(version.percent));
-    setText(place("build"), version.build);
-  }
-
-  paintSample({ version, offered, sent, wrong }) {
-    const place = this.facts.get(`${version}.sample`);
-    setText(place, offered ? `sent ${count(sent)} of ${count(offered)}` : "");
-    place?.toggleAttribute("data-alarm", Boolean(wrong));
-  }
-
-  paintHeadline(version, frame) {
-    const { versions } = frame;
-    const say = (fact, text) => setText(this.facts.get(`.headline.${fact}`), text);
-    const name = this.facts.get(".headline.name");
-    say("name", version.name);
-    setData(name, "role", version.role);
-    setData(name, "place", String(versions.indexOf(version)));
-    say("share", share(version.percent ?? 0));
-    say("pairs", count(version.pairs));
-    if (frame.version === version.name) {
-      say("against", count(frame.against));
-      const against = version.pairs ? part(frame.against / version.pairs) : "";
-      say("against_share", against);
-      setHidden(this.facts.get(".headline.against_share")?.parentElement, !against);
-    }
-    const median = change("p50", version, versions[0]);
-    say("median", median);
-    setHidden(this.facts.get(".headline.median")?.parentElement, !median);
-    say("failed", count(version.failed));
-    say("missing", count(version.missing));
+    const sampled = new Map(samples.map((sample) => [sample.version, sample]));
+    versions.forEach((version, place) => {
+      this.rows[place].draw(version, versions[0], sampled.get(version.name));
+    });
   }
 }

@@ -4,8 +4,7 @@ import { duration, part } from "./format.js";
 import { setText } from "./dom.js";
 import { Plot } from "./plot.js";
 
-/** One digit and its power of ten, at or below: from anything else, uPlot's marks below 1 stand
- * still, and never end. */
+/** The next lower number with one digit: from any other, uPlot loops forever on marks below 1. */
 function firstMark(low) {
   const power = 10 ** Math.floor(Math.log10(low));
   return Math.floor(low / power) * power;
@@ -77,7 +76,7 @@ export class Distribution extends Plot {
       setText(this.readout, "share of orders by handling time");
       return;
     }
-    const said = this.both.map(({ name }, place) => `${name} ${part(shares[place][index])}`).join(", ");
-    setText(this.readout, `${duration(edges[index])} to ${duration(edges[index + 1])}: ${said}`);
+    const both = this.both.map(({ name }, place) => `${name} ${part(shares[place][index])}`).join(", ");
+    setText(this.readout, `${duration(edges[index])} to ${duration(edges[index + 1])}: ${both}`);
   }
 }

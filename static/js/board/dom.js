@@ -16,3 +16,17 @@ export function setData(element, name, value) {
 export function setHidden(element, hidden) {
   if (element && element.hidden !== hidden) element.hidden = hidden;
 }
+
+/** A part that is not drawn yet is busy. */
+export function setBusy(element, busy) {
+  if (element.getAttribute("aria-busy") !== String(busy)) {
+    element.setAttribute("aria-busy", String(busy));
+  }
+}
+
+/** The element that some HTML describes; never of text from elsewhere. */
+export function element(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html.trim();
+  return template.content.firstElementChild;
+}

@@ -73,7 +73,7 @@ function cell(kind, content, className) {
  * Fill a place with a table. A row has `name`, `cells` (texts), `estimate`, `lo`, `hi` (changes, or
  * null), and where it is to be seen first, `marked`, a text.
  */
-export function paintDots(place, heads, rows, group) {
+export function drawDots(place, heads, rows, group) {
   setHidden(place, !rows.length);
   const end = endOf(rows);
   const table = document.createElement("table");

@@ -1,4 +1,4 @@
-// Writes measured numbers as dashboard/board/wording.py does, so that the first paint and the next agree.
+// Writes measured numbers as dashboard/board/wording.py does.
 
 const NONE = "–";
 const SPACE = "\u00a0";
@@ -16,11 +16,6 @@ function tenths(number) {
 
 export function count(number) {
   return number === null || number === undefined ? NONE : thousands.format(number);
-}
-
-/** As phrases.counted writes it: "1 order", "1,300 orders". */
-export function counted(number, thing = "order") {
-  return `${count(number)} ${thing}${number === 1 ? "" : "s"}`;
 }
 
 export function duration(ms) {
@@ -43,15 +38,10 @@ export function part(ofOne) {
   return `${rounded(percent)}${SPACE}%`;
 }
 
-export function percent(ofOne) {
+function percent(ofOne) {
   const number = Math.abs(ofOne) * 100;
   const whole = rounded(number, number >= 10 ? 1 : number >= 1 ? 10 : 100);
   return `${whole < 1000 ? whole : thousands.format(rounded(whole))}${SPACE}%`;
-}
-
-export function span(low, high) {
-  const [few, many] = [Math.abs(low), Math.abs(high)].sort((one, other) => one - other).map(percent);
-  return few === many ? many : `${few.slice(0, -2)}–${many}`;
 }
 
 export function change(ofOne) {
@@ -64,23 +54,6 @@ export function delta(controlMs, versionMs) {
   const percent = rounded(((versionMs - controlMs) / controlMs) * 100);
   const sign = percent < 0 ? "−" : percent > 0 ? "+" : "";
   return `${sign}${thousands.format(Math.abs(percent))}${SPACE}%`;
-}
-
-export function seconds(number) {
-  return `${rounded(number, 10)}${SPACE}s`;
-}
-
-/** A difference of two shares in percentage points, as phrases.points writes it. */
-export function points(ofOne) {
-  const number = Math.abs(ofOne) * 100;
-  const digits = number >= 10 ? 0 : number >= 1 ? 1 : 2;
-  const text = rounded(number, 10 ** digits).toFixed(digits);
-  const sign = Number(text) === 0 ? "" : ofOne < 0 ? "−" : "+";
-  return `${sign}${number < 1 ? Number(text) : text} pp`;
-}
-
-export function unbroken(text) {
-  return text.replaceAll(" %", `${SPACE}%`);
 }
 
 export function rate(perSecond) {
@@ -108,4 +81,9 @@ export function niceScale(ms) {
   if (ms <= 1) return 1;
   const power = 10 ** Math.floor(Math.log10(ms));
   return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((scale) => ms <= scale);
+}
+
+/** The part of an address that an order's id is; as in dashboard/urls.py. */
+export function inAddress(id) {
+  return encodeURIComponent(encodeURIComponent(id));
 }

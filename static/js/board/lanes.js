@@ -1,43 +1,39 @@
-// The lanes: a fixed pool of rows, keyed by order, that stands still when a person asks it to.
+// The lanes: a pool of rows, keyed by order, that can be paused.
 
 import { count, duration, niceScale } from "./format.js";
-import { setHidden, setText } from "./dom.js";
+import { setBusy, setData, setHidden, setText } from "./dom.js";
 import { RowView } from "./row.js";
 
 const POOL = 40;
-/** The part of the bars that the scale has room for; the rest are drawn broken off. */
+/** The share of bars that fit the scale; longer ones are drawn broken off. */
 const USUAL = 0.9;
 const MOST_MOVED = 8;
 const SHRINK_AFTER_MS = 4000;
 const POINTED_MS = 2500;
-/** Orders a second from which rows run away under the pointer, and pass by unread. */
+/** From this many orders a second on, rows move too fast to be read. */
 const FAST = 4;
-/** How often rows are painted that nobody sees, while orders pass by. */
+/** How often rows out of sight are drawn at that rate. */
 const UNSEEN_MS = 1000;
 
 export class Lanes {
-  constructor(root, template) {
-    this.template = template;
-    this.paused = false;
-    this.pointedAt = -Infinity;
-    this.views = new WeakMap();
-    this.sight = new IntersectionObserver((entries) => this.see(entries));
-    this.adopt(root);
-  }
-
-  /** Take over what the server rendered: at first, and after a filter replaced it. */
-  adopt(root) {
+  constructor(root) {
     this.root = root;
     this.body = root.querySelector("tbody");
+    this.heads = root.querySelectorAll("thead .version");
     this.empty = root.querySelector(".empty");
     this.passing = root.querySelector("[data-fact=passing]");
     this.hold = root.querySelector(".hold");
-    this.scales = root.querySelectorAll("[data-fact=scale]");
-    this.names = { control: root.dataset.control, dark: root.dataset.dark };
-    this.sight.disconnect();
-    this.rows = [...this.body.rows].map((element) => this.watch(element));
-    this.paintedAllAt = -Infinity;
-    this.scaleMs = Number(root.dataset.scale);
+    this.scales = root.querySelectorAll(".scale i");
+    this.names = { control: "", dark: "" };
+    this.rows = [];
+    this.views = new WeakMap();
+    this.sight = new IntersectionObserver((entries) => this.see(entries));
+    this.paused = false;
+    /** The search; while there is one, the lanes show its result. */
+    this.query = "";
+    this.last = null;
+    this.drawnAllAt = -Infinity;
+    this.scaleMs = 0;
     this.roomySince = null;
     this.heldOrders = null;
     this.pointedAt = -Infinity;
@@ -45,65 +41,97 @@ export class Lanes {
       if (event.pointerType === "mouse") this.pointedAt = performance.now();
     });
     this.body.addEventListener("pointerleave", () => (this.pointedAt = -Infinity));
-    // Whoever comes to a row from below has it as it is before it is read out.
-    this.body.addEventListener("focusin", () => this.rows.forEach((view) => view.paint()));
+    // Rows out of sight are drawn before a screen reader reaches them.
+    this.body.addEventListener("focusin", () => this.rows.forEach((view) => view.draw()));
   }
 
-  get lens() {
-    return this.root.dataset.lens;
+  get isFocused() {
+    return this.body.contains(document.activeElement);
   }
 
-  get isSearch() {
-    return this.root.dataset.query !== "";
-  }
-
-  /** Why the rows stand still; empty while they live. */
-  held(frame) {
+  /** Why the rows are held; empty while they are live. */
+  held({ rate, rows }) {
     if (this.paused) return "paused";
     const pointed = performance.now() - this.pointedAt < POINTED_MS;
-    const focused = this.body.contains(document.activeElement);
-    if (frame.rate > FAST && (pointed || focused)) return "held while you are on a row";
+    const focused = this.isFocused && this.rows.find((view) => view.element.contains(document.activeElement));
+    const isLeaving = focused && !rows.some((row) => row.id === focused.id);
+    if (isLeaving || (rate > FAST && (pointed || focused))) return "held while you are on a row";
     return "";
   }
 
-  paint(frame) {
-    if (frame.lens !== this.lens || frame.version !== this.names.dark) return;
-    const held = this.isSearch ? "search" : this.held(frame);
+  draw(frame) {
+    const { dark } = this.names;
+    this.head(frame);
+    if (this.last && dark !== this.names.dark) this.found(this.last);
+    if (this.query) return this.drawKnown(frame);
+    const held = this.held(frame);
     if (held) {
-      this.paintKnown(frame);
-      if (held !== "search") this.sayHeld(held, frame);
-      return;
+      this.drawKnown(frame);
+      return this.showHeld(held, frame);
     }
     this.heldOrders = null;
     setText(this.hold, "");
     this.rescale(frame.rows);
-    this.paintAll(frame.rows, frame.rate <= FAST);
-    setHidden(this.empty, frame.rows.length > 0);
-    this.sayPassing(frame);
+    this.drawAll(frame.rows, frame.rate <= FAST);
+    this.explainEmpty(frame.filter, !frame.rows.length);
+    return this.showPassing(frame);
   }
 
-  /** Every row of the frame, in its order; those that nobody sees only now and then. */
-  paintAll(rows, isCalm) {
+  /** Wait for the result of a search; an empty one shows the frames again. */
+  search(query) {
+    this.query = query;
+    this.last = null;
+    setBusy(this.root, true);
+  }
+
+  found(answer) {
+    const { q, rows } = answer;
+    if (q !== this.query) return;
+    this.last = answer;
+    setText(this.hold, "");
+    this.rescale(rows);
+    this.drawAll(rows, true);
+    this.explainEmpty("search", !rows.length);
+    setText(this.empty.querySelector("q"), q);
+    setText(this.passing, `found by “${q}”; clear the search to see orders live`);
+  }
+
+  /** Which versions are side by side. */
+  head({ versions, version }) {
+    const place = versions.findIndex(({ name }) => name === version);
+    const role = versions[place]?.role ?? "";
+    this.names = { control: versions[0].name, dark: version };
+    const [control, dark] = this.heads;
+    setText(control, versions[0].name);
+    setText(dark, version || "no dark version");
+    for (const one of [this.root, dark, dark.parentElement]) setData(one, "role", role);
+    setData(this.root, "place", String(Math.max(0, place)));
+  }
+
+  /** Draw all rows; those out of sight less often. */
+  drawAll(rows, isCalm) {
     const shown = rows.slice(0, POOL);
     this.arrange(shown);
     const now = performance.now();
-    const all = isCalm || now - this.paintedAllAt > UNSEEN_MS;
-    if (all) this.paintedAllAt = now;
+    const all = isCalm || now - this.drawnAllAt > UNSEEN_MS;
+    if (all) this.drawnAllAt = now;
     shown.forEach((row, index) => {
       const view = this.rows[index];
       view.give(row, this.names, this.scaleMs, isCalm);
-      if (all || view.isSeen) view.paint();
+      if (all || view.isSeen) view.draw();
     });
+    setBusy(this.root, false);
   }
 
-  watch(element) {
-    const view = new RowView(element);
-    this.views.set(element, view);
-    this.sight.observe(element);
+  /** A new row. */
+  grow() {
+    const view = new RowView();
+    this.views.set(view.element, view);
+    this.sight.observe(view.element);
     return view;
   }
 
-  /** A row for another place: seen until the browser, asked anew, says that it is not. */
+  /** Reuse a row for another place; in sight until the observer says otherwise. */
   recycle(view) {
     view.isSeen = true;
     this.sight.unobserve(view.element);
@@ -111,54 +139,50 @@ export class Lanes {
     return view;
   }
 
-  /** Rows have come into sight, or left it. */
+  /** Rows came into sight, or left it. */
   see(entries) {
     for (const { target, isIntersecting } of entries) {
       const view = this.views.get(target);
       view.isSeen = isIntersecting;
-      if (isIntersecting) view.paint();
+      if (isIntersecting) view.draw();
     }
   }
 
   /**
-   * An element stays with its order while it is shown. When most rows are new nobody can follow
-   * one, and elements stay where they are: moving them costs more than filling them anew.
+   * An element stays with its order while it is shown, unless most rows are new: then elements stay
+   * in their places, because moving them costs more than filling them again.
    */
   arrange(shown) {
     const wanted = new Set(shown.map((row) => row.id));
     const kept = new Map(this.rows.filter((view) => wanted.has(view.id)).map((v) => [v.id, v]));
     const free = this.rows.filter((view) => !wanted.has(view.id));
-    if (shown.length === this.rows.length && free.length > MOST_MOVED) return;
+    const isSame = shown.length === this.rows.length;
+    if (isSame && free.length > MOST_MOVED && !this.isFocused) return;
     const other = () => (free.length ? this.recycle(free.pop()) : this.grow());
     this.rows = shown.map((row) => kept.get(row.id) ?? other());
     for (const view of free) {
       this.sight.unobserve(view.element);
       view.element.remove();
     }
-    let after = null;
-    for (const { element } of [...this.rows].reverse()) {
-      if (element.nextElementSibling !== after || element.parentNode !== this.body) {
-        this.body.insertBefore(element, after);
-      }
-      after = element;
+    // An element that is moved loses the focus, so those in place are not touched.
+    let place = this.body.firstElementChild;
+    for (const { element } of this.rows) {
+      if (element === place) place = place.nextElementSibling;
+      else this.body.insertBefore(element, place);
     }
   }
 
-  /** Only what is on the page goes on being completed in place. */
-  paintKnown(frame) {
+  /** Update only the orders that are shown. */
+  drawKnown(frame) {
     const byId = new Map(frame.rows.map((row) => [row.id, row]));
     for (const view of this.rows) {
       const row = byId.get(view.id);
       if (row) view.give(row, this.names, this.scaleMs, false);
-      view.paint();
+      view.draw();
     }
   }
 
-  grow() {
-    return this.watch(this.template.content.firstElementChild.cloneNode(true));
-  }
-
-  /** The scale grows at once and shrinks only after a while, so that bars do not jump about. */
+  /** The scale grows at once but shrinks only after a while, so that bars stay calm. */
   rescale(rows) {
     const names = [this.names.control, this.names.dark];
     const times = rows
@@ -178,21 +202,27 @@ export class Lanes {
     for (const scale of this.scales) setText(scale, rows.length ? duration(this.scaleMs) : "");
   }
 
-  sayHeld(why, frame) {
+  /** Explain why there are no rows. */
+  explainEmpty(why, isEmpty) {
+    setHidden(this.empty, !isEmpty);
+    for (const one of this.empty.children) setHidden(one, one.dataset.empty !== why);
+  }
+
+  showHeld(why, frame) {
     this.heldOrders ??= frame.orders;
     const newer = frame.orders - this.heldOrders;
     setText(this.hold, newer > 0 ? `${why}, ${count(newer)} newer` : why);
   }
 
-  sayPassing(frame) {
+  showPassing(frame) {
     const shown = frame.rows.length;
     const looked = frame.looked_at
-      ? `; looked at the newest ${count(frame.looked_at)} pairs with another result`
+      ? `; searched the newest ${count(frame.looked_at)} pairs with another result`
       : "";
     if (!shown) return setText(this.passing, looked.slice(2));
-    const which = this.lens === "all" ? `${shown}` : `${shown} ${this.lens}`;
-    const fast = this.lens === "all" && frame.rate > FAST;
+    const which = frame.filter === "all" ? `${shown}` : `${shown} ${frame.filter}`;
+    const fast = frame.filter === "all" && frame.rate > FAST;
     const passing = fast ? `; ${count(Math.round(frame.rate))} orders/s` : "";
-    setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${passing}${looked}`);
+    return setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${passing}${looked}`);
   }
 }

@@ -1,19 +1,18 @@
-// Wires the board: frames come in through the socket and are painted, the newest one, once a frame
-// of the screen; filters come in through htmx, and the parts take over what it put into the page.
+// Wires the board: draws the newest frame, first the one in the page, then those of the socket, at
+// most once per animation frame; sends what the reader chooses.
 
+import { setClock, wordAges } from "./ages.js";
 import { Banner } from "./banner.js";
 import { Charts } from "./charts.js";
 import { Counters } from "./counters.js";
-import { age } from "./format.js";
+import { Discrepancies } from "./discrepancies.js";
 import { setHidden, setText } from "./dom.js";
-import { Findings } from "./findings.js";
 import { listenToKeys } from "./keys.js";
 import { Lanes } from "./lanes.js";
-import { Lights } from "./lights.js";
-import { Matrix } from "./matrix.js";
+import { Parts } from "./parts.js";
 import { Review } from "./review.js";
 import { BoardSocket } from "./socket.js";
-import { Verdict } from "./verdict.js";
+import { Toolbar } from "./toolbar.js";
 import { VerdictCharts } from "./verdict_charts.js";
 
 const byId = (id) => document.getElementById(id);
@@ -21,36 +20,66 @@ const byId = (id) => document.getElementById(id);
 const board = byId("board");
 const pause = byId("pause");
 const badge = byId("badge");
-const counters = new Counters(byId("standing"));
-const verdict = new Verdict(byId("standing"));
-const lights = new Lights(byId("lights"));
-const lanes = new Lanes(byId("lanes"), byId("row"));
+const counters = new Counters(byId("counters"));
+const lanes = new Lanes(byId("lanes"));
 const charts = new Charts(byId("charts"));
 const verdictCharts = new VerdictCharts(byId("verdict-charts"));
-const matrix = new Matrix(byId("matrix"));
-const findings = new Findings(byId("findings"), byId("finding"));
-const review = new Review(findings);
+const parts = new Parts(board);
+const discrepancies = new Discrepancies(byId("discrepancies"), parts, announce);
+const review = new Review(discrepancies);
 
 let newest = JSON.parse(byId("frame").textContent);
+let isDrawn = false;
 let scheduled = false;
+let saidVerdict = verdictInWords();
+/** The filter and the version to show. */
+let chosen = { filter: newest.filter, version: newest.version };
 /** The newest change that was asked for. */
 let askedChange = newest.change;
+
+const toolbar = new Toolbar(byId("toolbar"), {
+  onChoice: (choice) => {
+    chosen = choice;
+    socket.send(choice);
+  },
+  onSearch: search,
+});
+lanes.search(toolbar.query);
 
 const socket = new BoardSocket({
   path: board.dataset.live,
   query: () => ({
-    lens: lanes.lens,
-    version: lanes.names.dark,
+    ...chosen,
+    q: toolbar.query,
     ...("pinned" in board.dataset ? { launch: board.dataset.launch } : {}),
   }),
   onFrame: take,
+  onFound: (found) => lanes.found(found),
   onState: (state) => {
     board.dataset.socket = state;
-    lights.socket(state);
-    banner?.paint();
+    banner?.draw();
   },
 });
-const banner = new Banner(byId("banner"), socket);
+const banner = new Banner(byId("banner"), socket, byId("indicators"));
+
+/** Announce something to screen readers. */
+function announce(text) {
+  setText(byId("announcement"), text);
+}
+
+/** The verdict's sentence without its numbers. */
+function verdictInWords() {
+  const sentence = board.querySelector("h1").textContent;
+  return sentence.replace(/[\d.,]+/g, "").replace(/\s+/g, " ");
+}
+
+/** Announce the verdict when its words have changed, not only its numbers. */
+function sayVerdict() {
+  const words = verdictInWords();
+  const sentence = board.querySelector("h1").textContent.replace(/\s+/g, " ").trim();
+  if (words !== saidVerdict) announce(sentence);
+  saidVerdict = words;
+}
 
 function take(frame) {
   if (frame.type !== "board" || frame.launch !== board.dataset.launch) {
@@ -58,14 +87,14 @@ function take(frame) {
     if (frame.type === "board" || frame.type === "none") window.location.reload();
     return;
   }
-  newest = { ...frame, series: frame.series ?? pending() };
+  // A frame of an earlier choice.
+  if (frame.filter !== chosen.filter || frame.version !== chosen.version) return socket.ack(frame.n);
+  setClock(frame.at);
+  parts.take(frame.parts);
+  newest = frame;
+  isDrawn = false;
   if (document.hidden) return socket.ack(frame.n);
   schedule();
-}
-
-/** Charts' points that came with a frame which was never painted. */
-function pending() {
-  return newest.painted ? undefined : newest.series;
 }
 
 function schedule() {
@@ -74,81 +103,62 @@ function schedule() {
   requestAnimationFrame(() => {
     scheduled = false;
     try {
-      paint();
+      draw();
     } finally {
       socket.ack(newest.n);
     }
   });
 }
 
-/** Ask for what depends on the launch itself when there is a newer change of it. */
+/** Reload the launch's changes when there is a new one. */
 function showChanges({ change }) {
   if (change === askedChange) return;
   askedChange = change;
-  for (const id of ["launch-changes", "standing"]) window.htmx?.trigger(byId(id), "outdated");
+  window.htmx?.trigger(byId("launch-changes"), "outdated");
 }
 
-function paint() {
-  performance.mark("board-paint");
-  const { dark } = lanes.names;
-  counters.paint(newest, dark);
-  verdict.paint(newest, dark);
-  lights.paint(newest);
-  lanes.paint(newest);
-  matrix.paint(newest, { dark, lens: lanes.lens });
-  findings.paint(newest, dark);
-  charts.paint(newest, dark);
-  verdictCharts.paint(newest);
+function draw() {
+  performance.mark("board-draw");
+  counters.draw(newest);
+  toolbar.draw(newest);
+  lanes.draw(newest);
+  if (parts.show()) sayVerdict();
+  discrepancies.announceNew(newest);
+  charts.draw(newest);
+  verdictCharts.draw(newest);
   showChanges(newest);
   setText(badge, String(newest.open));
   setHidden(badge, !newest.open);
-  newest.painted = true;
-  performance.measure("board-paint", "board-paint");
+  isDrawn = true;
+  performance.measure("board-draw", "board-draw");
+}
+
+function search(query) {
+  lanes.search(query);
+  if (query) socket.send({ q: query });
+  else lanes.draw(newest);
 }
 
 function togglePause() {
   lanes.paused = !lanes.paused;
   pause.setAttribute("aria-pressed", String(lanes.paused));
   setText(pause, lanes.paused ? "Resume" : "Pause");
-  lanes.paint(newest);
+  lanes.draw(newest);
 }
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden && scheduled) socket.ack(newest.n);
-  if (!document.hidden && !newest.painted) paint();
-});
-
-document.addEventListener("htmx:afterSettle", () => {
-  if (counters.root !== byId("standing")) {
-    counters.adopt(byId("standing"));
-    verdict.adopt(byId("standing"));
-    paint();
-  }
-  if (lanes.root !== byId("lanes")) {
-    const { dark } = lanes.names;
-    lanes.adopt(byId("lanes"));
-    if (lanes.names.dark !== dark) window.htmx.trigger(counters.root, "outdated");
-    socket.send({ lens: lanes.lens, version: lanes.names.dark });
-    counters.paint(newest, lanes.names.dark);
-    matrix.paint(newest, { dark: lanes.names.dark, lens: lanes.lens });
-    charts.paint(newest, lanes.names.dark);
-  }
+  if (!document.hidden && !isDrawn) draw();
 });
 
 setInterval(() => {
-  banner.paint();
-  lights.grow();
-  if (counters.since) {
-    const since = Date.parse(counters.since.getAttribute("datetime"));
-    setText(counters.since, age(Math.max(0, (Date.now() - since) / 1000)));
-  }
+  banner.draw();
+  wordAges(board);
 }, 1000);
 
 pause.hidden = false;
 pause.addEventListener("click", togglePause);
+setClock(newest.at);
+wordAges(board);
 listenToKeys({ togglePause, review });
-findings.paint(newest, lanes.names.dark);
-matrix.paint(newest, { dark: lanes.names.dark, lens: lanes.lens });
-charts.paint(newest, lanes.names.dark);
-verdictCharts.paint(newest);
-newest.painted = true;
+draw();

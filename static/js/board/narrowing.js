@@ -1,4 +1,4 @@
-// The effect on handling time with its interval, as it narrows, and the line it must stay below.
+// The effect on handling time with its interval over time, and the threshold.
 
 import { clock } from "../times.js";
 import { change, count } from "./format.js";
@@ -82,7 +82,7 @@ export class Narrowing extends Plot {
   read(index) {
     const [t, estimate, lo, hi] = this.data;
     const at = index ?? t.length - 1;
-    const said = effect({ estimate: estimate[at], lo: lo[at], hi: hi[at] });
-    setText(this.readout, `${clock(t[at], "H:i:s")}, ${count(this.orders[at])} orders: ${said || "not known"}`);
+    const text = effect({ estimate: estimate[at], lo: lo[at], hi: hi[at] });
+    setText(this.readout, `${clock(t[at], "H:i:s")}, ${count(this.orders[at])} orders: ${text || "unknown"}`);
   }
 }

@@ -1,4 +1,4 @@
-// What the verdict's plots have in common: a place that grows and shrinks, axes, labels.
+// What all plots have in common: a resizable place, axes, labels.
 
 import { setHidden } from "./dom.js";
 import { FONT } from "./palette.js";

@@ -1,4 +1,4 @@
-// Decides on discrepancies from the board: by keyboard or by button, never over a newer decision.
+// Decisions on discrepancies from the board, by key or button, never over a newer decision.
 
 import { localize } from "../times.js";
 import { logInToDecide } from "../review/log_in.js";
@@ -6,64 +6,68 @@ import { setText } from "./dom.js";
 
 const KEYS = { b: "bug", d: "by_design", n: "noise", o: "open" };
 
-/** What the server says is wrong, out of the page that it answers with. */
+/** The error in the page that the server answers with. */
 function reason(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
   localize(page);
-  const said = page.querySelector("[role=alert]")?.textContent ?? "";
-  return said.replace(/\s+/g, " ").trim();
+  const text = page.querySelector("[role=alert]")?.textContent ?? "";
+  return text.replace(/\s+/g, " ").trim();
 }
 
 export class Review {
-  constructor(findings) {
-    this.findings = findings;
-    this.said = findings.root.querySelector(".said");
-    findings.body.addEventListener("submit", (event) => {
+  constructor(discrepancies) {
+    this.discrepancies = discrepancies;
+    this.message = discrepancies.root.querySelector(".said");
+    discrepancies.root.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.decide(this.viewAt(event.target), event.submitter.value);
+      this.decide(event.submitter);
     });
   }
 
-  viewAt(element) {
-    return this.findings.views.find((view) => view.element.contains(element));
+  /** The row with the focus. */
+  get row() {
+    return this.discrepancies.rows.find((row) => row.contains(document.activeElement));
   }
 
-  /** Take a key; true if it meant something here. */
+  /** Handle a key; true if it is one of these. */
   key(key) {
     if (key === "j" || key === "k") return this.move(key === "j" ? 1 : -1);
     if (!(key in KEYS)) return false;
-    const view = this.viewAt(document.activeElement);
-    if (logInToDecide(this.findings.root)) return true;
-    if (view) this.decide(view, KEYS[key]);
-    else setText(this.said, "Move to a discrepancy first, with j and k.");
+    const { row } = this;
+    if (logInToDecide(this.discrepancies.root)) return true;
+    if (row) this.decide(row.querySelector(`button[value=${KEYS[key]}]`));
+    else setText(this.message, "Move to a discrepancy first, with j and k.");
     return true;
   }
 
   move(step) {
-    const { views } = this.findings;
-    if (!views.length) return false;
-    const here = views.indexOf(this.viewAt(document.activeElement));
-    const next = here < 0 ? (step > 0 ? 0 : views.length - 1) : here + step;
-    views[Math.min(Math.max(next, 0), views.length - 1)].link.focus();
+    const { rows } = this.discrepancies;
+    if (!rows.length) return false;
+    const here = rows.indexOf(this.row);
+    const next = here < 0 ? (step > 0 ? 0 : rows.length - 1) : here + step;
+    rows[Math.min(Math.max(next, 0), rows.length - 1)].querySelector("a").focus();
     return true;
   }
 
-  async decide(view, decision) {
-    if (view.pending || view.element.dataset.state === decision) return;
-    const body = new URLSearchParams(new FormData(view.form));
-    body.set("decision", decision);
-    view.expect(decision);
-    setText(this.said, "");
+  /** Decide by a row's button. */
+  async decide(button) {
+    const row = button.closest("tr");
+    const { key } = row.dataset;
+    const { form, formAction, value } = button;
+    if (!this.discrepancies.expect(row, value)) return;
+    const body = new URLSearchParams(new FormData(form));
+    body.set("decision", value);
+    setText(this.message, "");
     try {
-      this.hear(view, await this.send(view.form, body));
+      this.handle(key, await this.send(formAction, body));
     } catch {
-      view.forget();
-      setText(this.said, "Not saved: the server cannot be reached.");
+      this.discrepancies.forget(key);
+      setText(this.message, "Not saved: the server can't be reached.");
     }
   }
 
-  async send(form, body) {
-    const answer = await fetch(form.action, {
+  async send(address, body) {
+    const answer = await fetch(address, {
       method: "POST",
       body,
       headers: { "HX-Request": "true" },
@@ -72,12 +76,12 @@ export class Review {
     return { answer, html: answer.status >= 400 ? await answer.text() : "" };
   }
 
-  hear(view, { answer, html }) {
+  handle(key, { answer, html }) {
     const login = answer.headers.get("HX-Redirect");
     if (login) window.location.assign(login);
     if (answer.ok) return;
-    view.forget();
-    const refused = answer.status === 403 ? "You may not decide on discrepancies." : reason(html);
-    setText(this.said, refused || "Not saved: the server refused it.");
+    this.discrepancies.forget(key);
+    const refused = answer.status === 403 ? "You don't have permission to decide on discrepancies." : reason(html);
+    setText(this.message, refused || "Not saved: the server refused it.");
   }
 }

@@ -1,5 +1,5 @@
-// The connection to the board: frames are acknowledged, each or as the board asks; comes back by
-// itself.
+// The connection to the board: applies frames, which carry changes, acknowledges them at the pace
+// that the board asks for, and reconnects.
 
 const SILENCE_MS = 5000;
 const SHORTEST_WAIT_MS = 500;
@@ -7,7 +7,7 @@ const LONGEST_WAIT_MS = 10000;
 // Why the board closes a connection: as in dashboard/board/consumers.py.
 const DENIED = 4403;
 const REASONS = {
-  4400: "The board did not understand this page; reload it",
+  4400: "This page is out of date; reload it",
   4408: "This page was too slow to keep up",
   4429: "Too many boards are open",
 };
@@ -17,10 +17,11 @@ const REASONS = {
  * longer than a moment), "denied".
  */
 export class BoardSocket {
-  constructor({ path, query, onFrame, onState }) {
+  constructor({ path, query, onFrame, onFound, onState }) {
     this.path = path;
     this.query = query;
     this.onFrame = onFrame;
+    this.onFound = onFound;
     this.onState = onState;
     this.failures = 0;
     this.heardAt = performance.now();
@@ -44,24 +45,40 @@ export class BoardSocket {
     this.socket = socket;
     this.every = 1;
     this.unacknowledged = 0;
-    this.painted = null;
+    this.drawn = null;
+    /** The rows of the newest frame by their ids, and the charts' points. */
+    this.rows = new Map();
+    this.series = undefined;
     this.openedAt = performance.now();
     socket.addEventListener("message", (event) => {
-      if (socket === this.socket) this.hear(JSON.parse(event.data));
+      if (socket === this.socket) this.receive(JSON.parse(event.data));
     });
     socket.addEventListener("close", (event) => {
       if (socket === this.socket) this.lose(event.code);
     });
   }
 
-  hear(frame) {
+  receive(frame) {
     this.heardAt = performance.now();
     if (frame.type === "pace") return this.pace(frame.every);
+    if (frame.type === "found") return this.onFound(frame);
     this.unacknowledged += 1;
     if (frame.type === "denied") return this.say("denied");
     this.failures = 0;
     this.say("live");
-    this.onFrame(frame);
+    const state = frame.type === "board" ? this.apply(frame) : frame;
+    if (state) this.onFrame(state);
+    else this.leave();
+  }
+
+  /** The whole state after a frame; null if a row is missing. */
+  apply({ rows, ids, series, ...rest }) {
+    const known = rest.since ? this.rows : new Map();
+    for (const row of rows) known.set(row.id, row);
+    this.rows = new Map(ids.map((id) => [id, known.get(id)]));
+    this.series = series ?? (rest.since ? this.series : undefined);
+    const shown = [...this.rows.values()];
+    return shown.includes(undefined) ? null : { ...rest, rows: shown, series: this.series };
   }
 
   lose(code) {
@@ -76,17 +93,20 @@ export class BoardSocket {
     if (this.state !== "stale") this.say("lost");
   }
 
-  /** Silence is as bad as a broken connection: leave it and try again. */
+  /** Treat silence as a broken connection. */
   watch() {
     if (this.state === "denied") return;
     const now = performance.now();
     if (now - this.heardAt > SILENCE_MS) this.say("stale");
-    if (this.socket && now - Math.max(this.heardAt, this.openedAt) > SILENCE_MS) {
-      const silent = this.socket;
-      this.socket = null;
-      silent.close();
-      this.lose();
-    }
+    if (this.socket && now - Math.max(this.heardAt, this.openedAt) > SILENCE_MS) this.leave();
+  }
+
+  /** Close the connection; the next one starts with a whole frame. */
+  leave() {
+    const left = this.socket;
+    this.socket = null;
+    left.close();
+    this.lose();
   }
 
   tryNow() {
@@ -99,22 +119,22 @@ export class BoardSocket {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(wish));
   }
 
-  /** A frame, and all before it, was painted: acknowledged when that many have come. */
+  /** A frame was drawn, and all before it: acknowledge if it is time. */
   ack(number) {
-    this.painted = number;
+    this.drawn = number;
     if (this.unacknowledged >= this.every) this.flush();
   }
 
-  /** The board asks for an acknowledgement of each so many frames. */
+  /** Acknowledge only every so many frames from now on. */
   pace(every) {
     this.every = every;
-    if (every === 1 && this.painted !== null) this.flush();
+    if (every === 1 && this.drawn !== null) this.flush();
   }
 
   flush() {
-    this.send({ ack: this.painted });
+    this.send({ ack: this.drawn });
     this.unacknowledged = 0;
-    this.painted = null;
+    this.drawn = null;
   }
 
   silentSeconds() {

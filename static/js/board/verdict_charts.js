@@ -1,9 +1,9 @@
-// The verdict's charts: the interval as it narrows, both distributions, the ladder, the segments.
+// The verdict's charts: effect over time, distribution, percentiles, segments.
 
 import { count, duration } from "./format.js";
 import { setData, setHidden } from "./dom.js";
 import { Distribution } from "./distribution.js";
-import { paintDots, ratio } from "./dots.js";
+import { drawDots, ratio } from "./dots.js";
 import { Narrowing } from "./narrowing.js";
 import { Palette } from "./palette.js";
 
@@ -22,7 +22,7 @@ function segmentName({ kind, name }) {
   return kind === "item" ? `with ${name}` : name;
 }
 
-/** The two of a kind that differ so much that the one number misleads are marked. */
+/** Two segments of a kind that contrast are marked. */
 function segmentRows(segments, contrasts) {
   const marked = new Map(
     contrasts.flatMap(({ kind, faster, slower }) => [
@@ -50,22 +50,20 @@ export class VerdictCharts {
     this.distribution = new Distribution(figure("distribution"), palette);
     this.ladder = figure("ladder").querySelector(".ladder");
     this.segments = figure("segments").querySelector(".ladder");
-    /** What each chart was drawn of. */
+    /** The data that each chart was drawn from. */
     this.drawn = new Map();
   }
 
-  paint(frame) {
-    const { series, verdict } = frame;
-    if (!verdict) return setHidden(this.root, true);
-    if (!series?.verdict) return undefined;
-    setHidden(this.root, false);
+  draw(frame) {
+    const { series } = frame;
+    setHidden(this.root, !series.verdict);
+    if (!series.verdict || (series === this.series && frame.version === this.version)) return;
     const versions = frame.versions.map((version, place) => ({ ...version, place }));
-    const version = versions.find(({ name }) => name === verdict.version);
-    if (!version) return undefined;
+    const version = versions.find(({ name }) => name === frame.version);
+    [this.series, this.version] = [series, version.name];
     setData(this.root, "role", version.role);
     setData(this.root, "place", String(version.place));
-    const { history, line, distribution, ladder, segments } = series.verdict;
-    const { contrasts } = verdict;
+    const { history, line, distribution, ladder, segments, contrasts } = series.verdict;
     const names = [versions[0].name, version.name];
     this.ifChanged("narrowing", [version.name, history, line], () =>
       this.narrowing.show({ history, line }, version),
@@ -74,15 +72,14 @@ export class VerdictCharts {
       this.distribution.show(distribution, version, versions),
     );
     this.ifChanged("ladder", [names, ladder], () =>
-      paintDots(this.ladder, ["orders", ...names], ladderRows(ladder)),
+      drawDots(this.ladder, ["orders", ...names], ladderRows(ladder)),
     );
     this.ifChanged("segments", [segments, contrasts], () =>
-      paintDots(this.segments, ["orders", "number"], segmentRows(segments, contrasts), true),
+      drawDots(this.segments, ["orders", "number"], segmentRows(segments, contrasts), true),
     );
-    return undefined;
   }
 
-  /** Most frames change nothing here: a block lasts for many of them. */
+  /** Data changes once a block, much less often than frames come. */
   ifChanged(name, made, draw) {
     const text = JSON.stringify(made);
     if (this.drawn.get(name) === text) return;

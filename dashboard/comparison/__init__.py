@@ -1,0 +1,1 @@
+"""Pure code, without Django or a broker: compares results and applies rules."""

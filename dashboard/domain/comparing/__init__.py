@@ -1,1 +1,0 @@
-"""Two results held against each other: differences, rules, judgements."""

@@ -1,1 +1,0 @@
-"""What the observer records: observations, pairs and what they show."""

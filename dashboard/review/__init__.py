@@ -1,0 +1,1 @@
+"""Reviews and what they need: lists of discrepancies, rule previews, replays, thresholds."""
