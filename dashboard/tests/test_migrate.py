@@ -103,6 +103,8 @@ def test_the_dashboards_tables_move_out_of_the_one_file_of_the_last_release(
     assert files.query(files.dashboard, "SELECT path FROM dashboard_rule ORDER BY id") == [
         "cook", "minutes",
     ]  # fmt: skip
+    for file in (files.default, files.dashboard):
+        assert files.query(file, "PRAGMA journal_mode") == ["wal"]
 
     # Once: what was written since stays.
     assert "Copying" not in files.manage("migrate", "-v0")

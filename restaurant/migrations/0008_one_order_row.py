@@ -38,9 +38,12 @@ _ON_SQLITE = {
     "again_reason": "varchar(12) NOT NULL DEFAULT ''",
 }
 
+#: In one statement for all orders, SQLite would keep all new values in a temporary table first.
+_AT_ONCE = 10_000
 _FILL = f"""
     UPDATE restaurant_order SET {", ".join(f"{name} = letter.{name}" for name in _COLUMNS)}
-    FROM restaurant_letter AS letter WHERE letter.order_id = restaurant_order.id
+    FROM restaurant_letter AS letter
+    WHERE letter.order_id = restaurant_order.id AND restaurant_order.id BETWEEN %s AND %s
 """  # noqa: S608
 _WAITING = """
     INSERT INTO restaurant_outboxmessage (order_id)
@@ -74,6 +77,15 @@ def prepare(apps: Any, schema_editor: Any) -> None:
         schema_editor.execute(
             "ALTER TABLE restaurant_order DROP CONSTRAINT restaurant_order_uuid_key"
         )
+
+
+def fill(apps: Any, schema_editor: Any) -> None:
+    """Copy the messages into the orders' rows."""
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT MIN(id), MAX(id) FROM restaurant_order")
+        least, most = cursor.fetchone()
+        for first in range(least, most + 1, _AT_ONCE) if most else ():
+            cursor.execute(_FILL, [first, first + _AT_ONCE - 1])
 
 
 def index_ids(apps: Any, schema_editor: Any) -> None:
@@ -120,7 +132,8 @@ class Migration(migrations.Migration):
         ),
         migrations.RemoveIndex(model_name="order", name="orders_of_a_launch"),
         migrations.RunPython(prepare, migrations.RunPython.noop),
-        migrations.RunSQL([_FILL, _WAITING], _BACK),
+        migrations.RunPython(fill, migrations.RunPython.noop),
+        migrations.RunSQL(_WAITING, _BACK),
         migrations.RunPython(index_ids, migrations.RunPython.noop),
         migrations.DeleteModel(name="Letter"),
         migrations.AddIndex(

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError, CommandParser
 from django.core.management.commands import migrate
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from dashboard.database import ALIAS, connection, tables_in
@@ -45,10 +45,12 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         changes = not (options["check_unapplied"] or options["plan"] or options["database"])
-        if changes and ALIAS != DEFAULT_DB_ALIAS and _are_elsewhere():
+        copied = changes and ALIAS != DEFAULT_DB_ALIAS and _are_elsewhere()
+        if copied:
             self._take_over(connections[DEFAULT_DB_ALIAS], connection())
         for alias in _aliases(options["database"]):
-            super().handle(*args, **{**options, "database": alias})
+            with _without_wal(connections[alias]) if copied else nullcontext():
+                super().handle(*args, **{**options, "database": alias})
 
     def _take_over(self, old: BaseDatabaseWrapper, new: BaseDatabaseWrapper) -> None:
         if {old.vendor, new.vendor} != {"sqlite"}:
@@ -70,6 +72,23 @@ def _aliases(named: str | None) -> Sequence[str]:
 def _are_elsewhere() -> bool:
     """Whether the dashboard's tables are still only where the last release had them."""
     return not tables_in(ALIAS) and bool(tables_in(DEFAULT_DB_ALIAS))
+
+
+@contextmanager
+def _without_wal(database: BaseDatabaseWrapper) -> Iterator[None]:
+    """Have SQLite's transactions keep the old pages instead of the new ones: with many gigabytes of
+    new pages in the write-ahead log, each read takes longer."""
+    _set_journal_mode(database, "DELETE")
+    try:
+        yield
+    finally:
+        _set_journal_mode(database, "WAL")
+
+
+def _set_journal_mode(database: BaseDatabaseWrapper, mode: str) -> None:
+    # While another process uses the file, it stays as it is.
+    with suppress(OperationalError), database.cursor() as cursor:
+        cursor.execute(f"PRAGMA journal_mode={mode}")
 
 
 def copy_tables(old: Path, new: Path) -> None:
