@@ -464,7 +464,7 @@ def _check_guards(plan: RampPlan) -> None:
         launch=plan.launch, version=plan.version, acknowledged_at__isnull=True
     ).first()
     if acted is not None:
-        raise RampRefused(f"the guard {acted.guard!r} stopped it; acknowledge that first")
+        raise RampRefused(f"the guard “{acted.guard}” stopped it; acknowledge that first")
 
 
 def _percent(launch: Launch, version: str) -> Decimal:

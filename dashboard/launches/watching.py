@@ -178,7 +178,7 @@ def _facts(
         sentence=guards.without_question(evaluation.verdict.sentence(dark.version))
         if evaluation is not None
         else "",
-        guard=f"the guard {acted.guard!r} stopped {dark.version}: {acted.why}" if acted else "",
+        guard=f"the guard “{acted.guard}” stopped {dark.version}: {acted.why}" if acted else "",
         stale=_stale(traffic),
     )
 
