@@ -341,7 +341,10 @@ def pause(plan: RampPlan, *, author: str, reason: str, now: datetime) -> None:
 
 
 def resume(plan: RampPlan, launch: Launch, *, author: str, reason: str, now: datetime) -> None:
-    """Begin the current step of a paused plan again, with its percent; raises RampRefused."""
+    """Begin the current step of a paused plan again; raises RampRefused.
+
+    Its percent is set at the next decision, if nothing is worse then.
+    """
     _check_state(plan, RampState.PAUSED)
     reason = _reason(reason)
     _check_guards(plan)
@@ -354,7 +357,6 @@ def resume(plan: RampPlan, launch: Launch, *, author: str, reason: str, now: dat
         "applied": False,
     }
     _change(plan, RampChangeKind.RESUMED, fields, author=author, reason=reason, now=now)
-    _set_percent(plan, launch, now)
 
 
 def cancel(plan: RampPlan, *, author: str, reason: str, now: datetime) -> None:

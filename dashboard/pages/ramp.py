@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from math import floor
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from dashboard.access import CHANGE_LAUNCH, access_by, board_access, may
+from dashboard.board import wording
 from dashboard.launches import guards, ramp
 from dashboard.launches.guards import GuardRefused
 from dashboard.launches.ramp import PRESET, Position, RampRefused, Step, read_steps
@@ -186,7 +188,7 @@ def _candidate(
     position = ramp.position_of(plan) if plan is not None else None
     return Candidate(
         version=version,
-        percent=f"{dark.percent.normalize():f} %",
+        percent=wording.unbroken(f"{dark.percent.normalize():f} %"),
         plan=plan,
         state=_named(position, position.step) if position is not None else "",
         is_open=is_open,
@@ -205,14 +207,16 @@ def _empty(act: str, version: str) -> ReasonForm:
 
 
 def _named(plan: Position, step: int) -> str:
-    return f"step {step + 1} of {len(plan.steps)}: {plan.steps[step].shown_percent}"
+    percent = plan.steps[step].shown_percent
+    return wording.unbroken(f"step {step + 1} of {len(plan.steps)}: {percent}")
 
 
 def _shown_steps(plan: Position) -> list[ShownStep]:
     current = len(plan.steps) if plan.state is RampState.FINISHED else plan.step
     return [
         ShownStep(
-            str(step), "done" if number < current else "to come" if number > current else "current"
+            wording.unbroken(str(step)),
+            "done" if number < current else "to come" if number > current else "current",
         )
         for number, step in enumerate(plan.steps)
     ]
@@ -227,9 +231,8 @@ def _progress(plan: Position, answered: int, now: datetime) -> list[Progress]:
         )
     if step.minutes:
         minutes = min((now - plan.since).total_seconds() / 60, step.minutes)
-        found.append(
-            Progress("minutes", minutes, step.minutes, f"{minutes:.0f} of {step.minutes:g} minutes")
-        )
+        text = f"{floor(minutes * 10) / 10:g} of {step.minutes:g} minutes"
+        found.append(Progress("minutes", minutes, step.minutes, text))
     return found
 
 

@@ -28,7 +28,7 @@ from dashboard.models import Guard, GuardAction, Participant, RampChange, RampPl
 from dashboard.tests.factories import START, a_launch
 from dashboard.verdict.wording import Word
 from restaurant.launches import end_launch, set_percent
-from restaurant.models import DarkVersion, Launch, LaunchChange
+from restaurant.models import Launch, LaunchChange
 
 STEPS = (
     Step(Decimal(5), orders=500),
@@ -351,6 +351,8 @@ def test_people_pause_resume_and_cancel_with_a_reason(launch: Launch) -> None:
     ramp.resume(plan, launch, author="ada", reason="lunch is over", now=START + MINUTE)
     plan.refresh_from_db()
     assert (plan.state, plan.orders_before, plan.since) == ("running", 42, START + MINUTE)
+    assert percent_of(launch) == 50
+    ramp.advance(plan, launch, seen(50, orders=9999), START + MINUTE)
     assert percent_of(launch) == 5
     ramp.cancel(plan, author="ada", reason="enough", now=START)
     assert (plan.state, percent_of(launch)) == (RampState.STOPPED, 5)
@@ -391,4 +393,14 @@ def test_a_plan_is_not_resumed_before_its_guard_is_acknowledged(launch: Launch) 
     acted.save()
     ramp.resume(plan, launch, author="ada", reason="r", now=START)
     assert plan.state == RampState.RUNNING
-    assert DarkVersion.objects.get(version="vnext").percent == 5
+
+
+def test_a_plan_that_is_resumed_while_the_verdict_is_worse_pauses_without_a_step(
+    launch: Launch,
+) -> None:
+    plan = a_plan(launch)
+    ramp.pause(plan, author="ada", reason="r", now=START)
+    set_percent(launch, "vnext", Decimal(0), author="ada", reason="stop")
+    ramp.resume(plan, launch, author="ada", reason="r", now=START)
+    ramp.advance(plan, launch, seen(0, word=Word.WORSE), START)
+    assert (plan.state, percent_of(launch)) == (RampState.PAUSED, 0)
