@@ -31,6 +31,8 @@ AGAIN_AFTER_ORDERS = 200
 #: The control is compared in this time before and after the candidate's percent rose: later
 #: changes have other causes.
 COMPARED = timedelta(minutes=10)
+#: A start of processes slows a machine as well, but not for so long.
+LEAST_TIME = timedelta(minutes=1)
 _MAX_TEXT = 500
 
 
@@ -144,7 +146,7 @@ def full_queue(launch: Launch, version: str, queues: Mapping[str, int]) -> Reaso
 def slowed_control(launch: Launch, version: str, now: datetime) -> Reason | None:
     """Whether the control has been slower since a candidate's percent rose."""
     rose_at = raised_at(launch, version)
-    if rose_at is None or now - rose_at > COMPARED:
+    if rose_at is None or not LEAST_TIME <= now - rose_at <= COMPARED:
         return None
     before = LogHistogram()
     for times in _times_before(launch.pk, launch.control, rose_at):

@@ -256,6 +256,7 @@ def test_a_control_that_slowed_when_the_percent_rose_stops_the_candidate(
     assert rose_at is not None
     slices(launch, rose_at - timedelta(seconds=60), 60, 100, "vlatest")
     slices(launch, rose_at + timedelta(seconds=2), 60, ms, "vlatest")
+    assert watched(rose_at + timedelta(seconds=59)) == set()
     now = rose_at + timedelta(seconds=62)
     assert (watched(now) == {launch.pk}) is stops
     assert (percent_of(launch) == 0) is stops
