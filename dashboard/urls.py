@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 
 from django.urls import path, register_converter
 
-from dashboard.pages import board, coverage, discrepancies, replays, review, rules, thresholds
+from dashboard.pages import board, coverage, discrepancies, ramp, replays, review, rules, thresholds
 
 
 class OrderId:
@@ -55,6 +55,8 @@ urlpatterns = [
         thresholds.requirements,
         name="requirements",
     ),
+    path("launches/<uuid:launch>/ramp/", ramp.ramp_plan, name="ramp"),
+    path("launches/<uuid:launch>/guards/", ramp.launch_guards, name="guards"),
     path("coverage/", coverage.coverage, name="coverage"),
     path("how/", board.how, name="how"),
     path("rules/", rules.rules, name="rules"),

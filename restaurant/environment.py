@@ -194,6 +194,14 @@ class Environment:
     warm_up_s: Annotated[_Seconds, "restaurant.E020"] = 60.0
     #: The function that describes orders; only the observer calls it.
     order_description: Annotated[CallablePath, "restaurant.E032"] = DEFAULT_DESCRIPTION
+    #: Guards, which stop a candidate (dashboard/launches/guards.py). A worse candidate harms no
+    #: customer and shows more of its faults while it runs.
+    guard_worse: Annotated[Flag, "restaurant.E035"] = False
+    guard_queue_full: Annotated[Flag, "restaurant.E036"] = True
+    guard_control_slowed: Annotated[Flag, "restaurant.E037"] = True
+    #: By how many percent the control's median must rise, and on how many orders.
+    guard_slowed_percent: Annotated[int, whole(10, 1_000), "restaurant.E038"] = 50
+    guard_slowed_orders: Annotated[int, whole(50, 1_000_000), "restaurant.E039"] = 200
     #: Types of the queues that customers wait for, and of all others.
     queue_type: Annotated[QueueType, "restaurant.E010"] = QueueType.CLASSIC
     dark_queue_type: Annotated[QueueType, "restaurant.E022"] = QueueType.CLASSIC

@@ -170,6 +170,18 @@ def newest_change(launch: UUID) -> int:
     return LaunchChange.objects.filter(launch=launch).values_list("pk", flat=True).first() or 0
 
 
+def raised_at(launch: Launch, version: str) -> datetime | None:
+    """When a version's percent rose in a running launch; None if its last change lowered it, or if
+    it has it from the start."""
+    newest = launch.changes.filter(version=version).first()
+    if newest is None:
+        return None
+    has_risen = newest.kind == LaunchChangeKind.ADDED or (
+        _percent(newest.new) > _percent(newest.old)
+    )
+    return newest.at if has_risen else None
+
+
 def start_launch(
     name: str,
     control: str,
@@ -221,10 +233,17 @@ def add_version(
 
 
 def set_percent(
-    launch: Launch, version: str, percent: Decimal, *, author: str, reason: str
+    launch: Launch,
+    version: str,
+    percent: Decimal,
+    *,
+    author: str,
+    reason: str,
+    only_from: Decimal | None = None,
 ) -> LaunchChange | None:
     """Set a dark version's percent from the next order on, 0 to stop it; raises LaunchRefused.
 
+    ``only_from``: refuse if the percent is a third one, because somebody else has changed it.
     Returns the change, or None if the percent is the same.
     """
     with transaction.atomic():
@@ -235,6 +254,8 @@ def set_percent(
         _check(one)
         if old == percent:
             return None
+        if only_from is not None and old != only_from:
+            raise LaunchRefused(f"{version} is at {_shown(old)}, no longer at {_shown(only_from)}")
         one.save(update_fields=["percent"])
         change = LaunchChange(
             kind=LaunchChangeKind.PERCENT, version=version, old=_shown(old), new=_shown(percent)
@@ -363,6 +384,10 @@ def _part(one: DarkVersion) -> str:
 
 def _shown(percent: Decimal) -> str:
     return f"{percent.normalize():f} %"
+
+
+def _percent(shown: str) -> Decimal:
+    return Decimal(shown.removesuffix(" %"))
 
 
 def check_versions(control: str, dark: Sequence[str]) -> None:

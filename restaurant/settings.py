@@ -23,6 +23,11 @@ DEBUG = ENVIRONMENT.debug
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.csrf_trusted_origins)
 BOARD_PUBLIC = ENVIRONMENT.board_public
+GUARD_WORSE = ENVIRONMENT.guard_worse
+GUARD_QUEUE_FULL = ENVIRONMENT.guard_queue_full
+GUARD_CONTROL_SLOWED = ENVIRONMENT.guard_control_slowed
+GUARD_SLOWED_PERCENT = ENVIRONMENT.guard_slowed_percent
+GUARD_SLOWED_ORDERS = ENVIRONMENT.guard_slowed_orders
 
 #: Customers do not log in: their door has no sessions, and nothing of the dashboard's.
 _HAS_DASHBOARD = ENVIRONMENT.door is not Door.CUSTOMERS

@@ -36,14 +36,19 @@ ALLOWED = {
     "dashboard.database": (),
     "dashboard.models": (*_PURE, "dashboard.database", *_CLIENT),
     "dashboard.ingest": _RECORDED,
-    # Above the verdict and the reviews: they close blocks of evidence and replay orders.
+    # Above the verdict, the reviews and the launches: they close blocks of evidence, replay orders,
+    # and run guards and ramp plans.
     **dict.fromkeys(
         ("dashboard.ingest.rebuilding", "dashboard.ingest.observer", "dashboard.ingest.observer"),
-        (*_OBSERVED, "dashboard.review"),
+        (*_OBSERVED, "dashboard.review", "dashboard.launches"),
     ),
     **dict.fromkeys(_STORED, _OBSERVED),
     "dashboard.review": _OBSERVED,
-    "dashboard.board": (*_OBSERVED, "dashboard.review", "dashboard.access"),
+    "dashboard.launches": _OBSERVED,
+    "dashboard.board": (
+        *(*_OBSERVED, "dashboard.review", "dashboard.launches"),
+        "dashboard.access",
+    ),
     # Where both halves are put together.
     "restaurant.asgi": ("restaurant", "dashboard"),
     "restaurant.urls": ("restaurant", "dashboard"),

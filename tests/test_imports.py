@@ -88,6 +88,8 @@ def test_the_dashboard_reads_of_production_the_launch_and_what_the_relay_is_at()
         ("dashboard.ingest.recorder", "from dashboard.verdict.assessment import assess"),
         ("dashboard.ingest.recorder", "from dashboard.review.reviews import review"),
         ("dashboard.verdict.assessment", "from dashboard.board.frames import Json"),
+        ("dashboard.review.thresholds", "from dashboard.launches.ramp import Step"),
+        ("dashboard.launches.guards", "from dashboard.board.frame import board_state"),
     ],
 )
 def test_a_planted_violation_is_found(module: str, source: str) -> None:
@@ -107,6 +109,8 @@ def test_a_planted_violation_is_found(module: str, source: str) -> None:
         ("dashboard.verdict.assessment", "from dashboard.models import Participant"),
         ("dashboard.ingest.recorder", "from dashboard.verdict.blocks import Timing"),
         ("dashboard.board.frame", "from dashboard.verdict.assessment import assess"),
+        ("dashboard.board.frame", "from dashboard.launches.guards import on_the_board"),
+        ("dashboard.ingest.observer", "from dashboard.launches.watching import Watcher"),
         ("restaurant.orders", "import restaurants_of_others"),
     ],
 )

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from django.db import Error as DatabaseError
 
-from kitchen_worker.amqp.broker import Broker, BrokerError, Deliveries
+from kitchen_worker.amqp.broker import Broker, BrokerError, Deliveries, depths_of
 from kitchen_worker.amqp.connection import connect, keep_connected
 from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract import topology
@@ -123,14 +123,7 @@ class Listener:
 
 async def read_depths(broker: Broker, versions: Iterable[str]) -> dict[str, int]:
     """Lengths of the observer's and the versions' queues, as far as they exist."""
-    depths: dict[str, int] = {}
-    for queue in (topology.STREAM_QUEUE, *map(topology.kitchen_queue, versions)):
-        try:
-            if await broker.has_queue(queue):
-                depths[queue] = await broker.depth(queue)
-        except BrokerError:
-            logger.debug("no depth of %s", queue)
-    return depths
+    return await depths_of(broker, (topology.STREAM_QUEUE, *map(topology.kitchen_queue, versions)))
 
 
 def ask_for_depths(url: str, versions: Iterable[str]) -> dict[str, int] | None:

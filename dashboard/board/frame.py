@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dashboard.board.charts import build_series, verdict_series
 from dashboard.board.filters import FAST, Filter, FilteredOrders, matching_orders, newest_orders
 from dashboard.board.indicators import dead_letters, feed_of, production, versions_of
-from dashboard.board.parts import discrepancies
+from dashboard.board.parts import discrepancies, guards
 from dashboard.board.rows import read_rows
 from dashboard.board.wording import Json
 from dashboard.models import Participant
@@ -102,6 +102,7 @@ def slow_part(launch: Launch, fast: FastPart) -> Json:
     return {
         "samples": [one._asdict() for one in assessment.samples],
         "run": assessment.run,
+        "guards": guards(launch.id),
         **discrepancies(launch.id, beside),
         "feed": {**dead_letters(), **production(launch.id)},
         "verdict": assessment.verdict,

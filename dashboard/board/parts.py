@@ -22,8 +22,10 @@ from dashboard.comparison.foreign_text import visible, visible_together
 from dashboard.comparison.judgement import GroupKind
 from dashboard.comparison.outcome import ACCEPTED, Decision, Outcome, State
 from dashboard.fold.discrepancies import MAX_DISCREPANCIES
+from dashboard.launches.guards import on_the_board
 from dashboard.models import Participant
 from dashboard.review.listing import ListedDiscrepancy, listed, open_count
+from restaurant.launches import find_launch
 from restaurant.models import Launch
 
 #: The decisions with their keys, as ``static/js/board/review.js`` knows them.
@@ -35,7 +37,7 @@ _DECISIONS = (
 )
 
 
-_NAMES = ("verdict", "indicators", "discrepancies", "outcomes")
+_NAMES = ("guards", "verdict", "indicators", "discrepancies", "outcomes")
 #: Discrepancies on the board; the rest are on their own page.
 SHOWN = 8
 #: What a version has where it has no value, by the kind of difference.
@@ -68,6 +70,8 @@ def render_parts(launch: Launch, state: Json, *, is_pinned: bool) -> dict[str, s
         if dark["name"] == state["version"]:
             context |= {"dark": dark, "place": place}
     shown: dict[str, object] = {"indicators": indicators(state), "verdict": verdict_text(state)}
+    if state["guards"]:
+        shown["guards"] = state["guards"]
     if "dark" in context:
         rows = state["discrepancies"]
         shown["discrepancies"] = [_as_listed(row) for row in rows]
@@ -83,6 +87,27 @@ def render_parts(launch: Launch, state: Json, *, is_pinned: bool) -> dict[str, s
         else ""
         for name in _NAMES
     }
+
+
+def guards(launch: UUID) -> list[Json]:
+    """What guards did and nobody has acknowledged, in this and in other launches."""
+    return [
+        {
+            "id": one.pk,
+            "guard": one.guard,
+            "version": one.version,
+            "launch": one.launch,
+            "launch_name": _name(one.launch) if one.launch != launch else "",
+            "at": one.at,
+            "why": one.why,
+        }
+        for one in on_the_board(SHOWN)
+    ]
+
+
+def _name(launch: UUID) -> str:
+    found = find_launch(launch)
+    return found.name if found is not None else "another launch"
 
 
 def discrepancies(launch: UUID, beside: Participant | None) -> Json:

@@ -36,9 +36,10 @@ _MAX_QUEUE = 200
 _MAX_VERSION = 40
 _MAX_ORDER = 100
 _MAX_REASON = 1000
+QUEUE_FULL = "dropped: the queue was full"
 #: The broker's reasons in plain words.
 _BROKER_REASONS = {
-    "maxlen": "dropped: the queue was full",
+    "maxlen": QUEUE_FULL,
     "expired": "dropped: it waited too long",
     "rejected": "refused by a consumer",
     "delivery_limit": "delivered too often",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from dashboard.fold.admission import overdue
 from dashboard.ingest.dead_letters import record_dead_letters
 from dashboard.ingest.recorder import ClosedBlocks, NotTheRecorder, Recorder, Recording, recorded_at
 from dashboard.ingest.stream import DecodedBatch, Describe, as_dead_letter, decode_batch
+from dashboard.launches.watching import Watcher, versions_to_watch
 from dashboard.review.replaying import (
     give_up_overdue,
     mark_sent,
@@ -40,13 +41,14 @@ from kitchen_worker.amqp.broker import (
     Deliveries,
     Outgoing,
     declare_or_keep,
+    depths_of,
 )
 from kitchen_worker.amqp.dead_letters import RefusedMessage, publish_dead_letters
 from kitchen_worker.amqp.health import Health
 from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import utc_now
-from restaurant.db_retry import run_in_db_thread
+from restaurant.db_retry import db_thread, run_in_db_thread
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,9 @@ CAUGHT_UP_S = 2.0
 HEARTBEAT_S = 1.0
 #: How long the heartbeat may be absent before another observer takes over.
 SILENT_S = 5.0
+#: How often guards and ramp plans run, and how long they wait for the lengths of queues.
+WATCH_EVERY_S = 1.0
+WATCH_PATIENCE_S = 3.0
 #: Pauses of the background jobs: when there was nothing to do, and after an error.
 IDLE_S = 0.2
 RETRY_S = 2.0
@@ -148,6 +153,7 @@ class Observer:
             tasks.create_task(self._collect_dead_letters(broker))
             tasks.create_task(self._announce(broker))
             tasks.create_task(jobs.run(broker))
+            tasks.create_task(self._watch_launch(broker))
 
     async def _drain_former_queue(self, broker: Broker) -> None:
         """Record the messages in the last release's queue, and delete the queue."""
@@ -296,6 +302,25 @@ class Observer:
                 self._note_changed(self._recorder.launches)
         await deliveries.cancel()
 
+    async def _watch_launch(self, broker: Broker) -> None:
+        """Run guards and ramp plans once a second, while this observer records.
+
+        In a database thread of their own, so that no order waits for them, and whatever goes wrong
+        with them: observing goes on.
+        """
+        watcher = Watcher()
+        async with db_thread("guards") as thread:
+            while not await self.shutdown.wait(WATCH_EVERY_S):
+                if self._recorder is None:
+                    continue
+                try:
+                    versions = await run_in_db_thread(versions_to_watch, thread=thread)
+                    queues = await _depths(broker, versions)
+                    watch = partial(watcher.watch, queues, utc_now())
+                    self._note_changed(await run_in_db_thread(watch, thread=thread))
+                except Exception:
+                    logger.exception("guards failed", extra={"action": "guards_failed"})
+
     async def _announce(self, broker: Broker) -> None:
         """Announce changed launches at once, then pause; only that they changed, never what."""
         while not self.shutdown.requested:
@@ -343,6 +368,19 @@ def _record(
         ]
     on_change({*admitted.batches, *recorder.launches} if admitted.replayed else admitted.batches)
     return [part.refused_as(one.event, one.reason) for one in admitted.refused]
+
+
+async def _depths(broker: Broker, versions: Sequence[str]) -> dict[str, int] | None:
+    """The lengths of the observer's and the versions' queues; None if the broker is too slow."""
+    if not versions:
+        return None
+    try:
+        async with asyncio.timeout(WATCH_PATIENCE_S):
+            return await depths_of(
+                broker, (topology.STREAM_QUEUE, *map(topology.kitchen_queue, versions))
+            )
+    except TimeoutError:
+        return None
 
 
 def _announcement(launch: UUID, number: int) -> Outgoing:

@@ -5,6 +5,15 @@ dropped or moved to another database.
 """
 
 from dashboard.models.former import FormerComparison, FormerObservation
+from dashboard.models.launches import (
+    OPEN_RAMPS,
+    Guard,
+    GuardAction,
+    RampChange,
+    RampChangeKind,
+    RampPlan,
+    RampState,
+)
 from dashboard.models.orders import (
     DeadLetter,
     DeadLetterBatch,
@@ -35,6 +44,7 @@ from dashboard.models.verdicts import (
 )
 
 __all__ = [
+    "OPEN_RAMPS",
     "DeadLetter",
     "DeadLetterBatch",
     "DeadLetterTally",
@@ -44,11 +54,17 @@ __all__ = [
     "FinalVerdict",
     "FormerComparison",
     "FormerObservation",
+    "Guard",
+    "GuardAction",
     "LaunchRequirements",
     "Observation",
     "ObservedOrder",
     "ObserverState",
     "Participant",
+    "RampChange",
+    "RampChangeKind",
+    "RampPlan",
+    "RampState",
     "Rejudging",
     "RelaySession",
     "Replay",

@@ -276,6 +276,7 @@ def a_frame(word: str | None, run: str = "running") -> dict[str, Any]:
                  "again": 0, "problems": 0, "again_reasons": []},
         "orders": 3300, "rate": 20.0, "versions": versions, "rows": [],
         "run": RUNS[run],
+        "guards": [],
         "samples": [
             {"version": "vnext", "offered": 3300, "sent": 3300, "wrong": None},
             {"version": "vlatest-b", "offered": 3300, "sent": 640, "wrong": None},

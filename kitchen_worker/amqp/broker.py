@@ -10,13 +10,16 @@ Errors::
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
 
 from kitchen_worker.contract.topology import Binding, Topology
+
+logger = logging.getLogger(__name__)
 
 
 class BrokerError(Exception):
@@ -148,6 +151,18 @@ async def publish_all(broker: Broker, messages: Sequence[Outgoing]) -> None:
     for failure in await broker.publish(messages):
         if failure is not None:
             raise failure
+
+
+async def depths_of(broker: Broker, queues: Iterable[str]) -> dict[str, int]:
+    """How many messages wait in each queue, as far as it exists and the broker answers."""
+    depths: dict[str, int] = {}
+    for queue in queues:
+        try:
+            if await broker.has_queue(queue):
+                depths[queue] = await broker.depth(queue)
+        except BrokerError:
+            logger.debug("no depth of %s", queue)
+    return depths
 
 
 async def declare_or_keep(broker: Broker, topology: Topology) -> list[DeclareRefused]:

@@ -18,6 +18,7 @@ from dashboard.comparison.outcome import Decision
 from dashboard.comparison.rules import Treatment
 from dashboard.ingest.rulebook import make_rule
 from dashboard.ingest.stream import read_roster
+from dashboard.launches.ramp import PRESET
 from dashboard.review.reviews import SeenRevision, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from dashboard.tests.making import NOW, a_draft, a_replay, record_events
@@ -65,6 +66,8 @@ def pages(order: Order, launch: Launch) -> dict[str, list[str]]:
         "replay": [reverse("replay", args=[one.pk]) for one in models.Replay.objects.all()],
         "launch_changes": [reverse("launch_changes", args=[launch.pk])],
         "requirements": [reverse("requirements", args=[launch.pk])],
+        "ramp": [reverse("ramp", args=[launch.pk])],
+        "guards": [reverse("guards", args=[launch.pk])],
         "coverage": [reverse("coverage") + whole],
         "how": ["/dashboard/how/"],
         "rules": ["/dashboard/rules/"],
@@ -87,6 +90,7 @@ def long_words(site: Page) -> dict[str, list[str]]:
     Order.objects.update(note=word(500))
     _record(launch, handled, failed)
     _review(launch)
+    _operate(launch)
     LaunchChange.objects.create(
         launch=launch,
         kind=LaunchChangeKind.RENAMED,
@@ -162,6 +166,24 @@ def _review(launch: Launch) -> None:
         differences_margin=0.01, most_missing=0.01, most_behind_s=10, author=word(150),
         reason=word(500), set_at=START + timedelta(hours=1),
     )  # fmt: skip
+
+
+def _operate(launch: Launch) -> None:
+    """Why a plan paused, and why guards stopped versions."""
+    for name in ("vnext", "w" * 40):
+        plan = models.RampPlan.objects.create(
+            launch=launch.pk, version=name, state="paused", since=NOW, set_at=NOW,
+            steps=[step.as_json() for step in PRESET], percent_before=0, applied=True,
+            why=word(500), author=word(150), reason=word(500),
+        )  # fmt: skip
+        plan.changes.create(kind="paused", step=0, author=word(150), reason=word(500), at=NOW)
+        models.GuardAction.objects.create(
+            launch=launch.pk, version=name, guard="worse", why=word(500), at=NOW, percent=5
+        )
+        models.GuardAction.objects.create(
+            launch=launch.pk, version=name, guard="queue full", why=word(500), at=NOW, percent=5,
+            acknowledged_by=word(150), acknowledged_at=NOW, acknowledged_reason=word(500),
+        )  # fmt: skip
 
 
 def admin_pages() -> list[str]:

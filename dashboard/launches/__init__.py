@@ -1,0 +1,1 @@
+"""What operates a launch: ramp plans, and guards that stop a candidate."""
