@@ -6,6 +6,7 @@ Nothing else writes a launch: each change is one function here, which also recor
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -46,6 +47,8 @@ _ROUTING = """
 _RESERVED = "events"
 #: The author of planned ends.
 _PLAN = "planned end"
+#: Of a suggested name, without its number.
+_NAME_LENGTH = 90
 #: Sample points are hundredths of a percent.
 _POINTS = 10_000
 
@@ -168,6 +171,14 @@ def dark_versions() -> list[str]:
 def newest_change(launch: UUID) -> int:
     """The id of a launch's newest change; 0 if there is none."""
     return LaunchChange.objects.filter(launch=launch).values_list("pk", flat=True).first() or 0
+
+
+def suggested_name(control: str, dark: Sequence[str]) -> str:
+    """A name that no launch has yet: "vnext vs. vlatest", "vnext vs. vlatest 2"."""
+    base = f"{', '.join(dark)} vs. {control}"[:_NAME_LENGTH]
+    taken = set(Launch.objects.filter(name__startswith=base).values_list("name", flat=True))
+    numbered = (f"{base} {number}" for number in itertools.count(2))
+    return base if base not in taken else next(name for name in numbered if name not in taken)
 
 
 def start_launch(

@@ -44,6 +44,7 @@ ALLOWED = {
     **dict.fromkeys(_STORED, _OBSERVED),
     "dashboard.review": _OBSERVED,
     "dashboard.board": (*_OBSERVED, "dashboard.review", "dashboard.access"),
+    "dashboard.launches": (*_OBSERVED, "dashboard.review", "dashboard.board"),
     # Where both halves are put together.
     "restaurant.asgi": ("restaurant", "dashboard"),
     "restaurant.urls": ("restaurant", "dashboard"),

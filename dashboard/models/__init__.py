@@ -28,9 +28,12 @@ from dashboard.models.review import (
     Signature,
 )
 from dashboard.models.verdicts import (
+    DecisionStep,
     Evidence,
     EvidenceBlock,
     FinalVerdict,
+    LaunchChoice,
+    LaunchDecision,
     LaunchRequirements,
 )
 
@@ -38,12 +41,15 @@ __all__ = [
     "DeadLetter",
     "DeadLetterBatch",
     "DeadLetterTally",
+    "DecisionStep",
     "Discrepancy",
     "Evidence",
     "EvidenceBlock",
     "FinalVerdict",
     "FormerComparison",
     "FormerObservation",
+    "LaunchChoice",
+    "LaunchDecision",
     "LaunchRequirements",
     "Observation",
     "ObservedOrder",

@@ -1,0 +1,95 @@
+"""How fast a stop took hold: the last order that went to a version, as the observer saw it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Max, Min
+
+from dashboard.models import ObservedOrder
+from restaurant.models import DarkVersion, Launch, LaunchChange
+
+#: Orders that are looked at before the stop and after it.
+_BEFORE = 500
+_AFTER = 2_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopEffect:
+    """The effect of a stop at a time."""
+
+    at: datetime
+    #: The last order that went to the version, as people name it, its id, and how long after the
+    #: stop it was sent; empty if none is known.
+    order: str = ""
+    order_id: str = ""
+    took_s: float = 0.0
+    #: Later orders without it, counted up to a limit.
+    since: int = 0
+
+    @property
+    def is_more(self) -> bool:
+        """Whether there may be more orders than were counted."""
+        return self.since >= _AFTER
+
+
+def stop_effects(launch: Launch) -> dict[str, StopEffect]:
+    """The effects on the dark versions that get no more orders."""
+    found = {}
+    for dark in launch.dark_versions.all():
+        at = _stopped_at(launch, dark)
+        if at is not None:
+            found[dark.version] = _effect(launch.pk, dark.version, at)
+    return found
+
+
+def _stopped_at(launch: Launch, dark: DarkVersion) -> datetime | None:
+    if dark.percent:
+        return launch.ended_at
+    changes = LaunchChange.objects.filter(launch=launch, version=dark.version)
+    return changes.values_list("at", flat=True).first()
+
+
+def _effect(launch: UUID, version: str, at: datetime) -> StopEffect:
+    last, since = None, 0
+    for one in _around(launch, at):
+        last, since = (one, 0) if version in one.sample else (last, since + 1)
+    if last is None:
+        return StopEffect(at=at, since=since)
+    return StopEffect(
+        at=at,
+        order=str(last),
+        order_id=last.order_id,
+        took_s=max(0.0, (last.sent_at - at).total_seconds()),
+        since=since,
+    )
+
+
+def _around(launch: UUID, at: datetime) -> Iterator[ObservedOrder]:
+    """The orders around a time, in order of arrival."""
+    orders = ObservedOrder.objects.filter(launch=launch).only(
+        "number", "order_id", "sample", "sent_at"
+    )
+    first = _first_after(launch, at)
+    before = reversed(orders.filter(pk__lt=first).order_by("-pk")[:_BEFORE])
+    yield from before
+    yield from orders.filter(pk__gte=first).order_by("pk")[:_AFTER]
+
+
+def _first_after(launch: UUID, at: datetime) -> int:
+    """Where the orders begin that arrived after a time: their ids rise with their arrival, so that
+    a few of them tell."""
+    orders = ObservedOrder.objects.filter(launch=launch)
+    ends = orders.aggregate(low=Min("pk"), high=Max("pk"))
+    low, high = ends["low"] or 0, (ends["high"] or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = orders.filter(pk__gte=middle).order_by("pk").values_list("pk", "arrived_at").first()
+        if row is None or row[1] > at:
+            high = middle
+        else:
+            low = row[0] + 1
+    return low
