@@ -17,6 +17,7 @@ from dashboard.database import atomic
 from dashboard.launches.words import Spoken, candidates_of, words_now
 from dashboard.models import DecisionStep, LaunchChoice, LaunchDecision
 from dashboard.verdict.wording import Word
+from restaurant.management.launch_command import BY_COMMAND
 from restaurant.models import Launch
 
 
@@ -55,7 +56,7 @@ def confirm(
 ) -> LaunchDecision:
     """Confirm a proposed decision, as another person; raises DecisionRefused."""
     last = _proposal(launch.pk, version)
-    if last.author == author:
+    if last.author.removesuffix(BY_COMMAND) == author.removesuffix(BY_COMMAND):
         raise DecisionRefused("a second person must confirm it")
     spoken = words_now(launch)[version]
     made = _after(last, DecisionStep.DECIDED, author, reason, now)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Max, Min
+from django.utils import timezone
 
 from dashboard.models import ObservedOrder
 from restaurant.models import DarkVersion, Launch, LaunchChange
@@ -15,6 +16,9 @@ from restaurant.models import DarkVersion, Launch, LaunchChange
 #: Orders that are looked at before the stop and after it.
 _BEFORE = 500
 _AFTER = 2_000
+#: After so many orders without the version, or so long, the last one is known.
+_SURE = 20
+_SURE_AFTER = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,11 @@ class StopEffect:
     took_s: float = 0.0
     #: Later orders without it, counted up to a limit.
     since: int = 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the last order is not expected to change."""
+        return self.since >= _SURE or timezone.now() - self.at > _SURE_AFTER
 
     @property
     def is_more(self) -> bool:

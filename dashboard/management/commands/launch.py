@@ -1,0 +1,168 @@
+"""``manage.py launch list|start|percent|add|plan|stop|end|promote|abandon|confirm|withdraw``.
+
+The same functions as behind the pages and the admin.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from dashboard.launches.decisions import DecisionRefused, confirm, decide, withdraw
+from dashboard.launches.listing import ListedLaunch, every_launch, listed
+from dashboard.models import DecisionStep, LaunchChoice, LaunchDecision
+from restaurant.launches import LaunchRefused, find_launch, newest_launch
+from restaurant.management.commands import (
+    add_version,
+    end_launch,
+    plan_end,
+    set_percent,
+    start_launch,
+)
+from restaurant.management.launch_command import LaunchCommand, running_launch
+from restaurant.models import Launch
+from restaurant.queues import stop_version
+
+#: Launches that are listed.
+_LISTED = 20
+
+
+class _List(BaseCommand):
+    help = "List the newest launches: versions, verdicts, decisions, orders and discrepancies."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for one in listed(list(every_launch()[:_LISTED])):
+            self.stdout.write("\n".join(_lines(one)))
+
+
+class _Stop(LaunchCommand):
+    help = "Stop a dark version of the open launch: 0 % from the next order on."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("version")
+        parser.add_argument(
+            "--purge",
+            action="store_true",
+            help="drop the orders that wait in its queue as well; they count as missing",
+        )
+        super().add_arguments(parser)
+
+    def change(self, author: str, options: dict[str, Any]) -> None:
+        stopped = stop_version(
+            running_launch(),
+            options["version"],
+            author=author,
+            reason=options["why"],
+            purge=settings.ENVIRONMENT.amqp_url if options["purge"] else "",
+        )
+        self.stdout.write(f"{options['version']} gets no orders")
+        if stopped.purged is not None:
+            self.stdout.write(f"dropped from its queue: {stopped.purged:,}")
+        if stopped.problem:
+            raise CommandError(f"It is stopped, but its queue was not purged: {stopped.problem}")
+
+
+class _Decide(LaunchCommand):
+    """A decision on a candidate: ``act`` is a choice, or what to do with a proposed one."""
+
+    act = ""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("version")
+        parser.add_argument("--launch", metavar="ID", help="of which launch (the newest)")
+        super().add_arguments(parser)
+
+    def change(self, author: str, options: dict[str, Any]) -> None:
+        launch, by = _launch(options["launch"]), {"author": author, "reason": options["why"]}
+        try:
+            made = self._decide(launch, options["version"], by)
+        except DecisionRefused as cause:
+            raise CommandError(str(cause)) from cause
+        against = " against the verdict" if made.opposed else ""
+        self.stdout.write(f"{launch.name}: {made}{against}")
+        if made.step == DecisionStep.PROPOSED:
+            self.stdout.write("It counts once a second person has confirmed it.")
+
+    def _decide(self, launch: Launch, version: str, by: dict[str, str]) -> LaunchDecision:
+        now = timezone.now()
+        if self.act == "confirm":
+            return confirm(launch, version, **by, now=now)
+        if self.act == "withdraw":
+            return withdraw(launch, version, **by, now=now)
+        return decide(launch, version, LaunchChoice(self.act), **by, now=now)
+
+
+class _Promote(_Decide):
+    help, act = "Decide to promote a candidate.", "promote"
+
+
+class _Abandon(_Decide):
+    help, act = "Decide to abandon a candidate.", "abandon"
+
+
+class _Confirm(_Decide):
+    help, act = "Confirm a proposed decision, as a second person.", "confirm"
+
+
+class _Withdraw(_Decide):
+    help, act = "Withdraw a proposed decision.", "withdraw"
+
+
+_ACTS: dict[str, type[BaseCommand]] = {
+    "list": _List,
+    "start": start_launch.Command,
+    "percent": set_percent.Command,
+    "add": add_version.Command,
+    "plan": plan_end.Command,
+    "stop": _Stop,
+    "end": end_launch.Command,
+    "promote": _Promote,
+    "abandon": _Abandon,
+    "confirm": _Confirm,
+    "withdraw": _Withdraw,
+}
+
+
+class Command(BaseCommand):
+    help = "List launches, and start, change, stop, end or decide on one."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
+        for name, act in _ACTS.items():
+            text = act.help.replace("%", "%%")
+            act().add_arguments(acts.add_parser(name, help=text, description=text))
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        act = _ACTS[options["act"]](stdout=self.stdout, stderr=self.stderr)  # type: ignore[arg-type]
+        act.handle(*args, **options)
+
+
+def _launch(text: str | None) -> Launch:
+    try:
+        launch = newest_launch() if text is None else find_launch(UUID(text))
+    except ValueError:
+        launch = None
+    if launch is None:
+        raise LaunchRefused("there is no such launch")
+    return launch
+
+
+def _lines(one: ListedLaunch) -> Iterator[str]:
+    launch = one.launch
+    state = f"ended {launch.ended_at:%Y-%m-%d %H:%M} UTC" if launch.ended_at else "running"
+    yield (
+        f"{launch.name} ({launch.pk}): {state}, {one.ran},"
+        f" {one.orders:,} orders, {one.open:,} open discrepancies"
+    )
+    for version in one.versions:
+        step = version.decision
+        decision = f", {step.choice} {step.step} by {step.author}" if step is not None else ""
+        against = " against the verdict" if step is not None and step.opposed else ""
+        word = f": {version.spoken.word}" if version.spoken.word else ""
+        yield f"  {version.dark}{word}{decision}{against}"
