@@ -23,6 +23,7 @@ from dashboard.models import (
     LaunchRequirements,
     Participant,
 )
+from dashboard.models.review import AppendOnlyError
 from dashboard.tests.factories import observed
 from dashboard.tests.making import a_discrepancy
 from dashboard.tests.test_discrepancy_pages import shown
@@ -464,3 +465,43 @@ def test_an_unknown_launch_or_version_is_not_found(client: Client, ada: User) ->
     assert client.get(f"{LIST}00000000-0000-0000-0000-000000000000/").status_code == 404
     assert client.get(f"{page_of(launch)}stop/nobody/").status_code == 404
     assert client.get(f"{page_of(launch)}decide/vlatest-b/").status_code == 404
+
+
+def links(page: str) -> list[str]:
+    """The names of the links in the navigation."""
+    nav = page.partition("<nav")[2].partition("</nav>")[0]
+    return [name.strip() for name in re.findall(r"<a [^>]*>([^<]+)<", nav)]
+
+
+@pytest.mark.parametrize("path", ["/", "/login/"])
+def test_customers_see_no_engineers_pages_unless_the_board_is_public(
+    client: Client, settings: Settings, path: str
+) -> None:
+    engineers = {"Board", "Launches", "Discrepancies", "Rules"}
+    assert engineers <= set(links(shown(client, path)))
+    settings.BOARD_PUBLIC = False
+    assert not engineers & set(links(shown(client, path)))
+    client.force_login(User.objects.create_user("eve"))
+    assert engineers <= set(links(shown(client, path)))
+
+
+def test_staff_find_the_admin_which_has_the_products_name(
+    client: Client, admin_client: Client
+) -> None:
+    assert "Admin" not in links(shown(client, LIST))
+    assert "Admin" in links(shown(admin_client, LIST))
+    page = shown(admin_client, "/admin/")
+    assert "Django administration" not in page
+    assert "Dark Kitchen" in text(page.partition('id="header"')[2])
+
+
+def test_decisions_are_read_only_in_the_admin(admin_client: Client) -> None:
+    launch = begin()
+    made = decide_as("promote", launch, opposed=True)
+    page = text(shown(admin_client, "/admin/dashboard/launchdecision/"))
+    assert "promote" in page
+    change = f"/admin/dashboard/launchdecision/{made.pk}/change/"
+    assert 'name="_save"' not in shown(admin_client, change)
+    assert admin_client.post(change, {"choice": "abandon"}).status_code == 403
+    with pytest.raises(AppendOnlyError):
+        made.save()
