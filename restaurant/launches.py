@@ -246,11 +246,44 @@ def set_percent(
         _check(one)
         if old == percent:
             return None
-        one.save(update_fields=["percent"])
+        one.purge_for = ""
+        one.save(update_fields=["percent", "purge_for"])
         change = LaunchChange(
             kind=LaunchChangeKind.PERCENT, version=version, old=_shown(old), new=_shown(percent)
         )
         return _record(launch, change, author, reason)
+
+
+def stop_version(
+    launch: Launch, version: str, *, author: str, reason: str, purge: bool = False
+) -> LaunchChange | None:
+    """Stop a dark version from the next order on; raises LaunchRefused.
+
+    ``purge``: the relay then drops the orders that wait in its queue, which count as missing.
+    Returns the change, or None if it was stopped before.
+    """
+    with transaction.atomic():
+        change = set_percent(launch, version, Decimal(0), author=author, reason=reason)
+        if purge:
+            launch.dark_versions.filter(version=version).update(purge_for=author)
+    return change
+
+
+def purges_wanted() -> list[DarkVersion]:
+    """The stopped versions whose queues the relay has yet to purge."""
+    return list(DarkVersion.objects.filter(percent=0).exclude(purge_for=""))
+
+
+def record_purge(one: DarkVersion, dropped: int) -> None:
+    """Record that a version's queue was purged."""
+    with transaction.atomic():
+        wanted = DarkVersion.objects.filter(pk=one.pk, purge_for=one.purge_for)
+        if wanted.update(purge_for=""):
+            orders = f"{dropped:,} order{'' if dropped == 1 else 's'}"
+            # Without the version: its own changes are those of its percent.
+            new = f"{orders} dropped from the queue of {one.version}"
+            change = LaunchChange(kind=LaunchChangeKind.PURGED, new=new)
+            _record(one.launch, change, one.purge_for, "asked for with the stop")
 
 
 def rename_launch(launch: Launch, name: str, *, author: str, reason: str) -> None:

@@ -11,26 +11,22 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from kitchen_worker.amqp.broker import Broker, BrokerError, DeclareRefused, declare_or_keep
-from kitchen_worker.amqp.connection import connect
+from kitchen_worker.amqp.broker import Broker, DeclareRefused, declare_or_keep
 from kitchen_worker.contract import topology
 from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
 from restaurant import launches
 from restaurant.db_retry import run_in_db_thread
-from restaurant.models import BrokerProblem, Launch, LaunchChange
+from restaurant.models import BrokerProblem, DarkVersion
 
 logger = logging.getLogger(__name__)
 
 #: Time limit for one dark version's declarations; less than that for one reply of the broker, after
 #: which the session counts as lost.
 DARK_TIMEOUT_S = 5.0
-#: Time limit for purging a dark queue, connecting included.
-PURGE_TIMEOUT_S = 5.0
 #: Longest wait of orders for the queues of versions that are new to this session.
 NEW_DARK_TIMEOUT_S = 1.0
 
@@ -63,6 +59,8 @@ class Queues:
         """Declare the dark versions' queues, even if they were declared before."""
         for version in await self._database(launches.dark_versions):
             await self._declare_dark(broker, version)
+        for one in await self._database(launches.purges_wanted):
+            await self._purge(broker, one)
 
     async def ensure(self, broker: Broker, controls: Iterable[str], dark: Iterable[str]) -> None:
         """Declare the queues of these versions unless this session already has.
@@ -123,6 +121,17 @@ class Queues:
             return refusal.reason
         return _used(refusals)
 
+    async def _purge(self, broker: Broker, one: DarkVersion) -> None:
+        """Drop what waits for a stopped version; tried again with the next check if it fails."""
+        queue = kitchen_queue(one.version)
+        try:
+            async with asyncio.timeout(DARK_TIMEOUT_S):
+                dropped = await broker.purge_queue(queue)
+        except (TimeoutError, DeclareRefused) as cause:
+            logger.warning("%s was not purged: %s", queue, cause, extra={"action": "not_purged"})
+            return
+        await self._database(partial(launches.record_purge, one, dropped))
+
     async def _declare(self, broker: Broker, whole: Topology) -> list[DeclareRefused]:
         """Declare queues. Bounded ones with other arguments are replaced if they are empty.
         Returns the refusals of the rest."""
@@ -165,43 +174,6 @@ class Queues:
 
     async def _database(self, call: Callable[[], Any]) -> Any:
         return await run_in_db_thread(call, on_attempt=self.on_attempt)
-
-
-class Stopped(NamedTuple):
-    """A stopped dark version, and what became of the orders in its queue."""
-
-    #: None if it got no orders before.
-    change: LaunchChange | None
-    #: Orders that were dropped from its queue; None if it was not purged.
-    purged: int | None = None
-    #: Why it was not purged although that was requested.
-    problem: str = ""
-
-
-def stop_version(
-    launch: Launch, version: str, *, author: str, reason: str, purge: str = ""
-) -> Stopped:
-    """Stop a dark version: it gets no more orders. Raises LaunchRefused.
-
-    ``purge``: the broker's URL, to drop the orders that wait in its queue as well; they will count
-    as missing. The version stays stopped if the broker refuses that or does not reply.
-    """
-    change = launches.set_percent(launch, version, Decimal(0), author=author, reason=reason)
-    if not purge:
-        return Stopped(change)
-    try:
-        return Stopped(change, asyncio.run(_purge(purge, kitchen_queue(version))))
-    except DeclareRefused as refusal:
-        return Stopped(change, problem=refusal.reason)
-    except TimeoutError:
-        return Stopped(change, problem=f"the broker did not reply in {PURGE_TIMEOUT_S:g} s")
-    except (BrokerError, OSError) as cause:
-        return Stopped(change, problem=f"the broker can't be reached: {cause}")
-
-
-async def _purge(url: str, queue: str) -> int:
-    async with asyncio.timeout(PURGE_TIMEOUT_S), connect(url, "purge") as broker:
-        return await broker.purge_queue(queue)
 
 
 def _used(refusals: list[DeclareRefused]) -> str:

@@ -1,7 +1,7 @@
 """What people do with a launch: start it, change percents, stop a version, end it, decide.
 
-Each act is a function of ``restaurant.launches``, ``restaurant.queues`` or
-``dashboard.launches.decisions``, which the admin and ``manage.py launch`` call as well.
+Each act is a function of ``restaurant.launches`` or ``dashboard.launches.decisions``, which the
+admin and ``manage.py launch`` call as well.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -50,9 +49,9 @@ from restaurant.launches import (
     open_launch,
     set_percent,
     start_launch,
+    stop_version,
 )
 from restaurant.models import DarkVersion, Launch
-from restaurant.queues import Stopped, stop_version
 
 _PAGE = ["GET", "HEAD", "POST"]
 _ROWS = tuple(map(str, range(1, MOST_CANDIDATES + 1)))
@@ -149,26 +148,19 @@ def launch_stop(request: HttpRequest, launch: UUID, version: str) -> HttpRespons
     dark = _dark_version(found, version)
     form = StopForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        purge = settings.ENVIRONMENT.amqp_url if form.cleaned_data["purge"] else ""
+        purge = form.cleaned_data["purge"]
         try:
-            stopped = stop_version(found, version, **_by(request, form), purge=purge)
+            change = stop_version(found, version, **_by(request, form), purge=purge)
         except LaunchRefused as cause:
             form.refuse(cause)
         else:
-            _say_stopped(request, version, stopped)
+            was = "Stopped" if change is not None else "Already stopped"
+            text = f"{was}: {version} gets no orders."
+            if purge:
+                text += " The relay purges its queue within seconds if the broker can be reached."
+            messages.success(request, text)
             return redirect("launch", launch=launch)
     return _act_page(request, "stop", found, form, dark=dark)
-
-
-def _say_stopped(request: HttpRequest, version: str, stopped: Stopped) -> None:
-    was = "Stopped" if stopped.change is not None else "Already stopped"
-    text = f"{was}: {version} gets no orders."
-    if stopped.purged is not None:
-        dropped = f"{stopped.purged:,} order{'' if stopped.purged == 1 else 's'}"
-        text += f" Dropped from its queue: {dropped}."
-    messages.success(request, text)
-    if stopped.problem:
-        messages.warning(request, f"Its queue was not purged: {stopped.problem}.")
 
 
 @never_cache

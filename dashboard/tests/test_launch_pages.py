@@ -28,7 +28,13 @@ from dashboard.tests.factories import observed
 from dashboard.tests.making import a_discrepancy
 from dashboard.tests.test_discrepancy_pages import shown
 from kitchen_worker.contract.messages import Role
-from restaurant.launches import end_launch, set_percent, start_launch
+from restaurant.launches import (
+    end_launch,
+    purges_wanted,
+    record_purge,
+    set_percent,
+    start_launch,
+)
 from restaurant.models import Launch, LaunchChange
 
 pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
@@ -276,15 +282,19 @@ def test_a_version_is_stopped_after_a_question_with_a_reason(client: Client, ada
     assert percents(launch) == {"vnext": 0, "vlatest-b": 20}
 
 
-def test_a_broker_that_is_away_is_named_and_the_version_stays_stopped(
-    client: Client, ada: User, settings: Settings
+def test_a_purge_that_waits_for_the_relay_is_said_until_it_is_done(
+    client: Client, ada: User
 ) -> None:
-    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, amqp_url="amqp://127.0.0.1:1/")
     launch = begin()
     given = {"reason": "it fails", "purge": "on"}
     response = client.post(f"{page_of(launch)}stop/vnext/", given, follow=True)
-    assert "Its queue was not purged: the broker can't be reached" in text(response)
-    assert percents(launch)["vnext"] == 0
+    assert "The relay purges its queue within seconds" in text(response)
+    assert "Its queue is yet to be purged, by the relay." in text(response)
+    (wanted,) = purges_wanted()
+    record_purge(wanted, 312)
+    page = text(shown(client, page_of(launch)))
+    assert "yet to be purged" not in page
+    assert "312 orders dropped from the queue of vnext ada: asked for with the stop" in page
 
 
 def test_the_last_order_after_a_stop_and_how_long_it_took_are_shown(client: Client) -> None:

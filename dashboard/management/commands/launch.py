@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from dashboard.launches.decisions import DecisionRefused, confirm, decide, withdraw
 from dashboard.launches.listing import ListedLaunch, every_launch, listed
 from dashboard.models import DecisionStep, LaunchChoice, LaunchDecision
-from restaurant.launches import LaunchRefused, find_launch, newest_launch
+from restaurant.launches import LaunchRefused, find_launch, newest_launch, stop_version
 from restaurant.management.commands import (
     add_version,
     end_launch,
@@ -27,7 +26,6 @@ from restaurant.management.commands import (
 )
 from restaurant.management.launch_command import LaunchCommand, running_launch
 from restaurant.models import Launch
-from restaurant.queues import stop_version
 
 #: Launches that are listed.
 _LISTED = 20
@@ -54,18 +52,11 @@ class _Stop(LaunchCommand):
         super().add_arguments(parser)
 
     def change(self, author: str, options: dict[str, Any]) -> None:
-        stopped = stop_version(
-            running_launch(),
-            options["version"],
-            author=author,
-            reason=options["why"],
-            purge=settings.ENVIRONMENT.amqp_url if options["purge"] else "",
-        )
-        self.stdout.write(f"{options['version']} gets no orders")
-        if stopped.purged is not None:
-            self.stdout.write(f"dropped from its queue: {stopped.purged:,}")
-        if stopped.problem:
-            raise CommandError(f"It is stopped, but its queue was not purged: {stopped.problem}")
+        version, purge = options["version"], options["purge"]
+        stop_version(running_launch(), version, author=author, reason=options["why"], purge=purge)
+        self.stdout.write(f"{version} gets no orders")
+        if purge:
+            self.stdout.write("the relay purges its queue within seconds if it reaches the broker")
 
 
 class _Decide(LaunchCommand):
