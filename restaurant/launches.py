@@ -281,7 +281,7 @@ def record_purge(one: DarkVersion, dropped: int) -> None:
         if wanted.update(purge_for=""):
             orders = f"{dropped:,} order{'' if dropped == 1 else 's'}"
             # Without the version: its own changes are those of its percent.
-            new = f"{orders} dropped from the queue of {one.version}"
+            new = f"{one.version}, {orders} dropped"
             change = LaunchChange(kind=LaunchChangeKind.PURGED, new=new)
             _record(one.launch, change, one.purge_for, "asked for with the stop")
 

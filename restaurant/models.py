@@ -145,7 +145,7 @@ class LaunchChange(models.Model):
 
     @property
     def subject(self) -> str:
-        return self.version or "launch"
+        return self.version or ("queue" if self.kind == LaunchChangeKind.PURGED else "launch")
 
     @property
     def values(self) -> str:

@@ -294,7 +294,7 @@ def test_a_purge_that_waits_for_the_relay_is_said_until_it_is_done(
     record_purge(wanted, 312)
     page = text(shown(client, page_of(launch)))
     assert "yet to be purged" not in page
-    assert "312 orders dropped from the queue of vnext ada: asked for with the stop" in page
+    assert "queue purged: vnext, 312 orders dropped ada: asked for with the stop" in page
 
 
 def test_the_last_order_after_a_stop_and_how_long_it_took_are_shown(client: Client) -> None:

@@ -125,7 +125,7 @@ def test_the_queue_of_a_stopped_version_is_purged_on_request_and_no_other(
     some_orders(3)
     run(play)
     purged = launch.changes.get(kind="purged")
-    assert (purged.new, purged.author) == ("3 orders dropped from the queue of vnext", "ada")
+    assert (purged.new, purged.author) == ("vnext, 3 orders dropped", "ada")
 
 
 def test_a_version_that_gets_orders_again_is_not_purged() -> None:
