@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Max, Min
 from django.utils import timezone
 
 from dashboard.models import ObservedOrder
@@ -15,7 +14,7 @@ from restaurant.models import DarkVersion, Launch, LaunchChange
 
 #: Orders that are looked at before the stop and after it.
 _BEFORE = 500
-_AFTER = 2_000
+_AFTER = 1_000
 #: After so many orders without the version, or so long, the last one is known.
 _SURE = 20
 _SURE_AFTER = timedelta(minutes=2)
@@ -47,24 +46,24 @@ class StopEffect:
 
 def stop_effects(launch: Launch) -> dict[str, StopEffect]:
     """The effects on the dark versions that get no more orders."""
-    found = {}
-    for dark in launch.dark_versions.all():
-        at = _stopped_at(launch, dark)
-        if at is not None:
-            found[dark.version] = _effect(launch.pk, dark.version, at)
-    return found
+    stops = {dark.version: _stopped_at(launch, dark) for dark in launch.dark_versions.all()}
+    around = {at: list(_around(launch.pk, at)) for at in {*stops.values()} if at is not None}
+    return {
+        version: _effect(around[at], version, at) for version, at in stops.items() if at is not None
+    }
 
 
 def _stopped_at(launch: Launch, dark: DarkVersion) -> datetime | None:
     if dark.percent:
         return launch.ended_at
     changes = LaunchChange.objects.filter(launch=launch, version=dark.version)
-    return changes.values_list("at", flat=True).first()
+    stopped = changes.values_list("at", flat=True).first()
+    return stopped or launch.started_at
 
 
-def _effect(launch: UUID, version: str, at: datetime) -> StopEffect:
+def _effect(around: Sequence[ObservedOrder], version: str, at: datetime) -> StopEffect:
     last, since = None, 0
-    for one in _around(launch, at):
+    for one in around:
         last, since = (one, 0) if version in one.sample else (last, since + 1)
     if last is None:
         return StopEffect(at=at, since=since)
@@ -92,8 +91,8 @@ def _first_after(launch: UUID, at: datetime) -> int:
     """Where the orders begin that arrived after a time: their ids rise with their arrival, so that
     a few of them tell."""
     orders = ObservedOrder.objects.filter(launch=launch)
-    ends = orders.aggregate(low=Min("pk"), high=Max("pk"))
-    low, high = ends["low"] or 0, (ends["high"] or 0) + 1
+    low, newest = (orders.order_by(by).values_list("pk", flat=True).first() for by in ("pk", "-pk"))
+    low, high = low or 0, (newest or 0) + 1
     while low < high:
         middle = (low + high) // 2
         row = orders.filter(pk__gte=middle).order_by("pk").values_list("pk", "arrived_at").first()
