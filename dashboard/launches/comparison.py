@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dashboard.board import wording
+from dashboard.comparison.foreign_text import visible
 from dashboard.launches.listing import ListedLaunch
 from dashboard.launches.sheet import Counted, versions_of
 from dashboard.launches.words import candidates_of
@@ -72,6 +73,7 @@ def version_facts(a: ListedLaunch, b: ListedLaunch) -> list[VersionFacts]:
                 for (label, in_a), (_, in_b) in zip(
                     _facts(left.get(name)), _facts(right.get(name)), strict=True
                 )
+                if {in_a, in_b} != {wording.NONE}
             ],
         )
         for name in names
@@ -92,7 +94,7 @@ def _facts(one: Counted | None) -> Iterator[tuple[str, str]]:
     ended = counts.handled + counts.failed
     values = (
         wording.share(float(listed.dark.percent)) if listed else "live",
-        counts.build or wording.NONE,
+        visible(counts.build) or wording.NONE,
         wording.count(counts.orders),
         f"{counts.failed:,}, {wording.part(counts.failed / ended if ended else None)}",
         wording.count(counts.missing),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -30,26 +30,24 @@ class StopEffect:
     order: str = ""
     order_id: str = ""
     took_s: float = 0.0
-    #: Later orders without it, counted up to a limit.
+    #: Later orders without it, and whether there may be more than were counted.
     since: int = 0
+    is_more: bool = False
 
     @property
     def is_settled(self) -> bool:
         """Whether the last order is not expected to change."""
         return self.since >= _SURE or timezone.now() - self.at > _SURE_AFTER
 
-    @property
-    def is_more(self) -> bool:
-        """Whether there may be more orders than were counted."""
-        return self.since >= _AFTER
-
 
 def stop_effects(launch: Launch) -> dict[str, StopEffect]:
     """The effects on the dark versions that get no more orders."""
     stops = {dark.version: _stopped_at(launch, dark) for dark in launch.dark_versions.all()}
-    around = {at: list(_around(launch.pk, at)) for at in {*stops.values()} if at is not None}
+    around = {at: _around(launch.pk, at) for at in {*stops.values()} if at is not None}
     return {
-        version: _effect(around[at], version, at) for version, at in stops.items() if at is not None
+        version: _effect(*around[at], version, at)
+        for version, at in stops.items()
+        if at is not None
     }
 
 
@@ -61,30 +59,33 @@ def _stopped_at(launch: Launch, dark: DarkVersion) -> datetime | None:
     return stopped or launch.started_at
 
 
-def _effect(around: Sequence[ObservedOrder], version: str, at: datetime) -> StopEffect:
+def _effect(
+    orders: Sequence[ObservedOrder], is_more: bool, version: str, at: datetime
+) -> StopEffect:
     last, since = None, 0
-    for one in around:
+    for one in orders:
         last, since = (one, 0) if version in one.sample else (last, since + 1)
     if last is None:
-        return StopEffect(at=at, since=since)
+        return StopEffect(at=at, since=since, is_more=is_more)
     return StopEffect(
         at=at,
         order=str(last),
         order_id=last.order_id,
         took_s=max(0.0, (last.sent_at - at).total_seconds()),
         since=since,
+        is_more=is_more,
     )
 
 
-def _around(launch: UUID, at: datetime) -> Iterator[ObservedOrder]:
-    """The orders around a time, in order of arrival."""
+def _around(launch: UUID, at: datetime) -> tuple[Sequence[ObservedOrder], bool]:
+    """The orders around a time, in order of arrival, and whether there may be later ones."""
     orders = ObservedOrder.objects.filter(launch=launch).only(
         "number", "order_id", "sample", "sent_at"
     )
     first = _first_after(launch, at)
     before = reversed(orders.filter(pk__lt=first).order_by("-pk")[:_BEFORE])
-    yield from before
-    yield from orders.filter(pk__gte=first).order_by("pk")[:_AFTER]
+    after = list(orders.filter(pk__gte=first).order_by("pk")[:_AFTER])
+    return [*before, *after], len(after) == _AFTER
 
 
 def _first_after(launch: UUID, at: datetime) -> int:

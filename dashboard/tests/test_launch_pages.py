@@ -463,6 +463,8 @@ def test_two_launches_are_compared_side_by_side(client: Client) -> None:
     a_discrepancy(second.pk, "new")
     page = text(shown(client, f"{LIST}compare/?a={first.pk}&b={second.pk}"))
     assert "orders 111 222" in page
+    assert "share at the end 25 % 50 %" in page
+    assert "u00a0" not in page
     only_a, only_b, both = re.split("Only in A|Only in B|In both", page)[1:]
     assert ("gone" in only_a, "new" in only_b, "stays" in both) == (True, True, True)
     assert "stays" not in only_a + only_b
