@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Count, F, QuerySet
@@ -22,6 +23,8 @@ from restaurant.models import DarkVersion, Launch
 #: Launches on a page of the list, and those that can be paged through.
 ON_A_PAGE = 20
 MOST = 1_000
+#: How long after its end a launch may still be counted.
+_COUNTING = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +68,10 @@ def every_launch() -> QuerySet[Launch]:
 
 def listed(launches: Sequence[Launch]) -> list[ListedLaunch]:
     """Launches with all that the list shows of them, by a fixed number of queries and those of
-    the open launch's verdict."""
+    the verdicts that are not final yet."""
     ids = [one.pk for one in launches]
     words: dict[UUID, Mapping[str, Spoken]] = {**final_words(ids)}
-    words |= {one.pk: words_now(one) for one in launches if one.ended_at is None}
+    words |= {one.pk: words_now(one) for one in launches if _is_counting(one, words)}
     decided, orders, waiting = newest_steps(ids), _orders(launches), _open(launches)
     return [
         ListedLaunch(
@@ -87,6 +90,12 @@ def listed(launches: Sequence[Launch]) -> list[ListedLaunch]:
         )
         for one in launches
     ]
+
+
+def _is_counting(launch: Launch, final: Container[UUID]) -> bool:
+    """Whether the verdict is not final, and its orders still come or have come just now."""
+    recently = timezone.now() - _COUNTING
+    return launch.ended_at is None or (launch.pk not in final and launch.ended_at > recently)
 
 
 def _orders(launches: Collection[Launch]) -> Counter[UUID]:

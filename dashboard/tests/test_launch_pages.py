@@ -24,7 +24,7 @@ from dashboard.models import (
     Participant,
 )
 from dashboard.models.review import AppendOnlyError
-from dashboard.tests.factories import observed
+from dashboard.tests.factories import START, observed
 from dashboard.tests.making import a_discrepancy
 from dashboard.tests.test_discrepancy_pages import shown
 from kitchen_worker.contract.messages import Role
@@ -154,7 +154,7 @@ def test_the_list_reads_as_much_for_twenty_launches_as_for_one(
     client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(25):
-        end_launch(begin(f"launch {number}"), author="bo", reason="over")
+        end_launch(begin(f"launch {number}"), author="bo", reason="over", at=START)
     with django_assert_max_num_queries(20):
         first = shown(client, LIST)
     assert "launch 24" in first
