@@ -21,6 +21,8 @@ _STORED = tuple(
     f"dashboard.verdict.{name}"
     for name in ("assessment", "closing", "evaluation", "final", "traffic")
 )
+#: What in the package of launches reads stored rows only, for the observer.
+_RECORDS = ("dashboard.launches.record", "dashboard.launches.record_body")
 #: What each layer may import of ours, itself aside; the most special prefix of a module decides.
 ALLOWED = {
     "kitchen_worker.contract": (),
@@ -36,11 +38,13 @@ ALLOWED = {
     "dashboard.database": (),
     "dashboard.models": (*_PURE, "dashboard.database", *_CLIENT),
     "dashboard.ingest": _RECORDED,
-    # Above the verdict and the reviews: they close blocks of evidence and replay orders.
+    # Above the verdict and the reviews: they close blocks of evidence, replay orders, and freeze
+    # records of launches.
     **dict.fromkeys(
         ("dashboard.ingest.rebuilding", "dashboard.ingest.observer", "dashboard.ingest.observer"),
-        (*_OBSERVED, "dashboard.review"),
+        (*_OBSERVED, "dashboard.review", *_RECORDS),
     ),
+    **dict.fromkeys(_RECORDS, (*_OBSERVED, "dashboard.review", *_RECORDS)),
     **dict.fromkeys(_STORED, _OBSERVED),
     "dashboard.review": _OBSERVED,
     "dashboard.board": (*_OBSERVED, "dashboard.review", "dashboard.access"),

@@ -34,6 +34,7 @@ from dashboard.models.verdicts import (
     FinalVerdict,
     LaunchChoice,
     LaunchDecision,
+    LaunchRecord,
     LaunchRequirements,
 )
 
@@ -50,6 +51,7 @@ __all__ = [
     "FormerObservation",
     "LaunchChoice",
     "LaunchDecision",
+    "LaunchRecord",
     "LaunchRequirements",
     "Observation",
     "ObservedOrder",

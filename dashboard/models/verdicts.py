@@ -1,4 +1,4 @@
-"""Evidence for the verdict, final verdicts, decisions on launches, and thresholds."""
+"""Evidence for the verdict, final verdicts, decisions on launches, records, and thresholds."""
 
 from __future__ import annotations
 
@@ -168,6 +168,33 @@ class LaunchDecision(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> Never:
         """Raise AppendOnlyError."""
         raise AppendOnlyError("decisions are never deleted")
+
+
+class LaunchRecord(models.Model):
+    """What is kept of a launch that has ended. It is never changed or deleted."""
+
+    launch = models.UUIDField(unique=True)
+    #: JSON with sorted keys, in ASCII; see dashboard.launches.record_body.
+    body = models.TextField()
+    #: SHA-256 of the body, in hexadecimal.
+    sha256 = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"record of {self.launch}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert; raises AppendOnlyError for a stored record."""
+        if not self._state.adding:
+            raise AppendOnlyError("records are never changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> Never:
+        """Raise AppendOnlyError."""
+        raise AppendOnlyError("records are never deleted")
 
 
 class LaunchRequirements(models.Model):

@@ -29,6 +29,7 @@ from dashboard.models import (
     DeadLetter,
     DeadLetterTally,
     Evidence,
+    LaunchRecord,
     LaunchRequirements,
     Observation,
     ObservedOrder,
@@ -519,6 +520,13 @@ def _short_blocks(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("_short_blocks")
+async def test_an_ended_launch_gets_its_record_beside_the_live_work() -> None:
+    launch = await sync_to_async(a_launch)(ended_at=START)
+    async with observed(MemoryBroker(), timedelta(seconds=0.2)):
+        await until_stored(LaunchRecord.objects.exists)
+    assert (await LaunchRecord.objects.aget()).launch == launch.pk
+
+
 async def test_an_hour_without_an_observer_costs_no_order_and_no_answer(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
