@@ -11,6 +11,7 @@ from dashboard.pages import (
     coverage,
     discrepancies,
     launch_acts,
+    launch_record,
     launches,
     replays,
     review,
@@ -72,6 +73,12 @@ urlpatterns = [
         "launches/<uuid:launch>/decide/<slug:version>/",
         launch_acts.launch_decide,
         name="launch_decide",
+    ),
+    path("launches/<uuid:launch>/record/", launch_record.launch_record, name="launch_record"),
+    path(
+        "launches/<uuid:launch>/record/<str:file>/",
+        launch_record.launch_record_file,
+        name="launch_record_file",
     ),
     path("launches/<uuid:launch>/changes/", board.launch_changes, name="launch_changes"),
     path(

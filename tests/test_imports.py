@@ -47,6 +47,7 @@ def test_the_dashboard_reads_of_production_the_launch_and_what_the_relay_is_at()
         "restaurant.models.DarkVersion",
         "restaurant.models.Launch",
         "restaurant.models.LaunchChange",
+        "restaurant.models.LaunchChangeKind",
         "restaurant.outbox.Backlog",
         "restaurant.outbox.backlog",
         "restaurant.outbox.sent_since",

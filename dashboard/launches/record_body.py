@@ -16,7 +16,7 @@ from dashboard.review.thresholds import ThresholdChange
 from dashboard.verdict.quantiles import LogHistogram
 from dashboard.verdict.thresholds import THRESHOLDS, Requirements
 from kitchen_worker.contract.messages import Role
-from restaurant.models import DarkVersion, Launch, LaunchChange
+from restaurant.models import DarkVersion, Launch, LaunchChange, LaunchChangeKind
 
 #: Of the structure below; rises when a field changes its meaning.
 FORMAT = 1
@@ -25,6 +25,8 @@ MOST_DISCREPANCIES = 500
 MOST_REVIEWS = 20
 MOST_ACTS = 500
 _MOST_EXAMPLES = 3
+#: Changes that set a version's percent.
+_SHARES = (LaunchChangeKind.ADDED, LaunchChangeKind.PERCENT)
 
 Json = dict[str, Any]
 
@@ -261,7 +263,7 @@ def _sample(facts: RecordFacts) -> Iterator[Json]:
     """Each dark version's percent over time, with the orders that were sent meanwhile."""
     first = facts.changes[0].pk if facts.changes else 0
     for dark in facts.dark:
-        own = [one for one in facts.changes if one.version == dark.version]
+        own = [one for one in facts.changes if one.version == dark.version and one.kind in _SHARES]
         steps = [(one.pk, one.at, _percent(one.new)) for one in own]
         if not own or own[0].old:  # it is in the launch from the beginning
             percent = _percent(own[0].old) if own else float(dark.percent)

@@ -16,6 +16,7 @@ from dashboard.access import CHANGE_LAUNCH, DECIDE, START_LAUNCH, board_access, 
 from dashboard.launches.comparison import Fact, discrepancies, threshold_values, version_facts
 from dashboard.launches.listing import ON_A_PAGE, every_launch, listed
 from dashboard.launches.sheet import versions_of
+from dashboard.launches.stopped_releases import bad_releases_stopped
 from dashboard.launches.timeline import timeline
 from dashboard.pages.launch_forms import SharesForm
 from dashboard.pages.thresholds import WORDS, shown
@@ -35,6 +36,7 @@ def launches(request: HttpRequest) -> HttpResponse:
     context = {
         "page": page,
         "listed": listed(list(page.object_list)),
+        "stopped": bad_releases_stopped(),
         "may_start": may(request.user, START_LAUNCH),
     }
     return render(request, "dashboard/launches.html", context)

@@ -124,6 +124,12 @@ def count(number: int | None) -> str:
 
 
 @register.filter
+def milliseconds(number: float | None) -> str:
+    """A measured time, as in ``214 ms``."""
+    return wording.duration(number)
+
+
+@register.filter
 def took(seconds: float) -> str:
     """A short time, as in ``0.2 s`` and ``35 ms``."""
     return wording.duration(seconds * 1000) if seconds < 1 else wording.age(seconds)

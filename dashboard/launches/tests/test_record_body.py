@@ -223,6 +223,7 @@ STARTED = a_change(1, "started", "", "", "vlatest (control), vnext (candidate, 2
                 STARTED,
                 a_change(2, "added", "vnext", "", "candidate, 12.5 %"),
                 a_change(3, "percent", "vlatest-b", "20 %", "0 %"),
+                a_change(4, "purged", "vnext", "", "7 orders"),
             ],
             [(2, 12.5, 30, 25)],
             id="added later",

@@ -1,4 +1,5 @@
-"""``manage.py launch list|start|percent|add|plan|stop|end|promote|abandon|confirm|withdraw``.
+"""``manage.py launch ACT``: list, start, percent, add, plan, stop, end, promote, abandon, confirm,
+withdraw, record.
 
 The same functions as behind the pages and the admin.
 """
@@ -15,7 +16,9 @@ from django.utils import timezone
 
 from dashboard.launches.decisions import DecisionRefused, confirm, decide, withdraw
 from dashboard.launches.listing import ListedLaunch, every_launch, listed
+from dashboard.launches.record import find_record
 from dashboard.models import DecisionStep, LaunchChoice, LaunchDecision
+from dashboard.pages.record_files import RecordFile, file_text
 from restaurant.launches import LaunchRefused, find_launch, newest_launch, stop_version
 from restaurant.management.commands import (
     add_version,
@@ -105,6 +108,35 @@ class _Withdraw(_Decide):
     help, act = "Withdraw a proposed decision.", "withdraw"
 
 
+class _Record(BaseCommand):
+    help = "Write the record of an ended launch, frozen when all its orders were counted."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("launch", nargs="?", metavar="LAUNCH", help="its id (the newest)")
+        parser.add_argument("--format", choices=_FORMATS, default="markdown")
+        parser.add_argument(
+            "--table",
+            choices=["versions", "discrepancies"],
+            default="versions",
+            help="for --format csv",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            launch = _launch(options["launch"])
+        except LaunchRefused as cause:
+            raise CommandError(str(cause)) from cause
+        record = find_record(launch.pk)
+        if record is None:
+            why = "is being frozen" if launch.ended_at else "is frozen after the launch has ended"
+            raise CommandError(f"The record of {launch.name} {why}.")
+        file = _FORMATS[options["format"]] or RecordFile(f"{options['table']}.csv")
+        self.stdout.write(file_text(record, file), ending="")
+
+
+#: By the name in --format; CSV has a file a table.
+_FORMATS = {"json": RecordFile.JSON, "csv": None, "markdown": RecordFile.MARKDOWN}
+
 _ACTS: dict[str, type[BaseCommand]] = {
     "list": _List,
     "start": start_launch.Command,
@@ -117,11 +149,12 @@ _ACTS: dict[str, type[BaseCommand]] = {
     "abandon": _Abandon,
     "confirm": _Confirm,
     "withdraw": _Withdraw,
+    "record": _Record,
 }
 
 
 class Command(BaseCommand):
-    help = "List launches, and start, change, stop, end or decide on one."
+    help = "List launches, and start, change, stop, end or decide on one, or write its record."
 
     def add_arguments(self, parser: CommandParser) -> None:
         acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
@@ -130,7 +163,8 @@ class Command(BaseCommand):
             act().add_arguments(acts.add_parser(name, help=text, description=text))
 
     def handle(self, *args: Any, **options: Any) -> None:
-        act = _ACTS[options["act"]](stdout=self.stdout, stderr=self.stderr)  # type: ignore[arg-type]
+        act = _ACTS[options["act"]]()
+        act.stdout, act.stderr = self.stdout, self.stderr
         act.handle(*args, **options)
 
 
