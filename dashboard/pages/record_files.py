@@ -144,7 +144,7 @@ def _verdicts(body: Json) -> Iterator[str]:
         said = markdown_code(one["verdict"]["sentence"], cell=False)
         yield f"**{version} {one['word'].upper()}**, on {one['orders']:,} orders: {said}"
         yield ""
-        rows = ([_code(row["key"]), row["standing"], _code(row["text"])]
+        rows = ([row["key"], row["standing"], _code(row["text"])]
                 for row in one["verdict"]["requirements"])  # fmt: skip
         yield from _table(("requirement", "standing", "result"), rows, "")
         yield ""
@@ -153,7 +153,7 @@ def _verdicts(body: Json) -> Iterator[str]:
 
 
 def _numbers(body: Json) -> Iterator[str]:
-    head = ("version", "role", "share", *_NUMBERS, "p50", "p95", "p99", "builds")
+    head = ("version", "role", "share at the end", *_NUMBERS, "p50", "p95", "p99", "builds")
     rows = (
         [
             _code(one["version"]), one["role"], share_of(one["percent"]),
@@ -178,7 +178,7 @@ def _listed(body: Json) -> Iterator[str]:
     head = ("version", "kind", "path", "state", "pairs", "rate", "noise", "decided")
     rows = (
         [
-            _code(one["version"]), _code(one["kind"]), _code(one["path"]),
+            _code(one["version"]), one["kind"].replace("_", " "), _code(one["path"]),
             one["state"].replace("_", " "), f"{one['count']:,}", wording.part(one["rate"]),
             wording.part(one["noise_rate"]), "; ".join(map(_reviewed, _reviews(one))),
         ]
