@@ -15,6 +15,7 @@ from dashboard.models import (
     DeadLetter,
     FinalVerdict,
     LaunchDecision,
+    LaunchRecord,
     ObservedOrder,
     Participant,
     Rejudging,
@@ -58,6 +59,13 @@ class LaunchDecisionAdmin(ShownText, FactAdmin):
     def view_on_site(self, obj: LaunchDecision) -> str:
         """The launch's page."""
         return reverse("launch", args=[obj.launch])
+
+
+@admin.register(LaunchRecord)
+class LaunchRecordAdmin(ShownText, FactAdmin):
+    """The frozen records of ended launches, newest first."""
+
+    list_display = ("at", "launch", "sha256")
 
 
 @admin.register(Participant)

@@ -519,7 +519,6 @@ def _short_blocks(settings: Settings) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, block_s=1.0, deadline_s=5.0, warm_up_s=2.0)
 
 
-@pytest.mark.usefixtures("_short_blocks")
 async def test_an_ended_launch_gets_its_record_beside_the_live_work() -> None:
     launch = await sync_to_async(a_launch)(ended_at=START)
     async with observed(MemoryBroker(), timedelta(seconds=0.2)):
@@ -527,6 +526,7 @@ async def test_an_ended_launch_gets_its_record_beside_the_live_work() -> None:
     assert (await LaunchRecord.objects.aget()).launch == launch.pk
 
 
+@pytest.mark.usefixtures("_short_blocks")
 async def test_an_hour_without_an_observer_costs_no_order_and_no_answer(
     launch: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
