@@ -23,8 +23,10 @@ REVIEW = "dashboard.add_review"
 RULE = "dashboard.add_rule"
 REPLAY = "dashboard.add_replay"
 REQUIRE = "dashboard.add_launchrequirements"
-#: To change a launch in the admin.
+#: To start a launch; to change, stop and end one; to decide on its candidates.
+START_LAUNCH = "restaurant.add_launch"
 CHANGE_LAUNCH = "restaurant.change_launch"
+DECIDE = "dashboard.add_launchdecision"
 
 
 def may_watch(user: _User) -> bool:

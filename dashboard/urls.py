@@ -6,7 +6,19 @@ from urllib.parse import quote, unquote
 
 from django.urls import path, register_converter
 
-from dashboard.pages import board, coverage, discrepancies, ramp, replays, review, rules, thresholds
+from dashboard.pages import (
+    board,
+    coverage,
+    discrepancies,
+    launch_acts,
+    launch_record,
+    launches,
+    ramp,
+    replays,
+    review,
+    rules,
+    thresholds,
+)
 
 
 class OrderId:
@@ -49,6 +61,26 @@ urlpatterns = [
     ),
     path("discrepancies/<int:pk>/replay/", replays.replay_new, name="replay_new"),
     path("replays/<int:pk>/", replays.replay, name="replay"),
+    path("launches/", launches.launches, name="launches"),
+    path("launches/new/", launch_acts.launch_new, name="launch_new"),
+    path("launches/compare/", launches.launches_compare, name="launches_compare"),
+    path("launches/<uuid:launch>/", launches.launch, name="launch"),
+    path("launches/<uuid:launch>/percent/", launch_acts.launch_percent, name="launch_percent"),
+    path("launches/<uuid:launch>/end/", launch_acts.launch_end, name="launch_end"),
+    path(
+        "launches/<uuid:launch>/stop/<slug:version>/", launch_acts.launch_stop, name="launch_stop"
+    ),
+    path(
+        "launches/<uuid:launch>/decide/<slug:version>/",
+        launch_acts.launch_decide,
+        name="launch_decide",
+    ),
+    path("launches/<uuid:launch>/record/", launch_record.launch_record, name="launch_record"),
+    path(
+        "launches/<uuid:launch>/record/<str:file>/",
+        launch_record.launch_record_file,
+        name="launch_record_file",
+    ),
     path("launches/<uuid:launch>/changes/", board.launch_changes, name="launch_changes"),
     path(
         "launches/<uuid:launch>/requirements/",

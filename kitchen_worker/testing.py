@@ -106,6 +106,11 @@ class MemoryBroker:
             consumer.end(f"the queue {name} went away")
         return True
 
+    async def purge_queue(self, name: str) -> int:
+        count = await self.depth(name)
+        self.queues[name].waiting.clear()
+        return count
+
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         await asyncio.sleep(0)
         return [self._publish(message) for message in messages]

@@ -172,6 +172,8 @@ class Environment:
         default="amqp://guest:guest@127.0.0.1:5672/", repr=False
     )
     board_public: Annotated[Flag, "restaurant.E007"] = False
+    #: Whether a decision against the verdict needs a second person.
+    decision_needs_second_person: Annotated[Flag, "restaurant.E040"] = False
     #: Whether browsers use HTTPS, through a proxy that sets ``X-Forwarded-Proto``.
     https: Annotated[Flag, "restaurant.E021"] = False
     #: Proxies in front of the site, each of which appends to ``X-Forwarded-For``.

@@ -6,6 +6,7 @@ Nothing else writes a launch: each change is one function here, which also recor
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -46,6 +47,8 @@ _ROUTING = """
 _RESERVED = "events"
 #: The author of planned ends.
 _PLAN = "planned end"
+#: Of a suggested name, without its number.
+_NAME_LENGTH = 90
 #: Sample points are hundredths of a percent.
 _POINTS = 10_000
 
@@ -182,6 +185,14 @@ def raised_at(launch: Launch, version: str) -> datetime | None:
     return newest.at if has_risen else None
 
 
+def suggested_name(control: str, dark: Sequence[str]) -> str:
+    """A name that no launch has yet: "vnext vs. vlatest", "vnext vs. vlatest 2"."""
+    base = f"{', '.join(dark)} vs. {control}"[:_NAME_LENGTH]
+    taken = set(Launch.objects.filter(name__startswith=base).values_list("name", flat=True))
+    numbered = (f"{base} {number}" for number in itertools.count(2))
+    return base if base not in taken else next(name for name in numbered if name not in taken)
+
+
 def start_launch(
     name: str,
     control: str,
@@ -256,11 +267,44 @@ def set_percent(
             return None
         if only_from is not None and old != only_from:
             raise LaunchRefused(f"{version} is at {_shown(old)}, no longer at {_shown(only_from)}")
-        one.save(update_fields=["percent"])
+        one.purge_for = ""
+        one.save(update_fields=["percent", "purge_for"])
         change = LaunchChange(
             kind=LaunchChangeKind.PERCENT, version=version, old=_shown(old), new=_shown(percent)
         )
         return _record(launch, change, author, reason)
+
+
+def stop_version(
+    launch: Launch, version: str, *, author: str, reason: str, purge: bool = False
+) -> LaunchChange | None:
+    """Stop a dark version from the next order on; raises LaunchRefused.
+
+    ``purge``: the relay then drops the orders that wait in its queue, which count as missing.
+    Returns the change, or None if it was stopped before.
+    """
+    with transaction.atomic():
+        change = set_percent(launch, version, Decimal(0), author=author, reason=reason)
+        if purge:
+            launch.dark_versions.filter(version=version).update(purge_for=author)
+    return change
+
+
+def purges_wanted() -> list[DarkVersion]:
+    """The stopped versions whose queues the relay has yet to purge."""
+    return list(DarkVersion.objects.filter(percent=0).exclude(purge_for=""))
+
+
+def record_purge(one: DarkVersion, dropped: int) -> None:
+    """Record that a version's queue was purged."""
+    with transaction.atomic():
+        wanted = DarkVersion.objects.filter(pk=one.pk, purge_for=one.purge_for)
+        if wanted.update(purge_for=""):
+            orders = f"{dropped:,} order{'' if dropped == 1 else 's'}"
+            # Without the version: its own changes are those of its percent.
+            new = f"{one.version}, {orders} dropped"
+            change = LaunchChange(kind=LaunchChangeKind.PURGED, new=new)
+            _record(one.launch, change, one.purge_for, "asked for with the stop")
 
 
 def rename_launch(launch: Launch, name: str, *, author: str, reason: str) -> None:

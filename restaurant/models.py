@@ -98,6 +98,8 @@ class DarkVersion(models.Model):
         validators=[MinValueValidator(Decimal(0)), MaxValueValidator(Decimal(100))],
         help_text="Share of orders that this version handles in the dark; 0 stops it at once.",
     )
+    #: Who asked the relay to drop the orders that wait in its queue; empty if nobody.
+    purge_for = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     class Meta:
         ordering: ClassVar = ["-role", "id"]
@@ -119,6 +121,7 @@ class LaunchChangeKind(models.TextChoices):
     RENAMED = "renamed", "renamed"
     PLANNED = "planned", "end planned"
     ENDED = "ended", "ended"
+    PURGED = "purged", "queue purged"
 
 
 class LaunchChange(models.Model):
@@ -142,7 +145,7 @@ class LaunchChange(models.Model):
 
     @property
     def subject(self) -> str:
-        return self.version or "launch"
+        return self.version or ("queue" if self.kind == LaunchChangeKind.PURGED else "launch")
 
     @property
     def values(self) -> str:

@@ -20,7 +20,7 @@ from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import QueueTypes, Topology, kitchen_queue
 from restaurant import launches
 from restaurant.db_retry import run_in_db_thread
-from restaurant.models import BrokerProblem
+from restaurant.models import BrokerProblem, DarkVersion
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ class Queues:
         """Declare the dark versions' queues, even if they were declared before."""
         for version in await self._database(launches.dark_versions):
             await self._declare_dark(broker, version)
+        for one in await self._database(launches.purges_wanted):
+            await self._purge(broker, one)
 
     async def ensure(self, broker: Broker, controls: Iterable[str], dark: Iterable[str]) -> None:
         """Declare the queues of these versions unless this session already has.
@@ -118,6 +120,17 @@ class Queues:
         except DeclareRefused as refusal:
             return refusal.reason
         return _used(refusals)
+
+    async def _purge(self, broker: Broker, one: DarkVersion) -> None:
+        """Drop what waits for a stopped version; tried again with the next check if it fails."""
+        queue = kitchen_queue(one.version)
+        try:
+            async with asyncio.timeout(DARK_TIMEOUT_S):
+                dropped = await broker.purge_queue(queue)
+        except (TimeoutError, DeclareRefused) as cause:
+            logger.warning("%s was not purged: %s", queue, cause, extra={"action": "not_purged"})
+            return
+        await self._database(partial(launches.record_purge, one, dropped))
 
     async def _declare(self, broker: Broker, whole: Topology) -> list[DeclareRefused]:
         """Declare queues. Bounded ones with other arguments are replaced if they are empty.

@@ -53,6 +53,15 @@ def orders_sent(launch: UUID) -> int:
     return counted.aggregate(orders=Sum("orders"))["orders"] or 0
 
 
+def sent_by_change(launch: UUID) -> dict[tuple[int, str], int]:
+    """The orders sent under each change of a launch, in all (no version) and to each version."""
+    rows = SentCount.objects.filter(launch=launch)
+    return {
+        (change, version): orders
+        for change, version, orders in rows.values_list("launch_change", "version", "orders")
+    }
+
+
 def samples(launch: Launch) -> list[SampleCount]:
     """The sample of each dark version since its percent last changed."""
     changed = LaunchChange.objects.filter(launch=launch).exclude(version="").order_by()

@@ -21,6 +21,10 @@ _STORED = tuple(
     f"dashboard.verdict.{name}"
     for name in ("assessment", "closing", "evaluation", "final", "traffic")
 )
+#: What in the package of launches the observer runs: below the board, whose words the rest uses.
+_LAUNCH_JOBS = tuple(
+    f"dashboard.launches.{name}" for name in ("guards", "ramp", "record", "record_body", "watching")
+)
 #: What each layer may import of ours, itself aside; the most special prefix of a module decides.
 ALLOWED = {
     "kitchen_worker.contract": (),
@@ -37,18 +41,19 @@ ALLOWED = {
     "dashboard.models": (*_PURE, "dashboard.database", *_CLIENT),
     "dashboard.ingest": _RECORDED,
     # Above the verdict, the reviews and the launches: they close blocks of evidence, replay orders,
-    # and run guards and ramp plans.
+    # run guards and ramp plans, and freeze records.
     **dict.fromkeys(
         ("dashboard.ingest.rebuilding", "dashboard.ingest.observer", "dashboard.ingest.observer"),
-        (*_OBSERVED, "dashboard.review", "dashboard.launches"),
+        (*_OBSERVED, "dashboard.review", *_LAUNCH_JOBS),
     ),
+    **dict.fromkeys(_LAUNCH_JOBS, (*_OBSERVED, "dashboard.review", *_LAUNCH_JOBS)),
     **dict.fromkeys(_STORED, _OBSERVED),
     "dashboard.review": _OBSERVED,
-    "dashboard.launches": _OBSERVED,
     "dashboard.board": (
-        *(*_OBSERVED, "dashboard.review", "dashboard.launches"),
+        *(*_OBSERVED, "dashboard.review", "dashboard.launches.guards"),
         "dashboard.access",
     ),
+    "dashboard.launches": (*_OBSERVED, "dashboard.review", "dashboard.board"),
     # Where both halves are put together.
     "restaurant.asgi": ("restaurant", "dashboard"),
     "restaurant.urls": ("restaurant", "dashboard"),

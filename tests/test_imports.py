@@ -47,11 +47,13 @@ def test_the_dashboard_reads_of_production_the_launch_and_what_the_relay_is_at()
         "restaurant.models.DarkVersion",
         "restaurant.models.Launch",
         "restaurant.models.LaunchChange",
+        "restaurant.models.LaunchChangeKind",
         "restaurant.outbox.Backlog",
         "restaurant.outbox.backlog",
         "restaurant.outbox.sent_since",
         "restaurant.resend.resend_counts",
         "restaurant.sent_counts.samples",
+        "restaurant.sent_counts.sent_by_change",
     }
 
 

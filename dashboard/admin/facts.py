@@ -14,6 +14,8 @@ from dashboard.admin.lists import ShownText
 from dashboard.models import (
     DeadLetter,
     FinalVerdict,
+    LaunchDecision,
+    LaunchRecord,
     ObservedOrder,
     Participant,
     Rejudging,
@@ -35,6 +37,35 @@ class FinalVerdictAdmin(ShownText, FactAdmin):
     """The final verdicts of ended launches, newest first."""
 
     list_display = ("at", "launch", "version", "word", "orders")
+
+
+@admin.register(LaunchDecision)
+class LaunchDecisionAdmin(ShownText, FactAdmin):
+    """Decisions on launches and their steps, newest first; they are taken on the launch's page."""
+
+    list_display = (
+        "at", "launch", "version", "choice", "step", "opposed", "word", "author", "reason",
+    )  # fmt: skip
+    list_filter = ("choice", "step", "opposed")
+    search_fields = ("version", "author", "reason")
+    search_help_text = "A version, an author or a reason"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By words."""
+        return super(FactAdmin, self).get_search_results(request, queryset, search_term)
+
+    def view_on_site(self, obj: LaunchDecision) -> str:
+        """The launch's page."""
+        return reverse("launch", args=[obj.launch])
+
+
+@admin.register(LaunchRecord)
+class LaunchRecordAdmin(ShownText, FactAdmin):
+    """The frozen records of ended launches, newest first."""
+
+    list_display = ("at", "launch", "sha256")
 
 
 @admin.register(Participant)

@@ -126,10 +126,12 @@ async def read_depths(broker: Broker, versions: Iterable[str]) -> dict[str, int]
     return await depths_of(broker, (topology.STREAM_QUEUE, *map(topology.kitchen_queue, versions)))
 
 
-def ask_for_depths(url: str, versions: Iterable[str]) -> dict[str, int] | None:
+def ask_for_depths(
+    url: str, versions: Iterable[str], *, patience_s: float = _PATIENCE_S
+) -> dict[str, int] | None:
     """The same over a new connection; None if no broker answers in time."""
     try:
-        return asyncio.run(_ask(url, list(versions)))
+        return asyncio.run(_ask(url, list(versions), patience_s))
     except (TimeoutError, BrokerError, OSError):
         return None
     except BaseExceptionGroup as several:
@@ -138,6 +140,6 @@ def ask_for_depths(url: str, versions: Iterable[str]) -> dict[str, int] | None:
         return None
 
 
-async def _ask(url: str, versions: list[str]) -> dict[str, int]:
-    async with asyncio.timeout(_PATIENCE_S), connect(url, "verdict") as broker:
+async def _ask(url: str, versions: list[str], patience_s: float) -> dict[str, int]:
+    async with asyncio.timeout(patience_s), connect(url, "verdict") as broker:
         return await read_depths(broker, versions)

@@ -25,6 +25,7 @@ from dashboard.fold.admission import overdue
 from dashboard.ingest.dead_letters import record_dead_letters
 from dashboard.ingest.recorder import ClosedBlocks, NotTheRecorder, Recorder, Recording, recorded_at
 from dashboard.ingest.stream import DecodedBatch, Describe, as_dead_letter, decode_batch
+from dashboard.launches.record import RecordKeeper
 from dashboard.launches.watching import Watcher, versions_to_watch
 from dashboard.review.replaying import (
     give_up_overdue,
@@ -127,6 +128,7 @@ class Observer:
     #: Whether more messages wait than fit in a batch.
     behind: bool = False
     _recorder: Recorder | None = None
+    _records: RecordKeeper = field(default_factory=RecordKeeper)
     #: Whether a sweep of several steps is in progress.
     _is_sweeping: bool = False
     #: Set while there are unannounced changes.
@@ -279,7 +281,7 @@ class Observer:
 
     def _close_blocks(self, now: datetime) -> set[UUID]:
         closed = close_blocks(now, on_step=self.health.beat, on_closed=self._note_closed)
-        return closed | keep_final_verdicts(now)
+        return closed | keep_final_verdicts(now) | self._records.freeze(now)
 
     def _note_closed(self, closed: ClosedBlocks) -> None:
         if self.recording is not None:

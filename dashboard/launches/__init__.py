@@ -1,1 +1,1 @@
-"""What operates a launch: ramp plans, and guards that stop a candidate."""
+"""Launches as people run them: lists, acts, ramp plans, guards, decisions, timeline, record."""

@@ -37,9 +37,13 @@ from dashboard.models.review import (
     Signature,
 )
 from dashboard.models.verdicts import (
+    DecisionStep,
     Evidence,
     EvidenceBlock,
     FinalVerdict,
+    LaunchChoice,
+    LaunchDecision,
+    LaunchRecord,
     LaunchRequirements,
 )
 
@@ -48,6 +52,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterBatch",
     "DeadLetterTally",
+    "DecisionStep",
     "Discrepancy",
     "Evidence",
     "EvidenceBlock",
@@ -56,6 +61,9 @@ __all__ = [
     "FormerObservation",
     "Guard",
     "GuardAction",
+    "LaunchChoice",
+    "LaunchDecision",
+    "LaunchRecord",
     "LaunchRequirements",
     "Observation",
     "ObservedOrder",

@@ -1,12 +1,15 @@
-"""Evidence for the verdict, final verdicts, and thresholds."""
+"""Evidence for the verdict, final verdicts, decisions on launches, records, and thresholds."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from enum import StrEnum
+from typing import Any, ClassVar, Never
 
 from django.db import models
 
 from dashboard.comparison.foreign_text import visible
+from dashboard.models.orders import choices
+from dashboard.models.review import AppendOnlyError
 
 
 class Evidence(models.Model):
@@ -102,6 +105,96 @@ class FinalVerdict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.version}: {self.word}"
+
+
+class LaunchChoice(StrEnum):
+    """What people can decide on a version of a launch."""
+
+    PROMOTE = "promote"
+    ABANDON = "abandon"
+
+
+class DecisionStep(StrEnum):
+    """How far a decision is."""
+
+    #: It opposes the verdict, and a second person must confirm it.
+    PROPOSED = "proposed"
+    WITHDRAWN = "withdrawn"
+    #: Final: there is no other decision on the version in this launch.
+    DECIDED = "decided"
+
+
+class LaunchDecision(models.Model):
+    """One step of a decision on a version of a launch; the newest one counts. It is never changed
+    or deleted."""
+
+    launch = models.UUIDField()
+    version = models.CharField(max_length=40)
+    choice = models.CharField(max_length=7, choices=choices(LaunchChoice))
+    step = models.CharField(max_length=9, choices=choices(DecisionStep))
+    author = models.CharField(max_length=150)
+    reason = models.CharField(max_length=500)
+    at = models.DateTimeField()
+    #: The verdict's word and sentence at that time; empty without a verdict.
+    word = models.CharField(max_length=8, blank=True)
+    sentence = models.TextField(blank=True)
+    #: Whether the verdict said otherwise.
+    opposed = models.BooleanField()
+    #: The step before it, 0 for the first. Unique, so that concurrent steps conflict.
+    follows = models.PositiveBigIntegerField(default=0, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["launch", "version", "follows"], name="decisions_follow_one_another"
+            ),
+            models.UniqueConstraint(
+                fields=["launch", "version"],
+                condition=models.Q(step=DecisionStep.DECIDED.value),
+                name="one_decision_a_version",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return visible(f"{self.choice} {self.version}: {self.step} by {self.author}")
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert; raises AppendOnlyError for a stored decision."""
+        if not self._state.adding:
+            raise AppendOnlyError("decisions are never changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> Never:
+        """Raise AppendOnlyError."""
+        raise AppendOnlyError("decisions are never deleted")
+
+
+class LaunchRecord(models.Model):
+    """What is kept of a launch that has ended. It is never changed or deleted."""
+
+    launch = models.UUIDField(unique=True)
+    #: JSON with sorted keys, in ASCII; see dashboard.launches.record_body.
+    body = models.TextField()
+    #: SHA-256 of the body, in hexadecimal.
+    sha256 = models.CharField(max_length=64)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"record of {self.launch}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Insert; raises AppendOnlyError for a stored record."""
+        if not self._state.adding:
+            raise AppendOnlyError("records are never changed")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> Never:
+        """Raise AppendOnlyError."""
+        raise AppendOnlyError("records are never deleted")
 
 
 class LaunchRequirements(models.Model):

@@ -69,7 +69,7 @@ def board(request: HttpRequest) -> HttpResponse:
             "parts": render_parts(launch, state, is_pinned=bool(request.GET.get("launch"))),
             "may_review": may_review(user),
             "may_require": may(user, REQUIRE),
-            "may_launch": user.is_staff and may(user, CHANGE_LAUNCH),
+            "may_launch": may(user, CHANGE_LAUNCH),
             "here": request.get_full_path(),
             "filters": list(Filter),
             "changes": newest_changes(launch, _CHANGES),

@@ -72,8 +72,8 @@ class PercentField(forms.FloatField):
         return f"{value * 100:.10g}" if isinstance(value, float) else value
 
 
-class RequirementsForm(forms.Form):
-    """The thresholds and the reason to change them; ``seen``: the setting that the author saw."""
+class ThresholdsForm(forms.Form):
+    """The thresholds of a launch."""
 
     speed_margin = PercentField(at_least=0.001)
     failures_margin = PercentField(at_least=0.0001)
@@ -90,15 +90,6 @@ class RequirementsForm(forms.Form):
             "max_value": "Enter at most 86,400 seconds (a day).",
         },
     )
-    reason = forms.CharField(max_length=500, error_messages={"required": "Enter a reason."})
-    seen = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
-
-    @classmethod
-    def of(cls, required: Requirements, *, seen: int) -> RequirementsForm:
-        """The form with the thresholds in force."""
-        thresholds = {name: getattr(required, name) for name in THRESHOLDS}
-        thresholds["most_behind_s"] = f"{required.most_behind_s:g}"
-        return cls(initial={**thresholds, "seen": seen})
 
     @property
     def required(self) -> Requirements:
@@ -111,6 +102,24 @@ class RequirementsForm(forms.Form):
         return [
             (self[name], f"{about}: {what}", _hint(name)) for name, (about, what) in WORDS.items()
         ]
+
+
+def as_initial(required: Requirements) -> dict[str, Any]:
+    """Thresholds as a form's first values."""
+    thresholds = {name: getattr(required, name) for name in THRESHOLDS}
+    return thresholds | {"most_behind_s": f"{required.most_behind_s:g}"}
+
+
+class RequirementsForm(ThresholdsForm):
+    """The thresholds and the reason to change them; ``seen``: the setting that the author saw."""
+
+    reason = forms.CharField(max_length=500, error_messages={"required": "Enter a reason."})
+    seen = forms.IntegerField(min_value=0, widget=forms.HiddenInput)
+
+    @classmethod
+    def of(cls, required: Requirements, *, seen: int) -> RequirementsForm:
+        """The form with the thresholds in force."""
+        return cls(initial=as_initial(required) | {"seen": seen})
 
 
 def _hint(name: str) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ from dashboard.comparison.judgement import Group
 from dashboard.comparison.outcome import ACCEPTED, Decision
 from dashboard.ingest.stored import members_in
 from dashboard.models import Discrepancy, Observation, Participant, Signature
+from dashboard.review.foreign_cells import csv_cell, csv_line, markdown, markdown_code
 from kitchen_worker.contract.messages import Role
 from restaurant.models import DarkVersion, Launch
 
@@ -308,12 +306,6 @@ _COLUMNS = (
 )  # fmt: skip
 #: The columns of the Markdown table.
 _SHOWN = ("version", "kind", "path", "state", "count", "rate", "noise_rate", "last_seen_at")
-#: Spreadsheets read cells that begin with these as formulas; some skip white space before them,
-#: and some accept the full-width forms.
-_FORMULA = re.compile(r"\s*[=+\-@\t\r\n|%\uff1d\uff0b\uff0d\uff20]")
-#: Characters with a meaning in a Markdown table, or in the HTML made of it.
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~&$-])")
-_BACKTICKS = re.compile("`+")
 
 
 def export(
@@ -345,25 +337,11 @@ def _plain(value: Any) -> Any:
 
 
 def _csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    yield _csv_line(_COLUMNS)
+    yield csv_line(_COLUMNS)
     for row in rows:
         beside = visible_together([row["control_value"], row["version_value"]])
         shown = dict(zip(("control_value", "version_value"), beside, strict=True))
-        yield _csv_line([_cell(value, shown.get(name)) for name, value in row.items()])
-
-
-def _csv_line(cells: Sequence[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue()
-
-
-def _cell(value: Any, shown: str | None = None) -> Any:
-    """A cell that no spreadsheet reads as a formula; numbers stay numbers."""
-    if isinstance(value, str):
-        quote = "'" if _FORMULA.match(value) else ""
-        return quote + (visible(value, lines=True) if shown is None else shown)
-    return "" if value is None else value
+        yield csv_line([csv_cell(value, shown.get(name)) for name, value in row.items()])
 
 
 def _jsonl(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -384,13 +362,4 @@ def _escaped(name: str, value: Any) -> str:
         return ""
     if name.endswith("rate"):
         return f"{100 * value:.2f} %"
-    return _code(str(value)) if name == "path" else _MARKDOWN.sub(r"\\\1", str(value))
-
-
-def _code(text: str) -> str:
-    """Untrusted text as code, so that it has no links or mentions."""
-    text = visible(text).replace("\\|", r"\u007c").replace("|", r"\|")
-    fence = "`" * (1 + max(map(len, _BACKTICKS.findall(text)), default=0))
-    # Markdown strips one space at each end.
-    pad = " " if text[:1] in ("`", " ") or text[-1:] in ("`", " ") else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
+    return markdown_code(str(value)) if name == "path" else markdown(str(value))

@@ -54,9 +54,11 @@ def set_requirements(
         raise RequirementsChanged from others
 
 
-def changes(launch: UUID, most: int) -> Iterator[ThresholdChange]:
-    """The newest changes, newest first; the first one ever is compared with the defaults."""
-    rows = list(LaunchRequirements.objects.filter(launch=launch)[: most + 1])
+def changes(launch: UUID, most: int, *, until: datetime | None = None) -> Iterator[ThresholdChange]:
+    """The newest changes before a time, newest first; the first one ever is compared with the
+    defaults."""
+    found = LaunchRequirements.objects.filter(launch=launch)
+    rows = list((found if until is None else found.filter(set_at__lt=until))[: most + 1])
     before: Iterable[LaunchRequirements | Requirements] = (*rows[1:], Requirements())
     for row, old in zip(rows[:most], before, strict=False):
         values = ((name, getattr(old, name), getattr(row, name)) for name in THRESHOLDS)

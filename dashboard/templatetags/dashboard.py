@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -120,6 +121,24 @@ def _marked_up(text: str, *, lines: bool = False) -> SafeString:
 def count(number: int | None) -> str:
     """A number as in ``1,204``."""
     return wording.count(number)
+
+
+@register.filter
+def milliseconds(number: float | None) -> str:
+    """A measured time, as in ``214 ms``."""
+    return wording.duration(number)
+
+
+@register.filter
+def took(seconds: float) -> str:
+    """A short time, as in ``0.2 s`` and ``35 ms``."""
+    return wording.duration(seconds * 1000) if seconds < 1 else wording.age(seconds)
+
+
+@register.filter
+def percent(of_100: Decimal) -> str:
+    """A dark version's percent, as in ``20 %``."""
+    return wording.share(float(of_100))
 
 
 @register.filter

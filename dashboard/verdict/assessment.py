@@ -167,7 +167,7 @@ def _health(
 ) -> LaunchHealth:
     """What the verdict needs besides the evidence. Once it is final, only the evidence counts."""
     held = tuple(_wrong_samples(traffic.participants, participant, checked))
-    unseen, sent = _unseen(participant.launch)
+    unseen, sent = unseen_orders(participant.launch)
     behind_s: float | None
     if state is Run.ENDED:
         behind_s = 0.0 if is_final else _left_s(participant)
@@ -180,7 +180,7 @@ def _health(
     )
 
 
-def _unseen(launch: UUID) -> tuple[int, int]:
+def unseen_orders(launch: UUID) -> tuple[int, int]:
     """How many orders that the relays numbered were not seen by the observer, of how many."""
     unseen = sent = 0
     sessions = RelaySession.objects.filter(launch=launch).values_list("ranges", "lost")
@@ -282,7 +282,7 @@ def keep_final_verdicts(now: datetime) -> set[UUID]:
 
 
 def _keep(launch: Launch, version: str, now: datetime) -> bool:
-    if unresolved(launch.id) is not None or _waits_to_be_sent(launch):
+    if unresolved(launch.id) is not None or waits_to_be_sent(launch):
         return False
     evaluation = assess(launch, version, read_traffic(launch, queues=None)).evaluation
     if evaluation is None or not _all_counted(launch, evaluation, now):
@@ -299,7 +299,7 @@ def _keep(launch: Launch, version: str, now: datetime) -> bool:
     return True
 
 
-def _waits_to_be_sent(launch: Launch) -> bool:
+def waits_to_be_sent(launch: Launch) -> bool:
     """Whether an order placed before the end of the launch may still be in the outbox."""
     oldest = backlog(at_most=1).oldest
     return oldest is not None and launch.ended_at is not None and oldest <= launch.ended_at

@@ -119,6 +119,11 @@ class Broker(Protocol):
         """Delete a queue; returns whether it is gone. Raises BrokerLost."""
         ...
 
+    async def purge_queue(self, name: str) -> int:
+        """Drop the messages that wait in a queue; returns how many. Raises DeclareRefused if there
+        is no such queue or it may not be purged, and BrokerLost."""
+        ...
+
     async def publish(self, messages: Sequence[Outgoing]) -> list[PublishFailed | None]:
         """Publish all, pipelined, and wait for the confirms; None or a failure for each message."""
         ...

@@ -118,6 +118,11 @@ class RabbitBroker:
             return False
         return True
 
+    async def purge_queue(self, name: str) -> int:
+        async with self._brief_channel() as channel:
+            purged = await _declare(channel.queue_purge, name)
+        return cast("spec.Queue.PurgeOk", purged).message_count or 0
+
     async def has_queue(self, name: str) -> bool:
         try:
             await self._counts(name)

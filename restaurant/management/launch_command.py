@@ -14,6 +14,9 @@ from django.core.management.base import BaseCommand, CommandError
 from restaurant.launches import LaunchRefused, PlannedEnd, open_launch
 from restaurant.models import Launch
 
+#: After the author's name.
+BY_COMMAND = " (command line)"
+
 
 class LaunchCommand(BaseCommand):
     """Changes a launch; a refusal becomes a CommandError."""
@@ -34,7 +37,7 @@ class LaunchCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self.change(f"{options['by'] or user()} (command line)", options)
+            self.change(f"{options['by'] or user()}{BY_COMMAND}", options)
         except LaunchRefused as cause:
             raise CommandError(str(cause)) from cause
 

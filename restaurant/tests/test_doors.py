@@ -22,7 +22,14 @@ from restaurant.urls import patterns_of
 
 _OTHER = "https://other.example"
 _UUID = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
-_ARGUMENTS = {"uuid": _UUID, "launch": _UUID, "order_id": _UUID, "pk": 1, "kind": "csv"}
+_ARGUMENTS = {
+    "uuid": _UUID,
+    "launch": _UUID,
+    "version": "vnext",
+    "order_id": _UUID,
+    "pk": 1,
+    "kind": "csv",
+}
 _CUSTOMERS = ("menu", "quote", "ticket", "ticket_state", "api_orders", "api_items")
 _PROBES = ("/api/health", "/api/ready")
 #: Loads the door as Daphne does, and asks it for what is given. No page of the dashboard that
@@ -124,6 +131,8 @@ def _ask(door: Door, directory: Any) -> _Door:
             "LOG_LEVEL": "CRITICAL",
             "DOOR": door,
             "OTHER_DOOR": _OTHER,
+            # Customers find the board in the navigation if it is public.
+            "BOARD_PUBLIC": "1" if door is Door.CUSTOMERS else "0",
         },
         input=json.dumps(asked),
         capture_output=True,

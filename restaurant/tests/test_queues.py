@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -34,6 +35,7 @@ from kitchen_worker.contract.topology import (
 from kitchen_worker.testing import MemoryBroker
 from local.broker_node import BrokerNode
 from restaurant import queues as queues_module
+from restaurant.launches import purges_wanted, set_percent, stop_version
 from restaurant.models import BrokerProblem, Order, OrderState
 from restaurant.outbox import Outbox
 from restaurant.queues import Queues
@@ -97,6 +99,58 @@ def test_a_dark_queue_that_somebody_else_declared_costs_its_version_alone(
     some_orders(3)
     run(play)
     assert not BrokerProblem.objects.exists()
+
+
+def test_the_queue_of_a_stopped_version_is_purged_on_request_and_no_other(
+    opened: Opening,
+) -> None:
+    launch = a_launch(candidate="100", baseline="100")
+
+    async def play() -> None:
+        async with opened() as broker:
+            queues = Queues(TYPES)
+            await queues.check(broker)
+            await queues.check_dark(broker)
+            await publish(Outbox(queues), broker)
+            await sync_to_async(stop)()
+            await queues.check_dark(broker)
+            assert await broker.depth(VNEXT) == 0
+            assert await broker.depth(kitchen_queue("vlatest-b")) == 3
+            assert await broker.depth(VLATEST) == 3
+            await queues.check_dark(broker)
+
+    def stop() -> None:
+        stop_version(launch, "vnext", author="ada", reason="it fails", purge=True)
+
+    some_orders(3)
+    run(play)
+    purged = launch.changes.get(kind="purged")
+    assert (purged.new, purged.author) == ("vnext, 3 orders dropped", "ada")
+
+
+def test_a_version_that_gets_orders_again_is_not_purged() -> None:
+    launch = a_launch(candidate="100", baseline="0")
+    stop_version(launch, "vnext", author="ada", reason="it fails", purge=True)
+    set_percent(launch, "vnext", Decimal(5), author="ada", reason="it is mended")
+    set_percent(launch, "vnext", Decimal(0), author="ada", reason="it fails again")
+    assert purges_wanted() == []
+
+
+def test_a_purge_that_the_broker_refuses_is_tried_again() -> None:
+    launch = a_launch(candidate="100", baseline="0")
+    stop_version(launch, "vnext", author="ada", reason="it fails", purge=True)
+    broker = MemoryBroker()
+
+    async def play() -> None:
+        queues = Queues(TYPES)
+        (wanted,) = await sync_to_async(purges_wanted)()
+        await queues._purge(broker, wanted)
+        assert await sync_to_async(purges_wanted)() == [wanted]
+        await broker.declare(topology.live("vlatest", TYPES))
+        await queues.check_dark(broker)
+
+    run(play)
+    assert purges_wanted() == []
 
 
 def test_a_refused_dark_queue_is_kept_for_the_board_until_it_is_replaced() -> None:

@@ -16,7 +16,7 @@ from restaurant.launches import add_version, rename_launch, set_percent
 from restaurant.models import Launch, Order
 from restaurant.outbox import Outbox, mark_sent, unsent
 from restaurant.queues import Queues
-from restaurant.sent_counts import orders_sent, samples
+from restaurant.sent_counts import orders_sent, samples, sent_by_change
 from restaurant.tests.making import a_launch, end_launch, messages_of, publish, run, some_orders
 
 
@@ -58,6 +58,14 @@ def test_counts_begin_again_where_the_percent_of_that_version_changes_and_nowher
         "vlatest-b": (0.0, 9, 0),
         "vmine": (1.0, 2, 2),
     }
+    changes = {one.pk: str(one) for one in launch.changes.all()}
+    found = sent_by_change(launch.pk)
+    by_change = {(changes[pk], to): orders for (pk, to), orders in found.items()}
+    started, _renamed, stopped, added = (text for _, text in sorted(changes.items()))
+    assert by_change == {
+        (started, ""): 4, (started, "vnext"): 4, (stopped, ""): 3, (added, ""): 2,
+        (added, "vmine"): 2,
+    }  # fmt: skip
     set_percent(launch, "vnext", Decimal(100), author="ada", reason="mended")
     assert _samples(launch)["vnext"] == (1.0, 0, 0)
     assert orders_sent(launch.pk) == 9

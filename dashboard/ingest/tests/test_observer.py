@@ -29,6 +29,7 @@ from dashboard.models import (
     DeadLetter,
     DeadLetterTally,
     Evidence,
+    LaunchRecord,
     LaunchRequirements,
     Observation,
     ObservedOrder,
@@ -516,6 +517,13 @@ async def test_a_long_sweep_takes_turns_with_live_events_and_beats_at_each_step(
 @pytest.fixture
 def _short_blocks(settings: Settings) -> None:
     settings.ENVIRONMENT = replace(settings.ENVIRONMENT, block_s=1.0, deadline_s=5.0, warm_up_s=2.0)
+
+
+async def test_an_ended_launch_gets_its_record_beside_the_live_work() -> None:
+    launch = await sync_to_async(a_launch)(ended_at=START)
+    async with observed(MemoryBroker(), timedelta(seconds=0.2)):
+        await until_stored(LaunchRecord.objects.exists)
+    assert (await LaunchRecord.objects.aget()).launch == launch.pk
 
 
 @pytest.mark.usefixtures("_short_blocks")

@@ -342,6 +342,18 @@ async def test_a_queue_is_unbound_and_deleted_and_what_does_not_exist_is_no_erro
         assert not await broker.has_queue(queue)
 
 
+async def test_what_waits_in_a_queue_is_purged_and_counted(opened: Opening) -> None:
+    queue = kitchen_queue("vnext")
+    async with opened(CANDIDATE) as broker:
+        await broker.declare(CANDIDATE)
+        await broker.publish([posted(an_order(), "vnext") for _ in range(3)])
+        assert await broker.purge_queue(queue) == 3
+        assert await broker.purge_queue(queue) == 0
+        with pytest.raises(DeclareRefused, match=r"kitchen\.nobody"):
+            await broker.purge_queue(kitchen_queue("nobody"))
+        assert await broker.depth(queue) == 0
+
+
 async def test_a_quorum_queue_too_is_deleted_only_if_it_is_empty(opened: Opening) -> None:
     kept = Queue(name="kept", arguments={"x-queue-type": "quorum"})
     binding = Binding(source=topology.ORDERS_DEAD, destination="kept", routing_key="kept")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from kitchen_worker.contract.messages import Role
-from restaurant.launches import FIRST_CONTROL, open_launch, start_launch
+from restaurant.launches import FIRST_CONTROL, open_launch, start_launch, suggested_name
 from restaurant.management.launch_command import (
     LaunchCommand,
     add_plan_arguments,
@@ -51,7 +51,7 @@ class Command(LaunchCommand):
             for role in (Role.CANDIDATE, Role.BASELINE)
             for version, percent in options[role]
         ] or list(_FIRST_DARK)
-        name = options["name"] or f"{dark[0][0]} vs. {options['control']}"
+        name = options["name"] or suggested_name(options["control"], [dark[0][0]])
         launch = start_launch(
             name,
             options["control"],

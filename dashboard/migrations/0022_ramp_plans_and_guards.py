@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dashboard", "0019_one_record_kept"),
+        ("dashboard", "0021_launch_records"),
     ]
 
     operations = [
