@@ -14,8 +14,9 @@ from dashboard.board.rows import read_rows
 from dashboard.board.wording import Json
 from dashboard.models import Participant
 from dashboard.review.listing import pairs_against
-from dashboard.verdict.assessment import assess
+from dashboard.verdict.assessment import Assessment, assess
 from dashboard.verdict.traffic import Traffic, read_traffic
+from kitchen_worker.contract.messages import Role
 from restaurant.launches import newest_change
 from restaurant.models import Launch
 
@@ -102,12 +103,25 @@ def slow_part(launch: Launch, fast: FastPart) -> Json:
     return {
         "samples": [one._asdict() for one in assessment.samples],
         "run": assessment.run,
+        "words": _words(launch, traffic, assessment, fast.part["version"]),
         **discrepancies(launch.id, beside),
         "feed": {**dead_letters(), **production(launch.id)},
         "verdict": assessment.verdict,
         "change": newest_change(launch.id),
         "series": build_series(launch, traffic.at) | {"verdict": charts},
     }
+
+
+def _words(launch: Launch, traffic: Traffic, shown: Assessment, version: str) -> dict[str, str]:
+    """The verdict's word on each candidate, empty if there is none; nothing for a single one."""
+    names = [one.version for one in traffic.participants if one.role == Role.CANDIDATE]
+    if len(names) < 2:
+        return {}
+    found = {
+        name: (shown if name == version else assess(launch, name, traffic)).verdict
+        for name in names
+    }
+    return {name: verdict["word"] if verdict else "" for name, verdict in found.items()}
 
 
 def _ended_until(both: Sequence[Participant]) -> datetime | None:

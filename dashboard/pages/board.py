@@ -24,7 +24,7 @@ from dashboard.pages.orders import pairs_of
 from dashboard.pages.side_by_side import lay_side_by_side
 from kitchen_worker.contract.messages import MessageError, PlacedOrder, decode_order
 from restaurant.doors import door_url
-from restaurant.launches import find_launch, newest_launch
+from restaurant.launches import find_launch, newest_launch, newest_launches
 from restaurant.models import Launch, LaunchChange
 
 _TIMES = {
@@ -47,6 +47,8 @@ COUNTERS = {
 #: Changes of the launch on the board, and on their own page.
 _CHANGES = 3
 _ALL_CHANGES = 200
+#: Launches to switch to.
+_LAUNCHES = 12
 
 
 @require_safe
@@ -73,6 +75,7 @@ def board(request: HttpRequest) -> HttpResponse:
             "here": request.get_full_path(),
             "filters": list(Filter),
             "changes": newest_changes(launch, _CHANGES),
+            "launches": newest_launches(_LAUNCHES),
             **_without_script(request, launch, state),
         },
     )

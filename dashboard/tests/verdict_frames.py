@@ -275,7 +275,7 @@ def a_frame(word: str | None, run: str = "running") -> dict[str, Any]:
                  "behind": 12, "oldest_s": 0.3, "dead_letters": 0, "dead_reasons": [],
                  "again": 0, "problems": 0, "again_reasons": []},
         "orders": 3300, "rate": 20.0, "versions": versions, "rows": [],
-        "run": RUNS[run],
+        "run": RUNS[run], "words": {},
         "samples": [
             {"version": "vnext", "offered": 3300, "sent": 3300, "wrong": None},
             {"version": "vlatest-b", "offered": 3300, "sent": 640, "wrong": None},
