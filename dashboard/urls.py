@@ -50,6 +50,7 @@ urlpatterns = [
     path("discrepancies/<int:pk>/replay/", replays.replay_new, name="replay_new"),
     path("replays/<int:pk>/", replays.replay, name="replay"),
     path("launches/<uuid:launch>/changes/", board.launch_changes, name="launch_changes"),
+    path("launches/<uuid:launch>/series/<str:by>/", board.launch_series, name="launch_series"),
     path(
         "launches/<uuid:launch>/requirements/",
         thresholds.requirements,

@@ -108,7 +108,7 @@ def candidates(state: Json, named: Mapping[str, str]) -> list[Json]:
     ]
 
 
-def discrepancies(launch: UUID, beside: Participant | None) -> Json:
+def discrepancies(launch: UUID, beside: Participant | None, candidates: Sequence[str]) -> Json:
     """The most frequent discrepancies of the version beside the control, and how many there are."""
     rows = (
         listed(launch, beside.version, at_most=2 * MAX_DISCREPANCIES) if beside is not None else []
@@ -123,7 +123,7 @@ def discrepancies(launch: UUID, beside: Participant | None) -> Json:
             "decided": len(rows) - counting - waiting,
         },
         "newest": _newest(rows),
-        "open": open_count(launch),
+        "open": open_count(launch, candidates),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.access import CHANGE_LAUNCH, REQUIRE, board_access, may, may_review
 from dashboard.board import wording
+from dashboard.board.charts import Range, longer_series
 from dashboard.board.filters import Filter
 from dashboard.board.frame import board_state, frame_fields
 from dashboard.board.parts import render_parts
@@ -180,6 +181,17 @@ def _filter(request: HttpRequest) -> Filter:
         return Filter(request.GET.get("filter", Filter.ALL))
     except ValueError:
         return Filter.ALL
+
+
+@require_safe
+@never_cache
+@board_access
+def launch_series(request: HttpRequest, launch: UUID, by: str) -> JsonResponse:
+    """The points of the charts over an hour or the whole launch, for the board's script."""
+    found = find_launch(launch)
+    if found is None or by not in list(Range):
+        raise Http404("there is no such launch or range")
+    return JsonResponse(longer_series(found, Range(by), timezone.now()))
 
 
 @require_safe
