@@ -17,7 +17,7 @@ from dashboard.verdict.assessment import Assessment
 from dashboard.verdict.evaluation import Evaluation
 from dashboard.verdict.quantiles import GAMMA, LogHistogram, quantile_ranks
 from dashboard.verdict.thresholds import Requirement
-from restaurant.models import Launch, LaunchChange, LaunchChangeKind
+from restaurant.models import Launch, LaunchChange
 
 #: Points in a chart: so many slices, up to now.
 POINTS = 150
@@ -123,9 +123,7 @@ _Mark = tuple[datetime, str, str]
 
 def _launch_marks(changes: Sequence[LaunchChange]) -> Iterator[_Mark]:
     for one in changes:
-        is_percent = one.kind == LaunchChangeKind.PERCENT
-        label = f"{one.version} {one.new}" if is_percent else str(one.kind)
-        yield one.at, visible(label), visible(str(one))
+        yield one.at, visible(one.short), visible(str(one))
 
 
 def _threshold_marks(launch: Launch) -> Iterator[_Mark]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from django.test import Client
@@ -30,7 +31,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.sqlite]
 DAY = timedelta(days=1)
 
 
-def some_slices(launch_id: object, count: int, *, every: int = 2) -> None:
+def some_slices(launch_id: UUID, count: int, *, every: int = 2) -> None:
     """Slices from the launch's start on, of two orders each: one of 100 ms and one of 200 ms."""
     times = LogHistogram.of([100.0, 200.0]).to_json()
     start = int(START.timestamp())
