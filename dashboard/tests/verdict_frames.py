@@ -284,6 +284,6 @@ def a_frame(word: str | None, run: str = "running") -> dict[str, Any]:
         "against": 66, "discrepancies": [], "newest": [],
         "kinds": {"counting": 0, "carried": 0, "decided": 0},
         "open": 2, "verdict": a_verdict(word) if word else None,
-        "series": {"t": times, "versions": drawn,
+        "series": {"t": times, "versions": drawn, "marks": [],
                    "verdict": _series() if word else None},
     }  # fmt: skip
