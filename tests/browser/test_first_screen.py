@@ -272,7 +272,7 @@ def test_the_colour_scheme_is_kept_and_applied_before_anything_is_painted(browse
     ground = "getComputedStyle(document.body).backgroundColor"
     FakedBoard(page, a_busy_frame())
     light = page.evaluate(ground)
-    in_view(page.get_by_label("Colour scheme")).select_option("dark")
+    in_view(page.get_by_label("Colour scheme")).select_option("Dark")
     dark = page.evaluate(ground)
     assert light != dark
     page.reload()
@@ -281,7 +281,7 @@ def test_the_colour_scheme_is_kept_and_applied_before_anything_is_painted(browse
     # The script stands before the style sheets, in the head.
     order = "[...document.head.querySelectorAll('script[src], link[rel=stylesheet]')]"
     assert page.evaluate(f"{order}[0].src").endswith("js/scheme.js")
-    page.get_by_label("Colour scheme").select_option("system")
+    page.get_by_label("Colour scheme").select_option("System scheme")
     assert page.evaluate(ground) == light
     context.close()
 

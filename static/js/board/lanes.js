@@ -228,8 +228,6 @@ export class Lanes {
       : "";
     if (!shown) return setText(this.passing, looked.slice(2));
     const which = frame.filter === "all" ? `${shown}` : `${shown} ${frame.filter}`;
-    const fast = frame.filter === "all" && frame.rate > FAST;
-    const passing = fast ? `; ${count(Math.round(frame.rate))} orders/s` : "";
-    return setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${passing}${looked}`);
+    return setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${looked}`);
   }
 }
