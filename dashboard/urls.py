@@ -82,6 +82,7 @@ urlpatterns = [
         name="launch_record_file",
     ),
     path("launches/<uuid:launch>/changes/", board.launch_changes, name="launch_changes"),
+    path("launches/<uuid:launch>/series/<str:by>/", board.launch_series, name="launch_series"),
     path(
         "launches/<uuid:launch>/requirements/",
         thresholds.requirements,

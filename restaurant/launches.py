@@ -123,10 +123,18 @@ def open_launch() -> Launch | None:
     return Launch.objects.filter(ended_at__isnull=True).first()
 
 
+def newest_launches(at_most: int) -> list[Launch]:
+    """The open launch first, then the ended ones, newest first."""
+    return list(_newest_first()[:at_most])
+
+
 def newest_launch() -> Launch | None:
     """The open launch, or else the last one, with its dark versions."""
-    launches = Launch.objects.prefetch_related("dark_versions")
-    return launches.order_by(IsNull(F("ended_at"), True).desc(), "-started_at").first()
+    return _newest_first().prefetch_related("dark_versions").first()
+
+
+def _newest_first() -> QuerySet[Launch]:
+    return Launch.objects.order_by(IsNull(F("ended_at"), True).desc(), "-started_at")
 
 
 def find_launch(launch: UUID) -> Launch | None:

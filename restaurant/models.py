@@ -148,6 +148,12 @@ class LaunchChange(models.Model):
         return self.version or ("queue" if self.kind == LaunchChangeKind.PURGED else "launch")
 
     @property
+    def short(self) -> str:
+        """``vnext 25 %``, ``renamed``."""
+        is_percent = self.kind == LaunchChangeKind.PERCENT
+        return f"{self.version} {self.new}" if is_percent else LaunchChangeKind(self.kind).label
+
+    @property
     def values(self) -> str:
         """The old and the new value."""
         values = f"{self.old} \N{RIGHTWARDS ARROW} {self.new}" if self.old else self.new

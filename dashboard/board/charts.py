@@ -1,19 +1,23 @@
-"""The points of the charts, from the time slices: so many, never more."""
+"""The points of the charts, from the time slices: so many, never more; and the marks on them."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from enum import StrEnum
+from itertools import pairwise
 
 from dashboard.board.wording import Json, tenths
+from dashboard.comparison.foreign_text import visible
 from dashboard.fold.fold import SLICE_S
-from dashboard.models import Participant, TimeSlice
+from dashboard.models import Evidence, LaunchRequirements, Participant, Review, TimeSlice
 from dashboard.verdict.assessment import Assessment
 from dashboard.verdict.evaluation import Evaluation
 from dashboard.verdict.quantiles import GAMMA, LogHistogram, quantile_ranks
 from dashboard.verdict.thresholds import Requirement
-from restaurant.models import Launch
+from restaurant.models import Launch, LaunchChange
 
 #: Points in a chart: so many slices, up to now.
 POINTS = 150
@@ -39,6 +43,110 @@ def build_series(launch: Launch, now: datetime) -> Json:
         for name, value in (("p50", p50), ("p95", p95), ("p99", p99)):
             series[name][index] = tenths(value)
     return {"t": times, "versions": dict(versions)}
+
+
+class Range(StrEnum):
+    """What the charts can show besides the last minutes."""
+
+    HOUR = "hour"
+    LAUNCH = "launch"
+
+
+#: Slices that a point of a longer range is made of: at most so many, evenly spread.
+_SLICES_A_POINT = 12
+_HOUR_S = 3600
+
+
+def longer_series(launch: Launch, by: Range, now: datetime) -> Json:
+    """The points of a longer range, as ``build_series`` has them.
+
+    However long a launch runs, so many slices are read and no more: a point of a long range is made
+    of a sample.
+    """
+    end = int((launch.ended_at or now).timestamp()) // SLICE_S * SLICE_S
+    start = int(launch.started_at.timestamp()) // SLICE_S * SLICE_S
+    if by is Range.HOUR:
+        start = max(start, end - _HOUR_S)
+    step = max(1, math.ceil((end - start) / SLICE_S / POINTS)) * SLICE_S
+    times = list(range(end - math.ceil((end - start) / step) * step, end, step))
+    apart = max(1, step // SLICE_S // _SLICES_A_POINT) * SLICE_S
+    read = {
+        at: place
+        for place, first in enumerate(times)
+        for at in range(first, first + step, apart)[:_SLICES_A_POINT]
+    }
+    seconds = len(range(0, step, apart)[:_SLICES_A_POINT]) * SLICE_S
+    found: defaultdict[str, list[tuple[int, LogHistogram]]] = defaultdict(
+        lambda: [(0, LogHistogram()) for _ in times]
+    )
+    slices = TimeSlice.objects.filter(launch=launch.id, start__in=list(read))
+    for version, at, handled, failed, stored in slices.values_list(
+        "version", "start", "handled", "failed", "times"
+    ):
+        points = found[version]
+        number, spread = points[read[at]]
+        spread.merge(LogHistogram.from_json(stored))
+        points[read[at]] = (number + handled + failed, spread)
+    return {"t": times, "versions": {name: _lines(rows, seconds) for name, rows in found.items()}}
+
+
+def _lines(points: Sequence[tuple[int, LogHistogram]], seconds: int) -> Json:
+    quantiles = [spread.quantiles(0.5, 0.95, 0.99) for _, spread in points]
+    lines: Json = {"handled": [number / seconds for number, _ in points]}
+    for place, name in enumerate(("p50", "p95", "p99")):
+        lines[name] = [tenths(one[place]) for one in quantiles]
+    return lines
+
+
+#: The newest of each kind of mark.
+MARKS = 20
+
+
+def marks(launch: Launch, version: str, changes: Sequence[LaunchChange]) -> list[Json]:
+    """What changed during the launch and bears on a version, in order: when, a label, and a text.
+
+    Percents and other changes of the launch, thresholds, builds, and decisions on discrepancies.
+    """
+    found = [
+        *_launch_marks(changes),
+        *_threshold_marks(launch),
+        *_build_marks(launch, version),
+        *_review_marks(launch, version),
+    ]
+    return [
+        {"at": at.timestamp(), "label": label, "text": text} for at, label, text in sorted(found)
+    ]
+
+
+_Mark = tuple[datetime, str, str]
+
+
+def _launch_marks(changes: Sequence[LaunchChange]) -> Iterator[_Mark]:
+    for one in changes:
+        yield one.at, visible(one.short), visible(str(one))
+
+
+def _threshold_marks(launch: Launch) -> Iterator[_Mark]:
+    rows = LaunchRequirements.objects.filter(launch=launch.id).values_list("set_at", "author")
+    for at, author in rows[:MARKS]:
+        yield at, "thresholds", f"thresholds set by {visible(author)}"
+
+
+def _build_marks(launch: Launch, version: str) -> Iterator[_Mark]:
+    rows = Evidence.objects.filter(launch=launch.id, version=version).order_by("-started_at")
+    builds = list(rows.values_list("started_at", "version_build", "control_build")[:MARKS])
+    for (at, *now), (_, *before) in pairwise(builds):
+        if now != before:
+            build, control = (visible(one) or "unknown" for one in now)
+            yield at, "build", f"build of {version}: {build}; of {launch.control}: {control}"
+
+
+def _review_marks(launch: Launch, version: str) -> Iterator[_Mark]:
+    rows = Review.objects.filter(discrepancy__launch=launch.id, discrepancy__version=version)
+    named = rows.values_list("decided_at", "decision", "discrepancy__path", "author")
+    for at, decision, path, author in named[:MARKS]:
+        label = decision.replace("_", " ")
+        yield at, label, f"{visible(path)}: {label}{f' by {visible(author)}' if author else ''}"
 
 
 _SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)

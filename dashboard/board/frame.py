@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from dashboard.board.charts import build_series, verdict_series
+from dashboard.board.charts import MARKS, build_series, marks, verdict_series
 from dashboard.board.filters import FAST, Filter, FilteredOrders, matching_orders, newest_orders
 from dashboard.board.indicators import dead_letters, feed_of, production, versions_of
 from dashboard.board.parts import discrepancies, guards
@@ -14,9 +14,9 @@ from dashboard.board.rows import read_rows
 from dashboard.board.wording import Json
 from dashboard.models import Participant
 from dashboard.review.listing import pairs_against
-from dashboard.verdict.assessment import assess
+from dashboard.verdict.assessment import Assessment, assess
 from dashboard.verdict.traffic import Traffic, read_traffic
-from restaurant.launches import newest_change
+from kitchen_worker.contract.messages import Role
 from restaurant.models import Launch
 
 #: What the scripts read of a board's state; the rest is for the templates of its parts.
@@ -99,16 +99,33 @@ def slow_part(launch: Launch, fast: FastPart) -> Json:
     traffic, beside = fast.traffic, fast.beside
     assessment = assess(launch, fast.part["version"], traffic)
     charts = verdict_series(assessment, traffic.control, beside)
+    candidates = [one.version for one in traffic.participants if one.role == Role.CANDIDATE]
+    changes = list(launch.changes.all()[:MARKS])
     return {
         "samples": [one._asdict() for one in assessment.samples],
         "run": assessment.run,
         "guards": guards(launch.id),
-        **discrepancies(launch.id, beside),
+        "words": _words(launch, traffic, candidates, {fast.part["version"]: assessment}),
+        **discrepancies(launch.id, beside, candidates),
         "feed": {**dead_letters(), **production(launch.id)},
         "verdict": assessment.verdict,
-        "change": newest_change(launch.id),
-        "series": build_series(launch, traffic.at) | {"verdict": charts},
+        "change": changes[0].pk if changes else 0,
+        "series": {
+            **build_series(launch, traffic.at),
+            "marks": marks(launch, fast.part["version"], changes),
+            "verdict": charts,
+        },
     }
+
+
+def _words(
+    launch: Launch, traffic: Traffic, candidates: Sequence[str], known: Mapping[str, Assessment]
+) -> dict[str, str]:
+    """The verdict's word on each candidate, empty if there is none; nothing for a single one."""
+    if len(candidates) < 2:
+        return {}
+    found = {name: known.get(name) or assess(launch, name, traffic) for name in candidates}
+    return {name: one.verdict["word"] if one.verdict else "" for name, one in found.items()}
 
 
 def _ended_until(both: Sequence[Participant]) -> datetime | None:

@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from dashboard.board import wording
 from dashboard.board.filters import Filter
 from dashboard.board.indicators import indicators
-from dashboard.board.verdict import lede, verdict_text
+from dashboard.board.verdict import verdict_text
 from dashboard.board.wording import Json
 from dashboard.comparison.foreign_text import visible, visible_together
 from dashboard.comparison.judgement import GroupKind
@@ -37,7 +37,10 @@ _DECISIONS = (
 )
 
 
-_NAMES = ("guards", "verdict", "indicators", "discrepancies", "outcomes")
+_NAMES = (
+    *("launch", "guards", "verdict", "requirements", "indicators", "discrepancies"),
+    "outcomes",
+)
 #: Discrepancies on the board; the rest are on their own page.
 SHOWN = 8
 #: What a version has where it has no value, by the kind of difference.
@@ -69,15 +72,21 @@ def render_parts(launch: Launch, state: Json, *, is_pinned: bool) -> dict[str, s
     for place, dark in enumerate(others, start=1):
         if dark["name"] == state["version"]:
             context |= {"dark": dark, "place": place}
-    shown: dict[str, object] = {"indicators": indicators(state), "verdict": verdict_text(state)}
+    context["verdict"] = verdict_text(state)
+    context["candidates"] = candidates(state, named)
+    shown: dict[str, object] = {"indicators": indicators(state), "launch": launch}
+    shown["verdict"] = context["verdict"]
     if state["guards"]:
         shown["guards"] = state["guards"]
     if "dark" in context:
         rows = state["discrepancies"]
         shown["discrepancies"] = [_as_listed(row) for row in rows]
-        shown["outcomes"] = outcomes(state["matrix"], control["name"], state["version"])
         context |= {"scale": scale(rows), "decisions": _DECISIONS}
-        context["lede"] = lede(state, control, context["dark"])
+        context["share"] = wording.share(context["dark"]["percent"] or 0)
+    if context["verdict"] is not None:
+        shown["requirements"] = context["verdict"].requirements
+    if "dark" in context and any(state["matrix"].values()):
+        shown["outcomes"] = outcomes(state["matrix"], control["name"], state["version"])
     if launch.ended_at:
         context["ran"] = wording.age((launch.ended_at - launch.started_at).total_seconds())
     context["rate"] = wording.rate(state["rate"])
@@ -110,7 +119,24 @@ def _name(launch: UUID) -> str:
     return found.name if found is not None else "another launch"
 
 
-def discrepancies(launch: UUID, beside: Participant | None) -> Json:
+def candidates(state: Json, named: Mapping[str, str]) -> list[Json]:
+    """Every candidate with its word and the link that shows it; empty while there is only one.
+
+    ``named``: what the link says besides the version.
+    """
+    return [
+        {
+            "name": one["name"],
+            "place": place,
+            "word": state["words"].get(one["name"], ""),
+            "link": urlencode({**named, "version": one["name"]}),
+        }
+        for place, one in enumerate(state["versions"])
+        if one["name"] in state["words"]
+    ]
+
+
+def discrepancies(launch: UUID, beside: Participant | None, candidates: Sequence[str]) -> Json:
     """The most frequent discrepancies of the version beside the control, and how many there are."""
     rows = (
         listed(launch, beside.version, at_most=2 * MAX_DISCREPANCIES) if beside is not None else []
@@ -125,7 +151,7 @@ def discrepancies(launch: UUID, beside: Participant | None) -> Json:
             "decided": len(rows) - counting - waiting,
         },
         "newest": _newest(rows),
-        "open": open_count(launch),
+        "open": open_count(launch, candidates),
     }
 
 

@@ -1,4 +1,4 @@
-"""The verdict, its requirements and the line of numbers below it, as their template prints them.
+"""The verdict and its requirements, as their templates print them.
 
 Lengths are SVG percentages of a plot that is as wide as its column.
 """
@@ -24,12 +24,11 @@ _ORDERS = {
     "item": ("on orders with {}", "on those with {}"),
     "hour": ("on orders at {}:00 UTC", "on those at {}:00 UTC"),
 }
-#: A version's times are compared with the control's only if both handled nearly the same orders: at
-#: least this share of the control's, and at least so many. As in ``static/js/board/counters.js``.
-_COMPARABLE = 0.95
-_COMPARABLE_LEAST = 100
-#: Labels of requirements whose names don't say what is counted.
-_LABELS: Mapping[str, str] = {Requirement.DIFFERENCES: "differences beyond noise"}
+#: What the checklist says of a requirement's status.
+_STATUS: Mapping[str, str] = {
+    RequirementStatus.PASSED: "met",
+    RequirementStatus.FAILED: "not met",
+}
 #: Beginnings of sentences that repeat the requirement's name.
 _NAMES = ("failure rate ", "slow orders ", "differences beyond noise ")
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -52,14 +51,8 @@ _UNBOUNDED_SHARE = 1.0
 _BEYOND = 2.0
 _SPACE = "\N{NO-BREAK SPACE}"
 _ARROW = "\N{RIGHTWARDS ARROW}"
-
-
-class Lede(NamedTuple):
-    """Numbers of a dark version that its counters do not have."""
-
-    share: str
-    against_share: str
-    median: str
+_AT_MOST = f"\N{LESS-THAN OR EQUAL TO}{_SPACE}"
+_AT_LEAST = f"\N{GREATER-THAN OR EQUAL TO}{_SPACE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +100,9 @@ class ChecklistItem:
     """One requirement; ``anchor`` is its place in the page that explains it."""
 
     key: str
-    name: str
     anchor: str
     standing: str
+    status: str
     text: str
     limit: str
     plot: Plot
@@ -142,17 +135,6 @@ class VerdictText:
     total_time: str
     #: Answers that came late, or could not be counted.
     trouble: str
-
-
-def lede(state: Json, control: Json, dark: Json) -> Lede:
-    """The line below the verdict."""
-    pairs = dark["pairs"] or 0
-    is_comparable = pairs >= max(_COMPARABLE_LEAST, _COMPARABLE * control["orders"])
-    return Lede(
-        share=wording.share(dark["percent"] or 0),
-        against_share=wording.part(state["against"] / pairs) if pairs else "",
-        median=wording.delta(control["p50"], dark["p50"]) if is_comparable else "",
-    )
 
 
 def verdict_text(state: Json) -> VerdictText | None:
@@ -263,9 +245,9 @@ def _checklist_item(row: Json, *, over: bool) -> ChecklistItem:
     is_open = is_comparable and row["standing"] != RequirementStatus.PASSED
     return ChecklistItem(
         key=row["key"],
-        name=_LABELS.get(row["key"], row["key"]),
         anchor=row["key"].replace(" ", "-"),
         standing=row["standing"],
+        status=_STATUS.get(row["standing"], row["standing"]),
         text=_text(row["text"]),
         limit=_limit(row["key"], row["line"]),
         plot=_plot(row),
@@ -284,12 +266,12 @@ def _text(text: str) -> str:
 def _limit(key: str, line: float) -> str:
     if key == Requirement.SPEED:
         change = wording.percent(math.expm1(line))
-        return f"at most {change} slower" if line >= 0 else f"at least {change} faster"
+        return f"{_AT_MOST}{change} slower" if line >= 0 else f"{_AT_LEAST}{change} faster"
     if key == Requirement.COMPLETENESS:
-        return f"at most {wording.percent(line)} missing"
+        return f"{_AT_MOST}{wording.percent(line)} missing"
     if key == Requirement.KEEPING_UP:
-        return f"at most {wording.seconds(line)} behind"
-    return f"at most {points(line)}"
+        return f"{_AT_MOST}{wording.seconds(line)} behind"
+    return f"{_AT_MOST}{wording.unbroken(points(line))}"
 
 
 def _history(row: Json) -> Dated | None:
@@ -298,7 +280,7 @@ def _history(row: Json) -> Dated | None:
         bound = row["bound"]
         is_below = bound is not None and bound < row["line"]
         shown = f": {_limit(row['key'], bound)} (95{_SPACE}%)" if is_below else ""
-        return Dated(before="passed since ", at=at, after=shown)
+        return Dated(before="since ", at=at, after=shown)
     if row["was"]:
         at = datetime.fromtimestamp(row["was_at"], UTC)
         return Dated(before="since ", at=at, after=f": {row['was']} {_ARROW} {row['word']}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from dashboard.access import CHANGE_LAUNCH, REQUIRE, board_access, may, may_review
 from dashboard.board import wording
+from dashboard.board.charts import Range, longer_series
 from dashboard.board.filters import Filter
 from dashboard.board.frame import board_state, frame_fields
 from dashboard.board.parts import render_parts
@@ -24,7 +25,7 @@ from dashboard.pages.orders import pairs_of
 from dashboard.pages.side_by_side import lay_side_by_side
 from kitchen_worker.contract.messages import MessageError, PlacedOrder, decode_order
 from restaurant.doors import door_url
-from restaurant.launches import find_launch, newest_launch
+from restaurant.launches import find_launch, newest_launch, newest_launches
 from restaurant.models import Launch, LaunchChange
 
 _TIMES = {
@@ -47,6 +48,8 @@ COUNTERS = {
 #: Changes of the launch on the board, and on their own page.
 _CHANGES = 3
 _ALL_CHANGES = 200
+#: Launches to switch to.
+_LAUNCHES = 12
 
 
 @require_safe
@@ -73,6 +76,7 @@ def board(request: HttpRequest) -> HttpResponse:
             "here": request.get_full_path(),
             "filters": list(Filter),
             "changes": newest_changes(launch, _CHANGES),
+            "launches": newest_launches(_LAUNCHES),
             **_without_script(request, launch, state),
         },
     )
@@ -177,6 +181,17 @@ def _filter(request: HttpRequest) -> Filter:
         return Filter(request.GET.get("filter", Filter.ALL))
     except ValueError:
         return Filter.ALL
+
+
+@require_safe
+@never_cache
+@board_access
+def launch_series(request: HttpRequest, launch: UUID, by: str) -> JsonResponse:
+    """The points of the charts over an hour or the whole launch, for the board's script."""
+    found = find_launch(launch)
+    if found is None or by not in list(Range):
+        raise Http404("there is no such launch or range")
+    return JsonResponse(longer_series(found, Range(by), timezone.now()))
 
 
 @require_safe

@@ -139,9 +139,12 @@ def is_carried(launch: UUID, row: Discrepancy) -> bool:
     return row.version in candidates and row in _carried(launch, [row.version])
 
 
-def open_count(launch: UUID) -> int:
-    """How many discrepancies of the candidates are undecided or bugs."""
-    versions = _of(_roles(launch), Role.CANDIDATE)
+def open_count(launch: UUID, candidates: Collection[str] | None = None) -> int:
+    """How many discrepancies of the candidates are undecided or bugs.
+
+    ``candidates``: who they are, for a caller that has read it already.
+    """
+    versions = _of(_roles(launch), Role.CANDIDATE) if candidates is None else candidates
     waiting = Q(state=Decision.BUG) | Q(state=Decision.OPEN, count__gt=0)
     own = Discrepancy.objects.filter(waiting, launch=launch, version__in=versions)
     return own.count() + len(_carried(launch, versions))

@@ -187,7 +187,7 @@ def _check(client: Client, admin_client: Client) -> None:
     for one in (client, admin_client):
         page = one.get("/dashboard/").content.decode()
         shown = page[page.index('<section id="standing"') : page.index('<div id="indicators"')]
-        assert "set traffic to 0" not in shown
+        assert "Stop vnext" not in page
         assert _asks(shown) == []
         assert 'class="more"></span>' in shown
     _, said = _verdict()

@@ -275,8 +275,7 @@ def a_frame(word: str | None, run: str = "running") -> dict[str, Any]:
                  "behind": 12, "oldest_s": 0.3, "dead_letters": 0, "dead_reasons": [],
                  "again": 0, "problems": 0, "again_reasons": []},
         "orders": 3300, "rate": 20.0, "versions": versions, "rows": [],
-        "run": RUNS[run],
-        "guards": [],
+        "run": RUNS[run], "words": {}, "guards": [],
         "samples": [
             {"version": "vnext", "offered": 3300, "sent": 3300, "wrong": None},
             {"version": "vlatest-b", "offered": 3300, "sent": 640, "wrong": None},
@@ -285,6 +284,6 @@ def a_frame(word: str | None, run: str = "running") -> dict[str, Any]:
         "against": 66, "discrepancies": [], "newest": [],
         "kinds": {"counting": 0, "carried": 0, "decided": 0},
         "open": 2, "verdict": a_verdict(word) if word else None,
-        "series": {"t": times, "versions": drawn,
+        "series": {"t": times, "versions": drawn, "marks": [],
                    "verdict": _series() if word else None},
     }  # fmt: skip

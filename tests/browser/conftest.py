@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def _is_ours(said: ConsoleMessage) -> bool:
+def is_ours(said: ConsoleMessage) -> bool:
     """Whether a page complains of itself, and not of a server that refused or was not there."""
     of_the_server = ("Failed to load resource", "WebSocket connection to")
     return said.type == "error" and not said.text.startswith(of_the_server)
@@ -58,7 +58,7 @@ def _watched_page(browser: Browser, url: str) -> Iterator[Page]:
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     errors: list[str] = []
-    page.on("console", lambda said: errors.append(said.text) if _is_ours(said) else None)
+    page.on("console", lambda said: errors.append(said.text) if is_ours(said) else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()

@@ -33,6 +33,7 @@ def render(frame: dict[str, Any]) -> str:
         patch.object(board, "asked_launch", return_value=a_launch(frame)),
         patch.object(board, "board_state", return_value=frame),
         patch.object(board, "newest_changes", return_value=[]),
+        patch.object(board, "newest_launches", return_value=[a_launch(frame)]),
     ):
         answer = board.board(request)
     assert isinstance(answer, HttpResponse)

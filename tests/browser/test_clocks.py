@@ -96,6 +96,7 @@ def test_charts_and_requirements_are_on_the_same_clock(browser: Browser) -> None
     last = frame["series"]["t"][-1]
     minutes = datetime.fromtimestamp(last, UTC).minute
     chart = page.locator("[data-chart=handling] figcaption time")
+    chart.scroll_into_view_if_needed()
     expect(chart).to_have_text(re.compile(rf":{(minutes + 30) % 60:02}:"))
     expect(page.locator("[data-zone]")).to_contain_text("UTC+5:30")
     page.close()

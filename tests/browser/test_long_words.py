@@ -40,7 +40,7 @@ pytestmark = pytest.mark.browser
 NOT_PAGES = {
     "quote", "ticket_state", "api_orders", "api_items", "api_health", "api_ready", "logout",
     "review", "discrepancies_export", "discrepancy_orders", "discrepancy_replays",
-    "replay_new", "rule_end", "rejudge",
+    "replay_new", "rule_end", "rejudge", "launch_series",
 }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ export class Banner {
     const { state } = this.socket;
     const [status, word] = SOCKET[state];
     setData(this.indicator, "status", status);
+    this.indicator.querySelector(".lamp").ariaLabel = status;
     setText(this.indicator.querySelector("b"), word);
     const silent = this.socket.silentSeconds();
     const retry = this.socket.secondsToRetry();

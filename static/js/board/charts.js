@@ -15,11 +15,13 @@ const NARROW_ROOM = 2.25;
 const CHARACTER = 0.6;
 /** Points that are so many times higher than what is usual for every line are left out. */
 const HEADROOM = 1.5;
+/** How often a longer range is read again. */
+const LONGER_EVERY_MS = 15000;
 
 const CHARTS = {
   handling: {
     lines: [
-      { key: "p99", width: 1, dash: [1, 3], spare: true },
+      { key: "p99", width: 1.5, dash: [2, 4], spare: true },
       { key: "p95", width: 1, dash: [] },
       { key: "p50", width: 2, dash: [] },
     ],
@@ -27,12 +29,14 @@ const CHARTS = {
     label: (name, key) => `${name} ${key}`,
     write: duration,
     mark: (ms) => duration(ms).replace(".0", ""),
+    unit: "ms",
   },
   throughput: {
     lines: [{ key: "handled", width: 2, dash: [] }],
     label: (name) => name,
-    write: (perSecond) => `${rate(perSecond)}/s`,
+    write: (perSecond) => (perSecond === null || perSecond === undefined ? "–" : `${rate(perSecond)}/s`),
     mark: (perSecond) => `${perSecond}/s`,
+    unit: "orders/s",
   },
 };
 
@@ -40,18 +44,18 @@ class Chart extends Plot {
   constructor(figure, palette) {
     super(figure, palette);
     this.kind = CHARTS[figure.dataset.chart];
-    this.when = figure.querySelector("figcaption time");
     document.fonts?.ready.then(() => this.chart?.redraw());
   }
 
   /** Draw these versions, the control first. */
-  show(series, versions) {
+  show(series, versions, marks) {
     const drawn = versions.filter((version) => series.versions[version.name]);
     const any = drawn.some((version) =>
       series.versions[version.name].handled.some((number) => number > 0),
     );
-    this.key = drawn.map(({ name, role, place }) => `${name} ${role} ${place}`).join();
+    this.drawnKey = drawn.map(({ name, role, place }) => `${name} ${role} ${place}`).join();
     this.versions = drawn;
+    this.marks = marks;
     const lines = drawn.flatMap((version) =>
       this.kind.lines.map((line) => series.versions[version.name][line.key]),
     );
@@ -68,25 +72,19 @@ class Chart extends Plot {
     return [times, ...lines.map((line) => line.map(cut))];
   }
 
-  build() {
-    this.buildReadout();
-    super.build();
-  }
-
   options() {
     const { palette } = this;
-    const { axis, grid, options } = this.common();
+    const { axis, below, grid, options } = this.common();
     return {
       ...options,
-      padding: [10, this.room(), 0, 0],
+      padding: [18, this.room(), 0, 0],
       cursor: { ...options.cursor, sync: { key: "board" } },
       scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, this.top(max)] } },
       axes: [
         {
-          ...axis,
-          grid: { show: false },
+          ...below,
           space: 5.6 * palette.rem,
-          values: (_u, splits) => splits.map((second) => clock(second, "H:i:s")),
+          values: (_u, splits) => splits.map((second) => clock(second, this.timeForm())),
         },
         {
           ...axis,
@@ -98,15 +96,25 @@ class Chart extends Plot {
       ],
       series: [{}, ...this.versions.flatMap((version) => this.lines(version))],
       hooks: {
-        draw: [(chart) => this.drawLabels(chart), (chart) => this.drawTop(chart)],
+        draw: [
+          (chart) => this.drawMarks(chart),
+          (chart) => this.drawLabels(chart),
+          (chart) => this.drawTop(chart),
+        ],
         setCursor: [(chart) => this.read(chart.cursor.idx)],
       },
     };
   }
 
+  /** How a time is written on this axis: with the day where there are several. */
+  timeForm() {
+    const [times] = this.measured;
+    return times.at(-1) - times[0] > 86400 ? "jMH:i" : "H:i:s";
+  }
+
   /** The end of the axis: above all points, or above what is usual when some are far from it. */
   top(highest) {
-    return Math.max(Math.min(highest * 1.08, this.cap), 1);
+    return Math.max(Math.min((highest ?? 0) * 1.08, this.cap), 1);
   }
 
   axisRoom(values) {
@@ -142,7 +150,7 @@ class Chart extends Plot {
     const { top } = chart.bbox;
     const bottom = top + chart.bbox.height;
     const all = chart.series
-      .map((one, index) => ({ one, last: lastOf(chart.data[index]) }))
+      .map((one, index) => ({ one, last: one.show ? lastOf(chart.data[index]) : null }))
       .slice(1)
       .filter(({ last }) => last !== null)
       .map(({ one, last }) => ({ one, y: Math.max(top, chart.valToPos(last, "y", true)) }))
@@ -164,7 +172,8 @@ class Chart extends Plot {
 
   /** Says where the axis ends when there is more above it. */
   drawTop(chart) {
-    const highest = Math.max(...this.measured.slice(1).map(highestOf));
+    const shown = this.measured.filter((_, index) => index > 0 && chart.series[index].show);
+    const highest = Math.max(0, ...shown.map(highestOf));
     if (highest <= this.cap) return;
     const ratio = window.devicePixelRatio || 1;
     const { ctx, bbox } = chart;
@@ -181,46 +190,53 @@ class Chart extends Plot {
     ctx.restore();
   }
 
-  /** Write both versions' numbers at the pointer, or the newest ones. */
-  read(index) {
-    const data = this.measured;
-    const at = index ?? lastFilled(data);
-    if (at === null || at === undefined) return;
-    const per = this.kind.lines.length;
-    setText(this.when, clock(data[0][at], "H:i:s"));
-    this.versions.forEach((version, place) => {
-      const words = this.words[place];
-      this.kind.lines.forEach((line, offset) => {
-        const number = data[1 + place * per + offset][at];
-        setText(words[offset], number === null || number === undefined ? "–" : this.kind.write(number));
-      });
-    });
+  /** Each line of each version, the median first. */
+  items() {
+    const { lines, label, write } = this.kind;
+    return this.versions.flatMap((version, place) =>
+      [...lines.keys()].reverse().map((offset) => {
+        const at = 1 + place * lines.length + offset;
+        return {
+          label: label(version.name, lines[offset].key),
+          version,
+          series: [at],
+          write: (index) => write(this.measured[at][index]),
+        };
+      }),
+    );
   }
 
-  /** The places of the numbers under the chart's title: a version's name and its lines. */
-  buildReadout() {
-    this.words = [];
-    const parts = this.versions.map((version) => {
-      const part = document.createElement("span");
-      const name = part.appendChild(document.createElement("span"));
-      name.className = "version";
-      name.dataset.role = version.role;
-      name.dataset.place = version.place;
-      name.textContent = version.name;
-      const words = this.kind.lines.map(() => document.createElement("b"));
-      [...this.kind.lines.keys()].reverse().forEach((offset) => {
-        const { key } = this.kind.lines[offset];
-        if (words.length > 1) part.append(` ${key}`);
-        part.append(words[offset]);
-      });
-      this.words.push(words);
-      return part;
-    });
-    this.readout.replaceChildren(...parts);
+  say(index) {
+    const changed = this.marksAt(index);
+    const at = clock(this.measured[0][index], this.timeForm());
+    return changed ? `${at}, ${changed}` : at;
+  }
+
+  lastPoint() {
+    return lastFilled(this.measured);
+  }
+
+  columns() {
+    const shown = this.items().filter(({ label }) => !this.off.has(label));
+    const [times] = this.measured;
+    return [
+      {
+        head: "time",
+        values: times,
+        write: (second) => clock(second, this.timeForm()),
+        raw: (second) => new Date(second * 1000).toISOString(),
+      },
+      ...shown.map(({ label, series: [at] }) => ({
+        head: `${label} (${this.kind.unit})`,
+        values: this.measured[at],
+        write: this.kind.write,
+      })),
+      { head: "changes", values: times.map((_, index) => this.marksAt(index)), write: (text) => text },
+    ];
   }
 
   resize() {
-    if (this.chart) this.chart.padding = [10, this.room(), 0, 0];
+    if (this.chart) this.chart.padding = [18, this.room(), 0, 0];
     super.resize();
   }
 }
@@ -229,23 +245,56 @@ export class Charts {
   constructor(root) {
     const palette = new Palette();
     this.root = root;
+    this.range = root.querySelector(".range");
+    this.trouble = root.querySelector("output");
     this.charts = [...root.querySelectorAll("[data-chart]")].map(
       (figure) => new Chart(figure, palette),
     );
-    this.series = null;
+    /** What is drawn, and the points of a longer range, if one is chosen. */
+    this.drawn = [];
+    this.longer = null;
+    this.frame = null;
+    this.range.addEventListener("change", () => this.load());
+    setInterval(() => this.charts.some(({ isSeen }) => isSeen) && !document.hidden && this.load(), LONGER_EVERY_MS);
+  }
+
+  get chosen() {
+    return this.range.querySelector(":checked").value;
+  }
+
+  /** Read the points of the chosen range, if it is not that of the frames. */
+  async load() {
+    const { chosen } = this;
+    setText(this.trouble, "");
+    let found = null;
+    if (chosen !== "recent") {
+      try {
+        const answer = await fetch(this.range.dataset[chosen]);
+        if (!answer.ok) throw new Error(answer.statusText);
+        found = await answer.json();
+      } catch {
+        setText(this.trouble, "This range was not loaded: the server can't be reached.");
+        return;
+      }
+    }
+    if (chosen !== this.chosen) return;
+    this.longer = found;
+    this.draw(this.frame);
   }
 
   draw(frame) {
-    const dark = frame.version;
+    this.frame = frame;
     setHidden(this.root, !frame.orders);
     setBusy(this.root, false);
-    if (frame.series === this.series && dark === this.dark) return;
-    this.series = frame.series;
-    this.dark = dark;
+    const series = this.longer ?? frame.series;
+    const { marks } = frame.series;
+    const drawn = [series, marks, frame.version];
+    if (drawn.every((one, place) => one === this.drawn[place])) return;
+    this.drawn = drawn;
     const chosen = frame.versions
       .map((version, place) => ({ ...version, place }))
-      .filter((version) => version.role === "control" || version.name === dark);
-    for (const chart of this.charts) chart.show(this.series, chosen);
+      .filter((version) => version.role === "control" || version.name === frame.version);
+    for (const chart of this.charts) chart.show(series, chosen, marks);
   }
 }
 

@@ -1,12 +1,12 @@
 // Draws the counters: a row for each version, with the columns that the page has.
 
 import { count, delta, duration, share } from "./format.js";
-import { element, setData, setText } from "./dom.js";
+import { element, setData, setHidden, setText } from "./dom.js";
 
 /** Counters that are highlighted unless they are 0. */
 const ALARMS = new Set(["failed", "missing", "late", "repeats"]);
 /** A version's times are compared with the control's only if both handled nearly the same orders: at
- *  least this share of the control's, and at least so many. As in dashboard/board/verdict.py. */
+ *  least this share of the control's, and at least so many. */
 const COMPARABLE = 0.95;
 const COMPARABLE_LEAST = 100;
 
@@ -57,6 +57,7 @@ class VersionRow {
 
 export class Counters {
   constructor(root) {
+    this.root = root;
     this.body = root.querySelector("tbody");
     this.columns = [...root.querySelectorAll("thead [data-column]")].map((head) => ({
       key: head.dataset.column,
@@ -65,7 +66,8 @@ export class Counters {
     this.names = "";
   }
 
-  draw({ versions, samples }) {
+  draw({ orders, versions, samples }) {
+    setHidden(this.root, !orders);
     const names = versions.map(({ name, role }) => `${name} ${role}`).join();
     if (names !== this.names) {
       this.names = names;

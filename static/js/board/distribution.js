@@ -1,7 +1,6 @@
 // How many orders took how long: a step line a version, on a logarithmic axis.
 
 import { duration, part } from "./format.js";
-import { setText } from "./dom.js";
 import { Plot } from "./plot.js";
 
 /** The next lower number with one digit: from any other, uPlot loops forever on marks below 1. */
@@ -13,14 +12,14 @@ function firstMark(low) {
 export class Distribution extends Plot {
   show({ edges, control, version: dark }, version, versions) {
     this.both = [versions[0], version];
-    this.key = this.both.map(({ name, place }) => `${name} ${place}`).join();
+    this.drawnKey = this.both.map(({ name, place }) => `${name} ${place}`).join();
     const any = control.some(Boolean) && dark.some(Boolean);
     const closed = (shares) => [...shares, shares.at(-1) ?? 0];
     this.draw(any ? [edges, closed(control), closed(dark)] : null);
   }
 
   options() {
-    const { axis, grid, options } = this.common();
+    const { axis, below, grid, options } = this.common();
     const step = window.uPlot.paths.stepped({ align: 1 });
     return {
       ...options,
@@ -30,7 +29,7 @@ export class Distribution extends Plot {
         y: { range: (_u, _low, high) => [0, high * 1.08 || 1] },
       },
       axes: [
-        { ...axis, grid, values: (_u, all) => all.map((ms) => (/^[125]0*$/.test(String(ms)) ? duration(ms).replace(".0", "") : null)) },
+        { ...below, grid, values: (_u, all) => all.map((ms) => (/^[125]0*$/.test(String(ms)) ? duration(ms).replace(".0", "") : null)) },
         { ...axis, grid, size: 3.5 * this.palette.rem, gap: 8, values: (_u, all) => all.map((one) => part(one)) },
       ],
       series: [
@@ -60,6 +59,7 @@ export class Distribution extends Plot {
     const [edges, ...both] = this.data;
     const tops = both.map((shares) => shares.indexOf(Math.max(...shares)));
     this.both.forEach((version, place) => {
+      if (!chart.series[1 + place].show) return;
       const [top, other] = [tops[place], tops[1 - place]];
       const isLeft = top < other || (top === other && place === 0);
       ctx.textAlign = isLeft ? "right" : "left";
@@ -70,13 +70,33 @@ export class Distribution extends Plot {
     ctx.restore();
   }
 
-  read(index) {
+  items() {
+    return this.both.map((version, place) => ({
+      label: version.name,
+      version,
+      series: [1 + place],
+      write: (index) => (index < this.data[0].length - 1 ? part(this.data[1 + place][index]) : ""),
+    }));
+  }
+
+  say(index) {
+    const [edges] = this.data;
+    if (index >= edges.length - 1) return "share of orders by handling time";
+    return `${duration(edges[index])} to ${duration(edges[index + 1])}`;
+  }
+
+  columns() {
     const [edges, ...shares] = this.data;
-    if (index === null || index >= edges.length - 1) {
-      setText(this.readout, "share of orders by handling time");
-      return;
-    }
-    const both = this.both.map(({ name }, place) => `${name} ${part(shares[place][index])}`).join(", ");
-    setText(this.readout, `${duration(edges[index])} to ${duration(edges[index + 1])}: ${both}`);
+    const shown = this.both.map(({ name }, place) => ({
+      head: `${name} (share of orders)`,
+      values: shares[place].slice(0, -1),
+      write: part,
+      name,
+    }));
+    return [
+      { head: "from (ms)", values: edges.slice(0, -1), write: duration },
+      { head: "to (ms)", values: edges.slice(1), write: duration },
+      ...shown.filter(({ name }) => !this.off.has(name)),
+    ];
   }
 }

@@ -99,3 +99,15 @@ export function drawDots(place, heads, rows, group) {
   }
   place.replaceChildren(table);
 }
+
+/** The same in numbers; see numbers.js. */
+export function columnsOf([first, ...others], rows) {
+  const column = (head, value) => ({ head, values: rows.map(value) });
+  return [
+    column(first, ({ name }) => name),
+    ...others.map((head, place) => column(head, ({ cells }) => cells[place])),
+    column("change", ({ estimate }) => estimate),
+    column("lower end", ({ lo }) => lo),
+    column("upper end", ({ hi }) => hi),
+  ];
+}

@@ -22,7 +22,8 @@ export class Lanes {
     this.heads = root.querySelectorAll("thead .version");
     this.empty = root.querySelector(".empty");
     this.passing = root.querySelector("[data-fact=passing]");
-    this.hold = root.querySelector(".hold");
+    this.hold = root.querySelector("#hold");
+    this.newer = root.querySelector("[data-fact=newer]");
     this.scales = root.querySelectorAll(".scale i");
     this.names = { control: "", dark: "" };
     this.rows = [];
@@ -69,8 +70,7 @@ export class Lanes {
       this.drawKnown(frame);
       return this.showHeld(held, frame);
     }
-    this.heldOrders = null;
-    setText(this.hold, "");
+    this.release();
     this.rescale(frame.rows);
     this.drawAll(frame.rows, frame.rate <= FAST);
     this.explainEmpty(frame.filter, !frame.rows.length);
@@ -88,7 +88,7 @@ export class Lanes {
     const { q, rows } = answer;
     if (q !== this.query) return;
     this.last = answer;
-    setText(this.hold, "");
+    this.release();
     this.rescale(rows);
     this.drawAll(rows, true);
     this.explainEmpty("search", !rows.length);
@@ -211,7 +211,14 @@ export class Lanes {
   showHeld(why, frame) {
     this.heldOrders ??= frame.orders;
     const newer = frame.orders - this.heldOrders;
-    setText(this.hold, newer > 0 ? `${why}, ${count(newer)} newer` : why);
+    setText(this.hold, why);
+    setText(this.newer, newer > 0 ? `, ${count(newer)} newer` : "");
+  }
+
+  release() {
+    this.heldOrders = null;
+    setText(this.hold, "");
+    setText(this.newer, "");
   }
 
   showPassing(frame) {
@@ -221,8 +228,6 @@ export class Lanes {
       : "";
     if (!shown) return setText(this.passing, looked.slice(2));
     const which = frame.filter === "all" ? `${shown}` : `${shown} ${frame.filter}`;
-    const fast = frame.filter === "all" && frame.rate > FAST;
-    const passing = fast ? `; ${count(Math.round(frame.rate))} orders/s` : "";
-    return setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${passing}${looked}`);
+    return setText(this.passing, `newest ${which} of ${count(frame.orders)} orders${looked}`);
   }
 }

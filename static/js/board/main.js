@@ -32,6 +32,8 @@ let newest = JSON.parse(byId("frame").textContent);
 let isDrawn = false;
 let scheduled = false;
 let saidVerdict = verdictInWords();
+let saidStatuses = statuses();
+let saidVersion = newest.version;
 /** The filter and the version to show. */
 let chosen = { filter: newest.filter, version: newest.version };
 /** The newest change that was asked for. */
@@ -73,12 +75,23 @@ function verdictInWords() {
   return sentence.replace(/[\d.,]+/g, "").replace(/\s+/g, " ");
 }
 
-/** Announce the verdict when its words have changed, not only its numbers. */
-function sayVerdict() {
+/** The status of each requirement of the version that is shown. */
+function statuses() {
+  const rows = [...board.querySelectorAll("#requirements tr[data-key]")];
+  return new Map(rows.map((row) => [row.dataset.key, row.querySelector(".status").textContent]));
+}
+
+/** Announce the verdict when its words have changed, not only its numbers, and the requirements that
+ *  are met or not met since. */
+function sayVerdict({ version }) {
   const words = verdictInWords();
   const sentence = board.querySelector("h1").textContent.replace(/\s+/g, " ").trim();
-  if (words !== saidVerdict) announce(sentence);
-  saidVerdict = words;
+  const now = statuses();
+  const changed = [...now].filter(([key, status]) => saidStatuses.has(key) && saidStatuses.get(key) !== status);
+  const said = words === saidVerdict ? [] : [sentence];
+  if (version === saidVersion) said.push(...changed.map(([key, status]) => `${key}: ${status}.`));
+  if (said.length) announce(said.join(" "));
+  [saidVerdict, saidStatuses, saidVersion] = [words, now, version];
 }
 
 function take(frame) {
@@ -122,7 +135,7 @@ function draw() {
   counters.draw(newest);
   toolbar.draw(newest);
   lanes.draw(newest);
-  if (parts.show()) sayVerdict();
+  if (parts.show()) sayVerdict(newest);
   discrepancies.announceNew(newest);
   charts.draw(newest);
   verdictCharts.draw(newest);

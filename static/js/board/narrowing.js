@@ -3,7 +3,6 @@
 import { clock } from "../times.js";
 import { change, count } from "./format.js";
 import { effect, ratio } from "./dots.js";
-import { setText } from "./dom.js";
 import { Plot } from "./plot.js";
 import { lastOf, usual } from "./points.js";
 
@@ -11,9 +10,10 @@ import { lastOf, usual } from "./points.js";
 const LEAST = 0.05;
 
 export class Narrowing extends Plot {
-  show({ history, line }, version) {
+  show({ history, line }, version, marks) {
     this.version = version;
-    this.key = `${version.name} ${version.role} ${version.place}`;
+    this.marks = marks;
+    this.drawnKey = `${version.name} ${version.role} ${version.place}`;
     this.line = Math.expm1(line);
     // The warm-up has no effect yet.
     const first = history.estimate.findIndex((number) => number !== null);
@@ -25,14 +25,15 @@ export class Narrowing extends Plot {
   }
 
   options() {
-    const { axis, grid, options } = this.common();
+    const { axis, below, grid, options } = this.common();
     const colour = this.palette.ofVersion(this.version);
     const edge = { stroke: colour, width: 1, points: { show: false } };
     return {
       ...options,
+      padding: [18, options.padding[1], 0, 0],
       scales: { x: { time: true }, y: { range: () => this.range() } },
       axes: [
-        { ...axis, grid: { show: false }, space: 5.6 * this.palette.rem, values: (_u, all) => all.map((one) => clock(one, "H:i:s")) },
+        { ...below, space: 5.6 * this.palette.rem, values: (_u, all) => all.map((one) => clock(one, "H:i:s")) },
         { ...axis, grid, size: 4 * this.palette.rem, gap: 8, values: (_u, all) => all.map((one) => change(one)) },
       ],
       series: [
@@ -45,7 +46,7 @@ export class Narrowing extends Plot {
       bands: [{ series: [3, 2], fill: `${colour}2e` }],
       hooks: {
         drawClear: [(chart) => this.drawZero(chart)],
-        draw: [(chart) => this.drawEnds(chart)],
+        draw: [(chart) => this.drawMarks(chart), (chart) => this.drawEnds(chart)],
         setCursor: [(chart) => this.read(chart.cursor.idx)],
       },
     };
@@ -79,10 +80,37 @@ export class Narrowing extends Plot {
     ]);
   }
 
-  read(index) {
-    const [t, estimate, lo, hi] = this.data;
-    const at = index ?? t.length - 1;
-    const text = effect({ estimate: estimate[at], lo: lo[at], hi: hi[at] });
-    setText(this.readout, `${clock(t[at], "H:i:s")}, ${count(this.orders[at])} orders: ${text || "unknown"}`);
+  items() {
+    const [, estimate, lo, hi] = this.data;
+    const write = (at) => effect({ estimate: estimate[at], lo: lo[at], hi: hi[at] }) || "unknown";
+    return [
+      { label: this.version.name, version: this.version, series: [1, 2, 3], write },
+      { label: "threshold", series: [4], write: () => change(this.line) },
+    ];
+  }
+
+  say(index) {
+    const changed = this.marksAt(index);
+    const at = `${clock(this.data[0][index], "H:i:s")}, ${count(this.orders[index])} orders`;
+    return changed ? `${at}, ${changed}` : at;
+  }
+
+  columns() {
+    const [times, estimate, lo, hi, line] = this.data;
+    const write = (one) => (one === null ? "–" : change(one));
+    return [
+      {
+        head: "time",
+        values: times,
+        write: (second) => clock(second, "H:i:s"),
+        raw: (second) => new Date(second * 1000).toISOString(),
+      },
+      { head: "orders", values: this.orders, write: count },
+      { head: `effect of ${this.version.name}`, values: estimate, write },
+      { head: "lower end", values: lo, write },
+      { head: "upper end", values: hi, write },
+      { head: "threshold", values: line, write },
+      { head: "changes", values: times.map((_, index) => this.marksAt(index)), write: (text) => text },
+    ];
   }
 }

@@ -8,6 +8,13 @@ const COLOURS = [
   ...["ink", "ink-2", "hairline", "paper"],
 ];
 
+/** A token's colour in the scheme of now, as #rrggbb. */
+function hex(probe, name) {
+  probe.style.color = `var(--${name})`;
+  const parts = getComputedStyle(probe).color.match(/\d+/g).slice(0, 3);
+  return `#${parts.map((part) => Number(part).toString(16).padStart(2, "0")).join("")}`;
+}
+
 /** The colours of the page as they are now: light or dark. */
 export class Palette {
   constructor() {
@@ -21,10 +28,11 @@ export class Palette {
 
   read() {
     const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    this.colours = Object.fromEntries(COLOURS.map((name) => [name, colour(name)]));
+    const probe = document.body.appendChild(document.createElement("i"));
+    this.colours = Object.fromEntries(COLOURS.map((name) => [name, hex(probe, name)]));
+    probe.remove();
     this.rem = parseFloat(style.fontSize);
-    this.family = colour("font-sans") || "sans-serif";
+    this.family = style.getPropertyValue("--font-sans").trim() || "sans-serif";
   }
 
   font(ratio = 1) {

@@ -45,12 +45,17 @@ export function fill(element, wanted) {
   }
 }
 
-/** A link to filtered orders sets the lanes' filter instead. */
-function chooseFilter(event) {
-  const link = event.target.closest("a[data-filter]");
+/** A link to filtered orders, or to another candidate, sets the lanes' choice instead. */
+function choose(event) {
+  const link = event.target.closest("a:is([data-filter], [data-version])");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   const toolbar = document.getElementById("toolbar");
+  if (link.dataset.version) {
+    toolbar.elements.version.value = link.dataset.version;
+    toolbar.elements.version.dispatchEvent(new Event("change", { bubbles: true }));
+    return;
+  }
   toolbar.querySelector(`[name=filter][value="${link.dataset.filter}"]`).click();
   const { top } = toolbar.getBoundingClientRect();
   if (top < 0 || top > window.innerHeight / 2) toolbar.scrollIntoView({ block: "start" });
@@ -67,7 +72,7 @@ export class Parts {
       this.newest.set(part.dataset.part, part.innerHTML);
     }
     this.adapted = new Map();
-    board.addEventListener("click", chooseFilter);
+    board.addEventListener("click", choose);
   }
 
   take(parts = {}) {

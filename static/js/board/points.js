@@ -1,14 +1,16 @@
 // What a chart asks of its points: where lines break, what is usual, which is the last.
 
-/** A line goes on over a few seconds without orders, and breaks off where nothing was measured. */
+/** A line goes on over a few seconds without orders, or a point, and breaks off where nothing was
+ *  measured. */
 const LONGEST_GAP_S = 10;
+const longestGap = ([first, second = first]) => Math.max(LONGEST_GAP_S, 2 * (second - first));
 /** The part of a line's points that are usual. */
 const USUAL = 0.8;
 
 export function longGaps(chart, _series, _from, _to, gaps) {
   const [start] = chart.data[0];
   const position = (second) => chart.valToPos(second, "x", true);
-  const longest = position(start + LONGEST_GAP_S) - position(start);
+  const longest = position(start + longestGap(chart.data[0])) - position(start);
   return gaps.filter(([from, to]) => to - from > longest);
 }
 
@@ -17,7 +19,7 @@ export function lonePoints(chart, series) {
   const [seconds] = chart.data;
   const measured = chart.data[series].flatMap((value, index) => (value === null ? [] : [index]));
   const apart = (one, other) =>
-    one === undefined || other === undefined || seconds[other] - seconds[one] > LONGEST_GAP_S;
+    one === undefined || other === undefined || seconds[other] - seconds[one] > longestGap(seconds);
   return measured.filter(
     (index, place) => apart(measured[place - 1], index) && apart(index, measured[place + 1]),
   );

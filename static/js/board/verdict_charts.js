@@ -3,8 +3,9 @@
 import { count, duration } from "./format.js";
 import { setData, setHidden } from "./dom.js";
 import { Distribution } from "./distribution.js";
-import { drawDots, ratio } from "./dots.js";
+import { columnsOf, drawDots, ratio } from "./dots.js";
 import { Narrowing } from "./narrowing.js";
+import { offerCsv } from "./numbers.js";
 import { Palette } from "./palette.js";
 
 function ladderRows(ladder) {
@@ -50,6 +51,9 @@ export class VerdictCharts {
     this.distribution = new Distribution(figure("distribution"), palette);
     this.ladder = figure("ladder").querySelector(".ladder");
     this.segments = figure("segments").querySelector(".ladder");
+    /** What each table has in numbers. */
+    this.columns = { ladder: [], segments: [] };
+    for (const name of ["ladder", "segments"]) offerCsv(figure(name), name, () => this.columns[name]);
     /** The data that each chart was drawn from. */
     this.drawn = new Map();
   }
@@ -65,18 +69,23 @@ export class VerdictCharts {
     setData(this.root, "place", String(version.place));
     const { history, line, distribution, ladder, segments, contrasts } = series.verdict;
     const names = [versions[0].name, version.name];
-    this.ifChanged("narrowing", [version.name, history, line], () =>
-      this.narrowing.show({ history, line }, version),
+    const { marks } = series;
+    this.ifChanged("narrowing", [version.name, history, line, marks], () =>
+      this.narrowing.show({ history, line }, version, marks),
     );
     this.ifChanged("distribution", [names, distribution], () =>
       this.distribution.show(distribution, version, versions),
     );
-    this.ifChanged("ladder", [names, ladder], () =>
-      drawDots(this.ladder, ["orders", ...names], ladderRows(ladder)),
-    );
-    this.ifChanged("segments", [segments, contrasts], () =>
-      drawDots(this.segments, ["orders", "number"], segmentRows(segments, contrasts), true),
-    );
+    this.ifChanged("ladder", [names, ladder], () => {
+      const [heads, rows] = [["orders", ...names], ladderRows(ladder)];
+      drawDots(this.ladder, heads, rows);
+      this.columns.ladder = columnsOf(heads, rows);
+    });
+    this.ifChanged("segments", [segments, contrasts], () => {
+      const [heads, rows] = [["orders", "number"], segmentRows(segments, contrasts)];
+      drawDots(this.segments, heads, rows, true);
+      this.columns.segments = columnsOf(heads, rows);
+    });
   }
 
   /** Data changes once a block, much less often than frames come. */
