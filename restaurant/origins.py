@@ -70,7 +70,7 @@ def _remedies(origin: str, known_as: str) -> list[str]:
     return found
 
 
-class Origins(OriginValidator):  # type: ignore[misc]
+class Origins(OriginValidator):
     """ASGI middleware: refuses the WebSockets of pages of other hosts, and logs it."""
 
     def __init__(self, application: Any) -> None:
