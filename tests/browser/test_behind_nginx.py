@@ -212,13 +212,13 @@ def test_an_order_is_placed_watched_and_decided_on(behind: _Behind, page: Page) 
 
     found.first.click()
     page.wait_for_url(re.compile(rf"{_PREFIX}/dashboard/discrepancies/\d+/"))
-    in_view(page.locator("#decide button[value=bug], button[name=decision][value=bug]").first)
-    page.locator("button[name=decision][value=bug]").first.click()
+    in_view(page.locator("button[name=decision][value=bug]").first).click()
     until(lambda: behind.stack.number("select count(*) from dashboard_review") == 1, "a review")
 
     in_view(page.get_by_role("button", name="Log out ada")).click()
     page.wait_for_url(behind.url("example"))
-    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    expect(page.get_by_role("button", name="Place order")).to_be_visible()
+    expect(page.get_by_role("button", name="Log out ada")).to_have_count(0)
     assert {one["path"] for one in page.context.cookies()} == {f"{_PREFIX}/"}
 
 
