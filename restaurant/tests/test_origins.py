@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,11 +17,13 @@ _ORIGIN = "https://kitchen.example:8443"
 _SET = f"set CSRF_TRUSTED_ORIGINS={_ORIGIN}"
 
 
-def _post(path: str, *, user: User | None = None, **headers: str) -> HttpResponse:
+def _post(
+    path: str, headers: Mapping[str, str] | None = None, *, user: User | None = None
+) -> HttpResponse:
     client = Client(enforce_csrf_checks=True)
     if user:
         client.force_login(user)
-    answer: Any = client.post(path, headers={"Origin": _ORIGIN, **headers})
+    answer: Any = client.post(path, headers={"Origin": _ORIGIN, **(headers or {})})
     assert answer.status_code == 403
     return answer  # type: ignore[no-any-return]
 
@@ -36,7 +39,7 @@ def _logged(caplog: pytest.LogCaptureFixture) -> tuple[str, str]:
 def test_a_customer_reads_what_to_do_and_no_setting(
     htmx: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    page = _post("/", **htmx).content.decode()
+    page = _post("/", htmx).content.decode()
     assert "Open the site at its usual address" in page
     assert "CSRF_" not in page
     assert ("<html" in page) == (not htmx)
@@ -69,7 +72,7 @@ def test_staff_and_a_developer_read_the_setting_on_every_form(
 
 @pytest.mark.django_db
 def test_htmx_gets_the_setting_in_its_message() -> None:
-    page = _post("/login/", **{"HX-Request": "true"}).content.decode()
+    page = _post("/login/", {"HX-Request": "true"}).content.decode()
     assert page.startswith('<p role="alert">')
     assert _SET in page
 
@@ -81,7 +84,7 @@ def test_htmx_gets_the_setting_in_its_message() -> None:
 )
 def test_only_what_differs_is_named(host: str, is_said: str, settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["kitchen.example"]
-    page = _post("/login/", Host=host).content.decode()
+    page = _post("/login/", {"Host": host}).content.decode()
     assert is_said in page
     assert ("Host header" in page) == (":" not in host)
 
@@ -99,7 +102,7 @@ def test_the_named_setting_is_the_cure(settings: Settings) -> None:
 def test_an_origin_that_no_setting_can_help_is_not_named(
     origin: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    page = _post("/login/", Origin=origin).content.decode()
+    page = _post("/login/", {"Origin": origin}).content.decode()
     assert "The form has expired." in page
     assert "CSRF_TRUSTED_ORIGINS" not in page
     action, message = _logged(caplog)
@@ -121,7 +124,8 @@ async def test_a_socket_of_another_host_is_refused_and_its_origin_logged(
     origin: str | None, is_let_in: bool, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.ALLOWED_HOSTS = ["kitchen.example", "localhost"]
-    served, sent = [], []
+    served: list[Any] = []
+    sent: list[str] = []
 
     async def site(scope: Any, receive: Any, send: Any) -> None:
         served.append(scope)
@@ -137,7 +141,7 @@ async def test_a_socket_of_another_host_is_refused_and_its_origin_logged(
         sent.append(message["type"])
 
     headers = [(b"origin", origin.encode())] if origin else []
-    scope = {"type": "websocket", "path": "/dashboard/live/", "headers": headers}
+    scope: Any = {"type": "websocket", "path": "/dashboard/live/", "headers": headers}
     await Origins(site)(scope, receive, send)
     if is_let_in:
         assert len(served) == 1
