@@ -31,7 +31,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get -qq -o DPkg::Lock::Timeout=300 update
 apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" >/dev/null
 if [ -d /run/systemd/system ]; then
-    for service in rabbitmq-server postgresql; do
+    for service in rabbitmq-server postgresql nginx; do
         case " $* " in *" $service "*) systemctl --quiet disable "$service" ;; esac
     done
 fi
@@ -75,6 +75,7 @@ CHROMIUM = Need(package="chromium", is_there=partial(_on_path, "chromium"))
 AMQP_TOOLS = Need(package="amqp-tools", is_there=partial(_on_path, "amqp-consume"))
 #: Chromium's driver, which comes with Playwright, needs it.
 ATOMIC = Need(package="libatomic1", is_there=partial(_has_library, "libatomic.so.1"))
+NGINX = Need(package="nginx", is_there=partial(_on_path, "nginx"))
 JQ = Need(package="jq", is_there=partial(_on_path, "jq"))
 DEBOOTSTRAP = Need(package="debootstrap", is_there=partial(_on_path, "debootstrap"))
 
@@ -83,7 +84,7 @@ _PURPOSES = {
     "broker": (RABBITMQ,),
     "broker-tests": (RABBITMQ, AMQP_TOOLS, JQ),
     "database-tests": (RABBITMQ, POSTGRESQL),
-    "browser-tests": (RABBITMQ, CHROMIUM, ATOMIC),
+    "browser-tests": (RABBITMQ, CHROMIUM, ATOMIC, NGINX),
 }
 
 

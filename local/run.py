@@ -113,9 +113,10 @@ def plan(environ: Mapping[str, str], url_of: Callable[[str], str]) -> list[Plann
 
 
 def address(environ: Mapping[str, str]) -> str:
-    """The site's address for a browser on this machine."""
+    """The site's address for a browser on this machine, without a slash at its end."""
     everywhere = environ["HOST"] in ("0.0.0.0", "::")  # noqa: S104
-    return f"http://{'127.0.0.1' if everywhere else environ['HOST']}:{environ['PORT']}"
+    host = "127.0.0.1" if everywhere else environ["HOST"]
+    return f"http://{host}:{environ['PORT']}{environ.get('PATH_PREFIX', '')}"
 
 
 def greeting(environ: Mapping[str, str], broker_name: str) -> str:

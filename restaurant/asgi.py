@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import path
@@ -19,6 +18,8 @@ pages = get_asgi_application()
 
 from restaurant.api import MAX_BODY  # noqa: E402
 from restaurant.environment import Door  # noqa: E402
+from restaurant.origins import Origins  # noqa: E402
+from restaurant.path_prefix import BelowPrefix  # noqa: E402
 from restaurant.request_limits import limit_requests  # noqa: E402
 from restaurant.thread_pools import THREADS, PooledThreads  # noqa: E402
 from restaurant.visitors import ClientAddress, LimitedSockets  # noqa: E402
@@ -54,8 +55,9 @@ def _sockets() -> Any:
     board = BoardConsumer.as_asgi(hub=Hub(settings.ENVIRONMENT.amqp_url))
     routes = with_user(URLRouter([path("dashboard/live/", board)]))
     limited = LimitedSockets(routes, per_client=settings.ENVIRONMENT.sockets_per_client)
-    return AllowedHostsOriginValidator(limited)
+    return Origins(limited)
 
 
 router = ProtocolTypeRouter({"http": pooled, "websocket": _sockets()})
-application = ClientAddress(router, proxies=settings.ENVIRONMENT.trusted_proxies)
+below = BelowPrefix(router, prefix=settings.ENVIRONMENT.path_prefix)
+application = ClientAddress(below, proxies=settings.ENVIRONMENT.trusted_proxies)

@@ -13,21 +13,23 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from restaurant.environment import Door
+from restaurant.path_prefix import below_prefix
 
 
 @csrf_exempt
 @never_cache
 def elsewhere(request: HttpRequest, **kwargs: object) -> HttpResponse:
     """A page of the other door: 404 here, whatever the method."""
-    there = f"{settings.ENVIRONMENT.other_door}{request.get_full_path()}"
+    there = f"{settings.ENVIRONMENT.other_door}{request.get_full_path_info()}"
     return render(request, "elsewhere.html", {"there": there}, status=404)
 
 
 def door_url(name: str, *args: object) -> str:
-    """The URL of a page: a path at this door, with the origin at the other one."""
+    """The URL of a page: a path at this door, with OTHER_DOOR at the other one."""
     path = reverse(name, args=args)
-    is_elsewhere = resolve(path).func is elsewhere
-    return f"{settings.ENVIRONMENT.other_door}{path}" if is_elsewhere else path
+    below = below_prefix(path)
+    is_elsewhere = resolve(below).func is elsewhere
+    return f"{settings.ENVIRONMENT.other_door}{below}" if is_elsewhere else path
 
 
 def this_door() -> Door:

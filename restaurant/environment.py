@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -40,6 +41,10 @@ _CONNECTION_S = 60
 _SQLITE_CACHE_KB = 16_000
 #: Not secret, and the same in every process: for DEBUG=1 only.
 _DEBUG_KEY = "the key of a developer's machine, which everybody can read in the code"
+
+
+#: No segment begins with a dot, and none needs to be encoded.
+_PATH_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
 
 class Door(StrEnum):
@@ -101,15 +106,25 @@ def _place(url: str) -> tuple[Any, ...]:
 def _check_origins(given: tuple[str, ...]) -> None:
     for origin in given:
         url = urlsplit(origin)
+        _ = url.port  # ValueError if it is none
         if url.scheme not in ("http", "https") or not url.netloc or url.path:
             raise ValueError(f"{origin[:80]!r} is not an origin")
 
 
+def _check_path_prefix(given: str) -> None:
+    if not _PATH_PREFIX.fullmatch(given):
+        raise ValueError("it is no plain path without a slash at its end")
+    if given == "/api":
+        raise ValueError("the probes are at /api/health and /api/ready")
+
+
 def _check_other_door(given: str) -> None:
-    _check_origins((given,))
     url = urlsplit(given)
+    _check_origins((given.removesuffix(url.path),))
+    if url.path:
+        _check_path_prefix(url.path)
     if url.query or url.fragment or url.username is not None:
-        raise ValueError("it has more than a scheme, a host and a port")
+        raise ValueError("it has more than a scheme, a host, a port and a path prefix")
 
 
 #: Blocks that a deadline may last. A block is kept until the deadline of its last order is over,
@@ -131,7 +146,15 @@ _Origins = Annotated[
     tuple[str, ...],
     checked(_check_origins, "origins such as https://kitchen.example, separated by commas"),
 ]
-_OtherDoor = Annotated[str, checked(_check_other_door, "an origin such as https://board.example")]
+_PathPrefix = Annotated[str, checked(_check_path_prefix, "a path such as /kitchen, or unset it")]
+_OtherDoor = Annotated[
+    str,
+    checked(
+        _check_other_door,
+        "an origin such as https://board.example, followed by that door's PATH_PREFIX if it has"
+        " one",
+    ),
+]
 _DatabaseUrl = Annotated[
     str,
     checked(
@@ -154,6 +177,8 @@ class Environment:
     debug: Annotated[Flag, "restaurant.E002"] = False
     allowed_hosts: Annotated[_HostNames, "restaurant.E003"] = ("localhost", "127.0.0.1", "[::1]")
     csrf_trusted_origins: Annotated[_Origins, "restaurant.E004"] = ()
+    #: The path below which the site is served, without a slash at its end; the proxy leaves it in.
+    path_prefix: Annotated[_PathPrefix, "restaurant.E041"] = ""
     #: Relays and observers have no pages: the customers' door has no app of the dashboard's.
     door: Annotated[Door, "restaurant.E033"] = Door.BOTH
     #: Where the other pages are, for links.

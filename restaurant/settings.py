@@ -22,6 +22,9 @@ SECRET_KEY = ENVIRONMENT.secret_key
 DEBUG = ENVIRONMENT.debug
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = list(ENVIRONMENT.csrf_trusted_origins)
+CSRF_FAILURE_VIEW = "restaurant.origins.refused_form"
+#: For URLs that are made outside of a request, too.
+FORCE_SCRIPT_NAME = ENVIRONMENT.path_prefix or None
 BOARD_PUBLIC = ENVIRONMENT.board_public
 GUARD_WORSE = ENVIRONMENT.guard_worse
 GUARD_QUEUE_FULL = ENVIRONMENT.guard_queue_full
@@ -128,7 +131,7 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 
-STATIC_URL = "static/"
+STATIC_URL = f"{ENVIRONMENT.path_prefix}/static/"
 STATIC_ROOT = ENVIRONMENT.static_root
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
@@ -136,6 +139,8 @@ WHITENOISE_USE_FINDERS = True
 # Two doors may be two ports of one host, which share their cookies.
 _PREFIX = "" if ENVIRONMENT.door is Door.BOTH else f"{ENVIRONMENT.door}_"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_PREFIX}sessionid", f"{_PREFIX}csrftoken"
+# Sites below other paths of the same host have their own.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{ENVIRONMENT.path_prefix}/"
 
 # The HTTPS profile: one setting for all of it.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENVIRONMENT.https
@@ -167,5 +172,7 @@ LOGGING = {
         "axes": {"level": "WARNING"},
         "django.channels.server": {"level": "WARNING"},
         "django.request": {"filters": ["refusals"]},
+        # CSRF_FAILURE_VIEW says it, with what to change.
+        "django.security.csrf": {"level": "ERROR"},
     },
 }

@@ -92,7 +92,8 @@ class PooledThreads:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The server has already read the body, so no slow client holds a thread."""
-        pool = pool_of(scope["method"], scope["path"])
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        pool = pool_of(scope["method"], path)
         threads = self._threads.get(pool) or self._threads[Pool.ORDERS]
         thread = await threads.acquire(within_s=self._max_wait_s)
         if thread is None:

@@ -23,7 +23,9 @@ from functools import partial
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import close_old_connections, connections
+from django.urls import set_script_prefix
 
 from dashboard.board.broker import Listener
 from dashboard.board.views import DEFAULT, Frame, View, build, existing, find, refresh, versions_in
@@ -136,9 +138,15 @@ class Hub:
     #: Set when something has changed.
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    #: The thread that builds frames, while the loop serves the sockets.
+    #: The thread that builds frames, while the loop serves the sockets. Django sets the prefix of
+    #: URLs for requests only.
     _database: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="board")
+        default_factory=lambda: ThreadPoolExecutor(
+            1,
+            thread_name_prefix="board",
+            initializer=set_script_prefix,
+            initargs=(settings.FORCE_SCRIPT_NAME or "/",),
+        )
     )
 
     def __post_init__(self) -> None:

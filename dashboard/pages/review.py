@@ -20,6 +20,7 @@ from dashboard.pages.discrepancies import list_context, page_context, review_con
 from dashboard.pages.discrepancy_forms import ReviewForm
 from dashboard.review.reviews import ReviewConflict, ReviewRefused
 from dashboard.review.reviews import review as decide
+from restaurant.path_prefix import below_prefix
 
 _LIST, _PAGE = "discrepancies", "discrepancy"
 
@@ -108,7 +109,7 @@ def _is_list(here: str) -> bool:
 
 def _page_of(here: str) -> int | None:
     try:
-        match = resolve(urlsplit(here).path)
+        match = resolve(below_prefix(urlsplit(here).path))
     except Resolver404:
         return None
     return match.kwargs["pk"] if match.url_name == _PAGE else None

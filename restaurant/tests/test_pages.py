@@ -235,7 +235,7 @@ def test_a_form_from_elsewhere_is_refused_with_a_page_that_explains() -> None:
     answer = Client(enforce_csrf_checks=True).post("/", {"quantity-burger": "1"})
 
     assert answer.status_code == 403
-    assert "origin not trusted" in answer.content.decode()
+    assert "The form was too old" in answer.content.decode()
 
 
 def test_the_login_names_what_is_wrong(client: Client) -> None:

@@ -65,6 +65,7 @@ def test_right_settings_are_read() -> None:
             **SECRET,
             "ALLOWED_HOSTS": "kitchen.example, www.kitchen.example,.kitchen.example,[::1]",
             "CSRF_TRUSTED_ORIGINS": "https://kitchen.example,https://*.kitchen.example",
+            "PATH_PREFIX": "/eat/dark_kitchen-1.0",
             "DATABASE_URL": "postgres://cook:secret@db/kitchen?sslmode=verify-full",
             "AMQP_URL": "amqps://cook:secret@one/vhost?heartbeat=5, amqp://two:5673",
             "BOARD_PUBLIC": "true",
@@ -79,6 +80,7 @@ def test_right_settings_are_read() -> None:
     )
     assert environment.static_root == Path("/srv/static")
     assert environment.allowed_hosts[:2] == ("kitchen.example", "www.kitchen.example")
+    assert environment.path_prefix == "/eat/dark_kitchen-1.0"
     assert environment.databases["default"]["NAME"] == "kitchen"
     assert environment.databases["default"]["OPTIONS"]["sslmode"] == "verify-full"
     assert (environment.board_public, environment.https) == (True, True)
@@ -144,6 +146,22 @@ def test_every_setting_can_be_given_its_default_as_text() -> None:
         ("ALLOWED_HOSTS", "kitchen.example:8000"),
         ("CSRF_TRUSTED_ORIGINS", "kitchen.example"),
         ("CSRF_TRUSTED_ORIGINS", "https://kitchen.example/login"),
+        ("CSRF_TRUSTED_ORIGINS", "https://kitchen.example:port"),
+        *[
+            ("PATH_PREFIX", prefix)
+            for prefix in (
+                "kitchen",
+                "/",
+                "/kitchen/",
+                "//kitchen",
+                "/../kitchen",
+                "/my kitchen",
+                "/%6B",
+                "/kitchen?x=1",
+                "https://kitchen.example/kitchen",
+                "/api",
+            )
+        ],
         ("DATABASE_URL", "postgre://cook:hunter2@db/kitchen"),
         ("DATABASE_URL", "mysql://cook:hunter2@db/kitchen"),
         ("DATABASE_URL", "postgres://cook:hunter2@db"),
@@ -208,12 +226,15 @@ def test_a_wrong_setting_is_named_with_the_way_out_and_without_a_password(
                 "board.example",
                 "ftp://board.example",
                 "https://board.example/dashboard/",
+                "https://board.example/kitchen?next=",
+                "https://board.example/my kitchen",
                 "https://board.example?next=",
                 "https://cook:hunter2@board.example",
             )
         ],
         ({"DOOR": "customers", "OTHER_DOOR": "https://board.example"}, None),
         ({"DOOR": "Dashboard", "OTHER_DOOR": "http://localhost:8000"}, None),
+        ({"DOOR": "customers", "OTHER_DOOR": "https://kitchen.example/a/board"}, None),
         ({"DOOR": "both"}, None),
     ],
 )

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
+#: Debian's Chromium.
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
+#: How long a page may take to show what is expected of it, on a machine that others use, too.
+PATIENCE_MS = 15_000
 #: A desktop and a phone.
 WIDTHS = (1440, 390)
 _HEIGHT = 900
@@ -35,6 +46,26 @@ _OVERFLOW = """async () => {
   }
   return root.scrollWidth - root.clientWidth;
 }"""
+
+
+def is_ours(said: ConsoleMessage) -> bool:
+    """Whether a page complains of itself, and not of a server that refused or was not there."""
+    of_the_server = ("Failed to load resource", "WebSocket connection to")
+    return said.type == "error" and not said.text.startswith(of_the_server)
+
+
+@contextmanager
+def watched_page(browser: Browser, url: str) -> Iterator[Page]:
+    """A page that fails its test when it logged an error or broke its content policy."""
+    context = browser.new_context(base_url=url, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("console", lambda said: errors.append(said.text) if is_ours(said) else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
 
 
 def in_view(target: Locator, widths: Sequence[int] = WIDTHS) -> Locator:

@@ -1,18 +1,10 @@
 // Decisions on discrepancies from the board, by key or button, never over a newer decision.
 
-import { localize } from "../times.js";
 import { logInToDecide } from "../review/log_in.js";
+import { reason } from "../trouble.js";
 import { setText } from "./dom.js";
 
 const KEYS = { b: "bug", d: "by_design", n: "noise", o: "open" };
-
-/** The error in the page that the server answers with. */
-function reason(html) {
-  const page = new DOMParser().parseFromString(html, "text/html");
-  localize(page);
-  const text = page.querySelector("[role=alert]")?.textContent ?? "";
-  return text.replace(/\s+/g, " ").trim();
-}
 
 export class Review {
   constructor(discrepancies) {
@@ -81,7 +73,9 @@ export class Review {
     if (login) window.location.assign(login);
     if (answer.ok) return;
     this.discrepancies.forget(key);
-    const refused = answer.status === 403 ? "You don't have permission to decide on discrepancies." : reason(html);
-    setText(this.message, refused || "Not saved: the server refused it.");
+    const unsaid = answer.status === 403
+      ? "You don't have permission to decide on discrepancies."
+      : "Not saved: the server refused it.";
+    setText(this.message, reason(html) || unsaid);
   }
 }
