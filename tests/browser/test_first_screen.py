@@ -13,9 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from dashboard.tests.verdict_frames import AT, a_frame
-from tests.browser.using import is_ours
 from tests.browser.faked_board import FakedBoard
-from tests.browser.using import in_view
+from tests.browser.using import in_view, is_ours
 
 pytestmark = pytest.mark.browser
 
