@@ -45,17 +45,29 @@ class Place(StrEnum):
 
 
 def place_of(one: ObservationRecord | None, loss: Loss | None) -> Place:
-    """The place of an order; an answer counts even where a dead letter names the order."""
-    if one is not None:
-        if one.state is State.HANDLED:
-            return Place.HANDLED
-        if one.state is State.FAILED:
-            cut_off = one.report is not None and one.report.error_type == TIMED_OUT
-            return Place.TIMED_OUT if cut_off else Place.FAILED
+    """The place of an order."""
+    if one is None:
+        return place_in(None, loss)
+    report = one.report
+    error_type = report.error_type if report is not None else ""
+    return place_in(one.state, loss, is_taken=report is not None, error_type=error_type)
+
+
+def place_in(
+    state: State | None, loss: Loss | None, *, is_taken: bool = False, error_type: str = ""
+) -> Place:
+    """The place of an order in this state; an answer counts even if a dead letter names the order.
+
+    ``is_taken``: the version reported the order, ended or not.
+    """
+    if state is State.HANDLED:
+        return Place.HANDLED
+    if state is State.FAILED:
+        return Place.TIMED_OUT if error_type == TIMED_OUT else Place.FAILED
     if loss is not None:
         return Place.DROPPED if loss is Loss.DROPPED else Place.REFUSED
-    if one is not None and one.state is State.MISSING:
-        return Place.MISSING if one.report is None else Place.TIMED_OUT
+    if state is State.MISSING:
+        return Place.TIMED_OUT if is_taken else Place.MISSING
     return Place.IN_WORK
 
 

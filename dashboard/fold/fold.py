@@ -56,6 +56,7 @@ def fold(stored: Stored, batch: LaunchBatch, ids: NextIds, at: datetime) -> Chan
     participants = _with_freshness(participants, batch.reports, orders, at)
     participants = _with_times(participants, seen.ends)
     participants = _with_live_effect(stored, participants, seen, at)
+    participants = _with_arrivals(participants, stored.state.control, batch.orders)
     changes = _judge_pairs(stored, seen, participants, ids, at, arrived=batch.orders)
     return replace(changes, orders=tuple(batch.orders), slices=_slices(stored, seen.ends, at))
 
@@ -333,6 +334,16 @@ def _with_live_effect(
     effect = control.live_effect.with_orders(orders, at, stored.timing.deadline_s)
     changed = msgspec.structs.replace(control, live_effect=effect)
     return {**participants, control.version: changed}
+
+
+def _with_arrivals(
+    participants: Mapping[str, ParticipantRecord], control: str, arrived: Sequence[OrderRecord]
+) -> Mapping[str, ParticipantRecord]:
+    if not arrived:
+        return participants
+    one = participants[control]
+    arrivals = one.arrivals.with_orders(order.sent_at for order in arrived)
+    return {**participants, control: msgspec.structs.replace(one, arrivals=arrivals)}
 
 
 def _with_matrix(

@@ -18,6 +18,7 @@ from dashboard.comparison.judgement import Group
 from dashboard.comparison.outcome import Decision, Outcome, State
 from dashboard.comparison.rules import Rules
 from dashboard.verdict.blocks import Timing
+from dashboard.verdict.capacity import Arrivals
 from dashboard.verdict.coverage import Coverage
 from dashboard.verdict.evidence import Tally
 from dashboard.verdict.hindsight import Hindsight
@@ -146,8 +147,9 @@ class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Id of the first order that the counters of this group include.
     accounted_from: int = 0
     hindsight: Hindsight = Hindsight()
-    #: Of the control alone.
+    #: Of the control alone: these two.
     live_effect: LiveEffect = LiveEffect()
+    arrivals: Arrivals = Arrivals()
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):

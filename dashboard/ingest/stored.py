@@ -44,6 +44,7 @@ from dashboard.ingest.evidence import as_text, coverage_of, save_blocks, timing_
 from dashboard.ingest.stream import Roster
 from dashboard.models import ObserverState
 from dashboard.models.sql import Row, among, read, update, upsert
+from dashboard.verdict.capacity import Arrivals
 from dashboard.verdict.hindsight import Hindsight
 from dashboard.verdict.live_effect import LiveEffect
 
@@ -130,6 +131,7 @@ def _participant(row: models.Participant, role: Any) -> ParticipantRecord:
     values["live_effect"] = msgspec.convert(
         row.live_effect, LiveEffect, str_keys=True, strict=False
     )
+    values["arrivals"] = arrivals_of(row)
     values["accounted_from"] = row.accounted_from
     return ParticipantRecord(version=row.version, role=role, **values)
 
@@ -140,6 +142,10 @@ def hindsight_of(row: models.Participant) -> Hindsight:
 
 def live_effect_of(row: models.Participant) -> LiveEffect:
     return msgspec.convert(row.live_effect, LiveEffect, str_keys=True, strict=False)
+
+
+def arrivals_of(row: models.Participant) -> Arrivals:
+    return msgspec.convert(row.arrivals, Arrivals, str_keys=True, strict=False)
 
 
 def _buckets(stored: Mapping[str, int]) -> dict[int, int]:
@@ -406,7 +412,8 @@ def write(launch: Loaded, changes: Changes, at: datetime) -> None:
 
 _COUNTED = (
     "build", "builds", "orders", "handled", "failed", "missing", "late", "repeats", "pairs",
-    "matrix", "times", "newest_at", "ended_until", "sampled", "account", "hindsight", "live_effect",
+    "matrix", "times", "newest_at", "ended_until", "sampled", "account", "hindsight",
+    "live_effect", "arrivals",
 )  # fmt: skip
 
 

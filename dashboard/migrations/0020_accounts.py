@@ -50,6 +50,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="participant",
+            name="arrivals",
+            field=models.JSONField(default=dict),
+        ),
+        migrations.AddField(
+            model_name="participant",
             name="sampled",
             field=models.PositiveBigIntegerField(default=0),
         ),

@@ -99,10 +99,12 @@ class Participant(models.Model):
     #: (dashboard.fold.accounting.Place).
     sampled = models.PositiveBigIntegerField(default=0)
     account = models.JSONField(default=dict)
-    #: dashboard.verdict.hindsight.Hindsight, and for the control .live_effect.LiveEffect.
+    #: dashboard.verdict.hindsight.Hindsight; of the control .live_effect.LiveEffect and
+    #: .capacity.Arrivals.
     hindsight = models.JSONField(default=dict)
     live_effect = models.JSONField(default=dict)
-    #: The four above include the orders from this id on, which came since this time; null: all.
+    arrivals = models.JSONField(default=dict)
+    #: The five above include the orders from this id on, which came since this time; null: all.
     accounted_from = models.BigIntegerField(default=0)
     accounted_since = models.DateTimeField(null=True)
 
