@@ -6,7 +6,16 @@ from urllib.parse import quote, unquote
 
 from django.urls import path, register_converter
 
-from dashboard.pages import board, coverage, discrepancies, replays, review, rules, thresholds
+from dashboard.pages import (
+    board,
+    coverage,
+    discrepancies,
+    evidence,
+    replays,
+    review,
+    rules,
+    thresholds,
+)
 
 
 class OrderId:
@@ -55,6 +64,7 @@ urlpatterns = [
         thresholds.requirements,
         name="requirements",
     ),
+    path("launches/<uuid:launch>/evidence/", evidence.evidence, name="evidence"),
     path("coverage/", coverage.coverage, name="coverage"),
     path("how/", board.how, name="how"),
     path("rules/", rules.rules, name="rules"),
