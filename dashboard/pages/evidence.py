@@ -79,7 +79,6 @@ def evidence(request: HttpRequest, launch: UUID) -> HttpResponse:
     traffic = read_traffic(found, None)
     context = {
         "launch": found,
-        "at": traffic.at,
         "newest_at": _moment(traffic.newest_at),
         "since": traffic.control.accounted_since,
         "participants": traffic.participants,

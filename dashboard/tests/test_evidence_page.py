@@ -16,9 +16,10 @@ from dashboard.ingest.recorder import Recorder
 from dashboard.ingest.tests.test_recorder import DEADLINE, SOON, an_end, an_order
 from dashboard.models import DeadLetter, DeadLetterTally, LostOrder, Participant
 from dashboard.tests.factories import START, a_launch
+from dashboard.tests.factories import an_order as a_placed_order
 from dashboard.tests.test_discrepancy_pages import shown
 from kitchen_worker.contract.messages import TIMED_OUT, EventKind, Failure
-from restaurant.models import Launch
+from restaurant.models import Launch, Order
 from restaurant.tests.making import all_statements
 
 pytestmark = pytest.mark.django_db
@@ -109,10 +110,20 @@ def test_what_was_lost_before_its_order_came_counts_when_it_comes() -> None:
     assert LostOrder.objects.count() == 1
 
 
+def an_answered_order(launch: Launch) -> Order:
+    order = a_placed_order(launch)
+    order.control, order.answered_at = "vlatest", LATER
+    order.save()
+    return order
+
+
 def test_dark_answers_at_the_answers_queue_are_counted_and_named(client: Client) -> None:
     launch = a_hung_crashing_and_flooded_launch()
+    assert "Nothing to check yet." in shown(client, page_of(launch))
+    answered = an_answered_order(launch)
     page = shown(client, page_of(launch))
     assert '<b class="num">0</b> answers of vnext, vlatest-b reached a customer.' in page
+    assert "Of the newest 1 answered orders" in page
     DeadLetter.objects.create(
         queue="restaurant.answers", version="vnext", order="x", seen_at=LATER,
         reason="vlatest is to answer the order x, not vnext",
@@ -121,6 +132,9 @@ def test_dark_answers_at_the_answers_queue_are_counted_and_named(client: Client)
     page = shown(client, page_of(launch))
     assert '<b class="num">1</b> answers of dark versions came there' in page
     assert "vlatest is to answer the order x, not vnext" in page
+    Order.objects.filter(pk=answered.pk).update(control="vnext")
+    page = shown(client, page_of(launch))
+    assert '<b class="num">1</b> answers of vnext, vlatest-b reached a customer.' in page
 
 
 def test_what_would_have_happened_is_counted_from_the_pairs(client: Client) -> None:
