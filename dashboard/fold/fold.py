@@ -14,12 +14,15 @@ import msgspec
 from dashboard.comparison.judgement import Ending, judge
 from dashboard.comparison.outcome import State, cell, outcome, record_build
 from dashboard.comparison.rules import Rules
+from dashboard.fold.accounting import Losses, account
 from dashboard.fold.discrepancies import Discrepancies, JudgedPair
 from dashboard.fold.evidence import EvidenceFold
-from dashboard.fold.observations import Observations, ObservedPair
+from dashboard.fold.observations import Observations, ObservedPair, time_of
 from dashboard.fold.records import (
     Changes,
     Comparison,
+    Key,
+    Loss,
     NextIds,
     ObservationRecord,
     OrderRecord,
@@ -28,6 +31,8 @@ from dashboard.fold.records import (
     Slice,
     Stored,
 )
+from dashboard.verdict.hindsight import TimedPair
+from dashboard.verdict.live_effect import TimedOrder
 from dashboard.verdict.quantiles import bucket_of
 
 SLICE_S = 2
@@ -50,7 +55,9 @@ def fold(stored: Stored, batch: LaunchBatch, ids: NextIds, at: datetime) -> Chan
     participants = _with_builds(stored.state.participants, batch.reports, at)
     participants = _with_freshness(participants, batch.reports, orders, at)
     participants = _with_times(participants, seen.ends)
-    changes = _judge_pairs(stored, seen, participants, ids, at)
+    participants = _with_live_effect(stored, participants, seen, at)
+    participants = _with_arrivals(participants, stored.state.control, batch.orders)
+    changes = _judge_pairs(stored, seen, participants, ids, at, arrived=batch.orders)
     return replace(changes, orders=tuple(batch.orders), slices=_slices(stored, seen.ends, at))
 
 
@@ -63,6 +70,19 @@ def mark_missing(stored: Stored, due: Iterable[OrderRecord], ids: NextIds, at: d
             if version == state.control or version in order.sample:
                 seen.mark_missing(order, version)
     return _judge_pairs(stored, seen, state.participants, ids, at)
+
+
+def lose(stored: Stored, losses: Mapping[Key, Loss]) -> Changes:
+    """Compute what changes when dead letters name these orders, which are all stored."""
+    state = stored.state
+    seen = Observations(stored.orders, stored.observations, NextIds())
+    after = {**stored.losses, **losses}
+    participants = account(state, state.participants, seen, Losses(stored.losses, after))
+    return Changes(
+        participants={
+            name: one for name, one in participants.items() if one != state.participants[name]
+        }
+    )
 
 
 class Rejudged(NamedTuple):
@@ -139,6 +159,8 @@ def _judge_pairs(
     participants: Mapping[str, ParticipantRecord],
     ids: NextIds,
     at: datetime,
+    *,
+    arrived: Sequence[OrderRecord] = (),
 ) -> Changes:
     """Judge the completed pairs, count their discrepancies, and add them to the evidence."""
     state = stored.state
@@ -158,6 +180,9 @@ def _judge_pairs(
         compared = msgspec.structs.replace(pair.version, comparison=comparison)
         seen.after[one.order_id, one.version] = compared
     participants = _with_matrix(_with_counts(participants, seen), pairs, judged)
+    participants = _with_hindsight(participants, pairs)
+    losses = Losses(stored.losses, stored.losses)
+    participants = account(state, participants, seen, losses, arrived)
     evidence = EvidenceFold(state, participants, seen, discrepancies, stored.description)
     added = evidence.add(stored.timing, ids, at)
     return Changes(
@@ -269,6 +294,56 @@ def _with_counts(
         added = {field: getattr(one, field) + number for field, number in counts.items()}
         changed[name] = msgspec.structs.replace(one, **added)
     return changed
+
+
+def _with_hindsight(
+    participants: Mapping[str, ParticipantRecord], pairs: Iterable[ObservedPair]
+) -> Mapping[str, ParticipantRecord]:
+    timed: defaultdict[str, list[TimedPair]] = defaultdict(list)
+    for pair in pairs:
+        name, ours, theirs = pair.version.version, time_of(pair.control), time_of(pair.version)
+        is_counted = pair.order.id >= participants[name].accounted_from
+        if is_counted and pair.slower is not None and ours is not None and theirs is not None:
+            timed[name].append(TimedPair(pair.order.order_id, ours, theirs))
+    return {
+        name: msgspec.structs.replace(one, hindsight=one.hindsight.with_pairs(timed[name]))
+        if name in timed
+        else one
+        for name, one in participants.items()
+    }
+
+
+def _with_live_effect(
+    stored: Stored,
+    participants: Mapping[str, ParticipantRecord],
+    seen: Observations,
+    at: datetime,
+) -> Mapping[str, ParticipantRecord]:
+    """Add the control's times on sampled and on other orders."""
+    control = participants[stored.state.control]
+    orders = [
+        TimedOrder(order.sent_at, one.handling_ms, bool(order.sample))
+        for one in seen.ends
+        if one.version == control.version
+        and one.state is State.HANDLED
+        and one.handling_ms is not None
+        and (order := seen.orders[one.order_id]).id >= control.accounted_from
+    ]
+    if not orders:
+        return participants
+    effect = control.live_effect.with_orders(orders, at, stored.timing.deadline_s)
+    changed = msgspec.structs.replace(control, live_effect=effect)
+    return {**participants, control.version: changed}
+
+
+def _with_arrivals(
+    participants: Mapping[str, ParticipantRecord], control: str, arrived: Sequence[OrderRecord]
+) -> Mapping[str, ParticipantRecord]:
+    if not arrived:
+        return participants
+    one = participants[control]
+    arrivals = one.arrivals.with_orders(order.sent_at for order in arrived)
+    return {**participants, control: msgspec.structs.replace(one, arrivals=arrivals)}
 
 
 def _with_matrix(

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 import msgspec
@@ -17,13 +18,25 @@ from dashboard.comparison.judgement import Group
 from dashboard.comparison.outcome import Decision, Outcome, State
 from dashboard.comparison.rules import Rules
 from dashboard.verdict.blocks import Timing
+from dashboard.verdict.capacity import Arrivals
 from dashboard.verdict.coverage import Coverage
 from dashboard.verdict.evidence import Tally
+from dashboard.verdict.hindsight import Hindsight
+from dashboard.verdict.live_effect import LiveEffect
 from dashboard.verdict.quantiles import LogHistogram
 from kitchen_worker.contract.messages import Role
 
 #: An order and a version.
 Key = tuple[str, str]
+
+
+class Loss(StrEnum):
+    """Why a dead letter names an order of a version."""
+
+    #: By a bound of the version's queue.
+    DROPPED = "dropped"
+    #: With a reason.
+    REFUSED = "refused"
 
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +140,16 @@ class ParticipantRecord(msgspec.Struct, frozen=True, kw_only=True):
     times: Mapping[int, int] = msgspec.field(default_factory=dict)
     newest_at: datetime | None = None
     ended_until: datetime | None = None
+    #: Orders whose sample names the version; and of these how many are at which place
+    #: (`dashboard.fold.accounting.Place`).
+    sampled: int = 0
+    account: Mapping[str, int] = msgspec.field(default_factory=dict)
+    #: Id of the first order that the counters of this group include.
+    accounted_from: int = 0
+    hindsight: Hindsight = Hindsight()
+    #: Of the control alone: these two.
+    live_effect: LiveEffect = LiveEffect()
+    arrivals: Arrivals = Arrivals()
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,6 +250,8 @@ class Stored:
     state: LaunchState
     orders: Mapping[str, OrderRecord] = field(default_factory=dict)
     observations: Mapping[Key, ObservationRecord] = field(default_factory=dict)
+    #: The dead letters that name these orders, and those of the batch.
+    losses: Mapping[Key, Loss] = field(default_factory=dict)
     #: The rules in force, by version.
     rules: Mapping[str, Rules] = field(default_factory=dict)
     #: The timing of new evidence.

@@ -16,6 +16,8 @@ from django.db.models import F, QuerySet
 
 from dashboard.comparison.foreign_text import storable
 from dashboard.database import atomic
+from dashboard.fold.accounting import graver
+from dashboard.fold.records import Key, Loss
 from dashboard.models import DeadLetter, DeadLetterBatch, DeadLetterTally
 from kitchen_worker.amqp.broker import Delivery
 from kitchen_worker.amqp.dead_letters import concerns
@@ -23,6 +25,9 @@ from kitchen_worker.contract.topology import (
     FORMER_HANDOVER_QUEUE,
     HANDOVER_QUEUES,
     REASON_HEADER,
+    REPLAY_HEADER,
+    STREAM_QUEUE,
+    kitchen_queue,
 )
 
 #: Newest dead letters kept; all are counted.
@@ -37,6 +42,8 @@ _MAX_VERSION = 40
 _MAX_ORDER = 100
 _MAX_REASON = 1000
 QUEUE_FULL = "dropped: the queue was full"
+#: The broker's reasons that are bounds of a queue.
+_BOUNDS = ("maxlen", "expired")
 #: The broker's reasons in plain words.
 _BROKER_REASONS = {
     "maxlen": QUEUE_FULL,
@@ -66,6 +73,26 @@ def record_dead_letters(deliveries: Sequence[Delivery], batch: UUID, now: dateti
         last.save()
         _count(new)
         _keep(new, now)
+
+
+def losses_in(deliveries: Iterable[Delivery]) -> dict[Key, Loss]:
+    """The orders that versions lost, by these dead letters: of a kitchen's queue, and reports that
+    the observer refused."""
+    found: dict[Key, Loss] = {}
+    for delivery in deliveries:
+        queue, is_refused = _queue(delivery), REASON_HEADER in delivery.headers
+        # A replayed order is a copy, and names the live one.
+        if REPLAY_HEADER in delivery.headers:
+            continue
+        version, order = concerns(queue, delivery, delivery.body)
+        if not (0 < len(version) <= _MAX_VERSION and 0 < len(order) <= _MAX_ORDER):
+            continue
+        if queue != kitchen_queue(version) and not (queue == STREAM_QUEUE and is_refused):
+            continue
+        dropped = not is_refused and next(_causes(delivery), "") in _BOUNDS
+        loss = Loss.DROPPED if dropped else Loss.REFUSED
+        found[order, version] = graver(found.get((order, version)), loss)
+    return found
 
 
 def _new(deliveries: Iterable[Delivery], recorded: Counter[str]) -> list[Delivery]:

@@ -22,7 +22,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 
 from dashboard.fold.admission import overdue
-from dashboard.ingest.dead_letters import record_dead_letters
+from dashboard.ingest.dead_letters import losses_in, record_dead_letters
 from dashboard.ingest.recorder import ClosedBlocks, NotTheRecorder, Recorder, Recording, recorded_at
 from dashboard.ingest.stream import DecodedBatch, Describe, as_dead_letter, decode_batch
 from dashboard.launches.record import RecordKeeper
@@ -299,6 +299,8 @@ class Observer:
                 at_most=BATCH, gather_s=DEAD_LETTERS_GATHER_S, wait_s=WAIT_S
             )
             if batch:
+                if losses := losses_in(batch):
+                    await self._in_database(partial(self._recorder.lose, losses, utc_now()))
                 await self._in_database(partial(record_dead_letters, batch, uuid4(), utc_now()))
                 await deliveries.ack(batch)
                 self._note_changed(self._recorder.launches)

@@ -17,6 +17,7 @@ from dashboard.database import atomic
 from dashboard.ingest.stored import RECENT, locked_state
 from dashboard.models import (
     Discrepancy,
+    LostOrder,
     Observation,
     ObservedOrder,
     ObserverState,
@@ -73,8 +74,10 @@ def prune_orders(until: int, after: int = 0, at_most: int = CHUNK) -> Pruned:
         found = list(orders.values_list("pk", "order_id", "launch")[:at_most])
         kept = _kept(found)
         going = [pk for pk, order_id, _ in found if order_id not in kept]
+        named = [order_id for _, order_id, _ in found if order_id not in kept]
         observations, _ = Observation.objects.filter(order__in=going).delete()
         ObservedOrder.objects.filter(pk__in=going).delete()
+        LostOrder.objects.filter(order_id__in=named).delete()
         if going and going[-1] > until_now - RECENT:
             # The observer has some of them in memory.
             state.changes += 1

@@ -28,6 +28,7 @@ _DERIVED: tuple[Any, ...] = (
     models.Observation,
     models.ObservedOrder,
     models.StubOrder,
+    models.LostOrder,
     models.TimeSlice,
     models.EvidenceBlock,
     models.Evidence,
@@ -79,6 +80,9 @@ class Rebuilder(Recorder):
                 )
             case recorder.RecordedSweep():
                 self._in_transaction(lambda row: self._sweep(row, item.at, item.until))
+            case recorder.RecordedLosses():
+                losses = {(order, version): loss for order, version, loss in item.losses}
+                self.lose(losses, item.at)
             case recorder.AbandonedStubs():
                 self.give_up([*stored.stubs(item.order_ids).values()])
             case recorder.RejudgedPairs():

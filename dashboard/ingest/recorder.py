@@ -30,6 +30,7 @@ from dashboard.comparison.judgement import Group
 from dashboard.comparison.outcome import Decision
 from dashboard.comparison.rules import ComparisonRule, Rules
 from dashboard.database import atomic
+from dashboard.fold.accounting import graver
 from dashboard.fold.admission import (
     Admitted,
     EventMessage,
@@ -39,8 +40,25 @@ from dashboard.fold.admission import (
     admit,
     overdue,
 )
-from dashboard.fold.fold import LaunchBatch, Rejudged, fold, mark_missing, needed_slices, rejudge
-from dashboard.fold.records import Changes, LaunchState, NextIds, OrderRecord, SeenNumbers, Stored
+from dashboard.fold.fold import (
+    LaunchBatch,
+    Rejudged,
+    fold,
+    lose,
+    mark_missing,
+    needed_slices,
+    rejudge,
+)
+from dashboard.fold.records import (
+    Changes,
+    Key,
+    LaunchState,
+    Loss,
+    NextIds,
+    OrderRecord,
+    SeenNumbers,
+    Stored,
+)
 from dashboard.ingest import stored
 from dashboard.ingest.evidence import timing_in_force
 from dashboard.ingest.rulebook import compiled, current_rules, rules_by_id
@@ -129,6 +147,13 @@ class RecordedSweep(msgspec.Struct, frozen=True, kw_only=True, tag="Swept", tag_
     until: datetime
 
 
+class RecordedLosses(msgspec.Struct, frozen=True, kw_only=True, tag="Lost", tag_field="item"):
+    """Dead letters named orders: the order, the version, and why."""
+
+    at: datetime
+    losses: tuple[tuple[str, str, Loss], ...]
+
+
 class AbandonedStubs(msgspec.Struct, frozen=True, kw_only=True, tag="GaveUp", tag_field="item"):
     """Orders known only from their events, which the recorder stopped waiting for."""
 
@@ -164,6 +189,7 @@ Item: TypeAlias = (
     | RecordedDecisions
     | RecordedBatch
     | RecordedSweep
+    | RecordedLosses
     | AbandonedStubs
     | RejudgedPairs
     | ClosedBlocks
@@ -343,6 +369,8 @@ class Recorder:
     _loaded: dict[UUID, Loaded] = field(default_factory=dict)
     _sessions: dict[str, SeenNumbers] = field(default_factory=dict)
     _stubs: int = 0
+    #: Whether any dead letter is stored that names an order.
+    _has_losses: bool = False
     #: Stored orders, and orders outside any launch, oldest first.
     _recent: dict[str, OrderRecord] = field(default_factory=dict)
     _outside: dict[str, None] = field(default_factory=dict)
@@ -398,6 +426,10 @@ class Recorder:
     def sweep(self, at: datetime, deadline: timedelta) -> SweepResult:
         """Count the missing answers of the next orders past their deadline."""
         return self._in_transaction(lambda row: self._sweep(row, at, at - deadline))
+
+    def lose(self, losses: Mapping[Key, Loss], at: datetime) -> None:
+        """Record orders that dead letters name; repeated ones change nothing."""
+        self._in_transaction(lambda _: self._lose(losses, at))
 
     def overdue_stubs(self, before: datetime) -> list[Stub]:
         return stored.overdue_stubs(before, STUBS_AT_ONCE) if self._stubs else []
@@ -463,6 +495,7 @@ class Recorder:
         self._recent.clear()
         self._changes, self._ids = row.changes, stored.next_ids(row)
         self._stubs = models.StubOrder.objects.count()
+        self._has_losses = models.LostOrder.objects.exists()
         if self.recording is not None:
             began = RecordingStart.now(self._ids, self.description, taken_over=not self._has_begun)
             self.recording.note(began)
@@ -559,16 +592,25 @@ class Recorder:
         reported = {one.order_id for one in batch.reports}
         orders = [one for order_id, one in known.items() if order_id in reported]
         slices = stored.slices(launch, needed_slices(batch.reports, at))
-        before = self._fold_input(loaded, orders, self._terms_at(at))
+        before = self._fold_input(loaded, orders, self._terms_at(at), arrived=batch.orders)
         before = replace(before, state=replace(loaded.state, slices=slices))
         self._write(loaded, fold(before, batch, self._ids, at), at)
 
-    def _fold_input(self, loaded: Loaded, orders: Collection[OrderRecord], terms: Terms) -> Stored:
+    def _fold_input(
+        self,
+        loaded: Loaded,
+        orders: Collection[OrderRecord],
+        terms: Terms,
+        *,
+        arrived: Iterable[OrderRecord] = (),
+    ) -> Stored:
         """A launch's state, and these of its orders with their observations."""
+        named = [one.order_id for one in (*orders, *arrived)] if self._has_losses else []
         return Stored(
             state=loaded.state,
             orders={one.order_id: one for one in orders},
             observations=stored.observations(loaded, orders),
+            losses=stored.losses(named),
             rules=terms.by_version(loaded.state.participants),
             timing=terms.timing,
             description=self.description,
@@ -580,6 +622,25 @@ class Recorder:
         if changes.seen_again:
             # `stored.write` has reopened discrepancies, unless a reviewer was first.
             del self._loaded[loaded.state.launch]
+
+    def _lose(self, losses: Mapping[Key, Loss], at: datetime) -> None:
+        if self.recording is not None:
+            noted = tuple((*key, loss) for key, loss in losses.items())
+            self.recording.note(RecordedLosses(at=at, losses=noted))
+        order_ids = {order_id for order_id, _ in losses}
+        known = stored.losses(order_ids)
+        new = {key: graver(known.get(key), loss) for key, loss in losses.items()}
+        new = {key: loss for key, loss in new.items() if loss is not known.get(key)}
+        by_launch: defaultdict[UUID, list[OrderRecord]] = defaultdict(list)
+        for order in self._known({order_id for order_id, _ in new}).values():
+            by_launch[order.launch].append(order)
+        self._has_losses = True
+        for launch, orders in by_launch.items():
+            if self.rosters.of(launch) is not None:
+                loaded = self._load(launch)
+                before = self._fold_input(loaded, orders, self._terms_at(at))
+                self._write(loaded, lose(before, new), at)
+        stored.write_losses(new, at)
 
     def _note_numbers(self, numbers: Numbers) -> None:
         sessions = {session for session, _ in numbers}

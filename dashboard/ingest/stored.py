@@ -29,6 +29,7 @@ from dashboard.fold.records import (
     EvidenceRecord,
     Key,
     LaunchState,
+    Loss,
     Members,
     NextIds,
     ObservationRecord,
@@ -43,6 +44,9 @@ from dashboard.ingest.evidence import as_text, coverage_of, save_blocks, timing_
 from dashboard.ingest.stream import Roster
 from dashboard.models import ObserverState
 from dashboard.models.sql import Row, among, read, update, upsert
+from dashboard.verdict.capacity import Arrivals
+from dashboard.verdict.hindsight import Hindsight
+from dashboard.verdict.live_effect import LiveEffect
 
 _ORDER = (
     "id", "order_id", "launch", "number", "placed_at", "sent_at", "arrived_at", "body", "label",
@@ -123,7 +127,25 @@ def _participant(row: models.Participant, role: Any) -> ParticipantRecord:
     values = {name: getattr(row, name) for name in _COUNTED}
     values["builds"] = tuple((build, first, last) for build, first, last in row.builds)
     values["times"] = _buckets(row.times)
+    values["hindsight"] = hindsight_of(row)
+    values["live_effect"] = msgspec.convert(
+        row.live_effect, LiveEffect, str_keys=True, strict=False
+    )
+    values["arrivals"] = arrivals_of(row)
+    values["accounted_from"] = row.accounted_from
     return ParticipantRecord(version=row.version, role=role, **values)
+
+
+def hindsight_of(row: models.Participant) -> Hindsight:
+    return msgspec.convert(row.hindsight, Hindsight)
+
+
+def live_effect_of(row: models.Participant) -> LiveEffect:
+    return msgspec.convert(row.live_effect, LiveEffect, str_keys=True, strict=False)
+
+
+def arrivals_of(row: models.Participant) -> Arrivals:
+    return msgspec.convert(row.arrivals, Arrivals, str_keys=True, strict=False)
 
 
 def _buckets(stored: Mapping[str, int]) -> dict[int, int]:
@@ -206,6 +228,25 @@ def observations(launch: Loaded, known: Iterable[OrderRecord]) -> dict[Key, Obse
         for row in rows
         if (version := versions.get(row[2])) is not None
     }
+
+
+def losses(order_ids: Collection[str]) -> dict[Key, Loss]:
+    """The dead letters that name these orders."""
+    if not order_ids:
+        return {}
+    fields = ("order_id", "version", "cause")
+    rows = read(models.LostOrder, fields, among("order_id", order_ids), list(order_ids))
+    return {(order_id, version): Loss(cause) for order_id, version, cause in rows}
+
+
+def write_losses(lost: Mapping[Key, Loss], at: datetime) -> None:
+    upsert(
+        models.LostOrder,
+        ("order_id", "version", "cause", "seen_at"),
+        [(*key, cause.value, at) for key, cause in lost.items()],
+        key=("order_id", "version"),
+        updated=("cause",),
+    )
 
 
 def orders_after(cursor: int, at_most: int) -> list[OrderRecord]:
@@ -371,7 +412,8 @@ def write(launch: Loaded, changes: Changes, at: datetime) -> None:
 
 _COUNTED = (
     "build", "builds", "orders", "handled", "failed", "missing", "late", "repeats", "pairs",
-    "matrix", "times", "newest_at", "ended_until",
+    "matrix", "times", "newest_at", "ended_until", "sampled", "account", "hindsight",
+    "live_effect", "arrivals",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from dashboard.comparison.foreign_text import visible
 from dashboard.comparison.outcome import Outcome, State
+from dashboard.fold.records import Loss
 from kitchen_worker.contract.messages import Role
 
 
@@ -94,6 +95,18 @@ class Participant(models.Model):
     newest_at = models.DateTimeField(null=True)
     #: When its newest ended order was placed.
     ended_until = models.DateTimeField(null=True)
+    #: Orders whose sample names it, and how many of these are at which place
+    #: (dashboard.fold.accounting.Place).
+    sampled = models.PositiveBigIntegerField(default=0)
+    account = models.JSONField(default=dict)
+    #: dashboard.verdict.hindsight.Hindsight; of the control .live_effect.LiveEffect and
+    #: .capacity.Arrivals.
+    hindsight = models.JSONField(default=dict)
+    live_effect = models.JSONField(default=dict)
+    arrivals = models.JSONField(default=dict)
+    #: The five above include the orders from this id on, which came since this time; null: all.
+    accounted_from = models.BigIntegerField(default=0)
+    accounted_since = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -218,6 +231,24 @@ class Observation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.state} {self.order_id}"
+
+
+class LostOrder(models.Model):
+    """An order of a version that a dead letter names; the order may be unknown."""
+
+    order_id = models.CharField(max_length=100)
+    version = models.CharField(max_length=40)
+    cause = models.CharField(max_length=8, choices=choices(Loss))
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["order_id", "version"], name="one_loss_a_version")
+        ]
+        indexes: ClassVar = [models.Index(fields=["version", "cause", "-id"], name="lost_orders")]
+
+    def __str__(self) -> str:
+        return visible(f"{self.cause} {self.order_id}")
 
 
 class TimeSlice(models.Model):

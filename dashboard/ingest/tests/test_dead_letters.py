@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.test import Client
 from msgspec.structs import replace
 from pytest_django import Settings
 
+from dashboard.fold.records import Loss
 from dashboard.ingest import dead_letters
-from dashboard.ingest.dead_letters import KEPT_DROPS, record_dead_letters
+from dashboard.ingest.dead_letters import KEPT_DROPS, losses_in, record_dead_letters
 from dashboard.models import DeadLetter, DeadLetterTally, ObservedOrder
 from dashboard.tests.factories import START, a_launch, an_order
 from kitchen_worker.amqp.broker import Delivery
@@ -22,6 +23,7 @@ from restaurant.tests.making import all_statements
 pytestmark = pytest.mark.django_db
 
 NONE: Mapping[str, str] = {}
+ORDER = str(UUID(int=1))
 DROPPED = {"x-death": [{"reason": "expired", "queue": "kitchen.vnext", "count": 1}]}
 
 
@@ -174,3 +176,40 @@ def test_an_orders_page_shows_its_dead_letters_and_leads_staff_to_them(
         "0 dead letters"
         in admin_client.get("/admin/dashboard/deadletter/", {"q": str(uuid4())}).content.decode()
     )
+
+
+@pytest.mark.parametrize(
+    ("queue", "version", "headers", "loss"),
+    [
+        ("kitchen.vnext", "", DROPPED, Loss.DROPPED),
+        ("kitchen.vnext", "", {"x-death": [{"reason": "maxlen", "queue": "q"}]}, Loss.DROPPED),
+        ("kitchen.vnext", "", {"x-death": [{"reason": "rejected", "queue": "q"}]}, Loss.REFUSED),
+        ("kitchen.vnext", "", {"x-reason": "no JSON"}, Loss.REFUSED),
+        # Its refused report; what the stream's own bound drops is no fault of vnext.
+        ("dashboard.stream", "vnext", {"x-reason": "too large"}, Loss.REFUSED),
+        ("dashboard.stream", "vnext", DROPPED, None),
+        # Copies for a replay, and answers, which the site refuses.
+        ("kitchen.vnext", "", {**DROPPED, "replay": ORDER}, None),
+        ("restaurant.answers", "vnext", {"x-reason": "no such order"}, None),
+    ],
+)
+def test_which_dead_letters_say_that_a_version_lost_an_order(
+    queue: str, version: str, headers: dict[str, object], loss: Loss | None
+) -> None:
+    body = f'{{"version": "{version}", "order_id": "{ORDER}"}}' if version else "{}"
+    letter = Delivery(
+        tag=1,
+        queue="dashboard.dead",
+        routing_key=queue,
+        message_id=ORDER,
+        body=body.encode(),
+        headers=headers,
+    )
+    assert losses_in([letter]) == ({(ORDER, "vnext"): loss} if loss else {})
+
+
+def test_a_reason_counts_more_than_a_bound() -> None:
+    letters = dropped(1, **{"x-reason": "no JSON"}), dropped(1)
+    both = [replace(one, message_id=ORDER) for one in letters]
+    for deliveries in (both, both[::-1]):
+        assert losses_in(deliveries) == {(ORDER, "vnext"): Loss.REFUSED}

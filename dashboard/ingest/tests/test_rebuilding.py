@@ -16,6 +16,7 @@ from django.db import DatabaseError
 from dashboard.comparison.outcome import Decision
 from dashboard.comparison.rules import ComparisonRule, Treatment
 from dashboard.fold.admission import EventMessage, OrderMessage
+from dashboard.fold.records import Loss
 from dashboard.ingest import recorder, stored
 from dashboard.ingest.recorder import Recorder, Recording
 from dashboard.ingest.rulebook import end_rule, make_rule
@@ -102,6 +103,11 @@ def test_a_recording_gives_the_same_numbers_again(tmp_path: Path) -> None:
         [elsewhere], [an_end(launch, early), an_end(launch, never)], SOON + MINUTE,
         numbers={("relay", launch.id): [1, 2, 5]}, undescribed=3,
     )  # fmt: skip
+    lost = {
+        (never.record.order_id, "vnext"): Loss.REFUSED,
+        (str(UUID(int=60)), "vnext"): Loss.DROPPED,
+    }
+    recorder.lose(lost, SOON + MINUTE)
     end_rule(rule, author="ada", now=SOON + MINUTE)
     recorder = Recorder.take_over("", tape)
     recorder.record([early], [an_end(None, elsewhere, "vlatest")], SOON + MINUTE)
@@ -115,12 +121,16 @@ def test_a_recording_gives_the_same_numbers_again(tmp_path: Path) -> None:
     close_blocks(SOON + 60 * MINUTE, on_closed=tape.note)
     tape.write()
     record(recorder, launch, range(15, 17), SOON + 61 * MINUTE)
+    recorder.record([an_order(launch, str(UUID(int=60)))], [], SOON + 61 * MINUTE)
+    recorder.lose({(str(UUID(int=60)), "vlatest"): Loss.REFUSED}, SOON + 62 * MINUTE)
     tape.close()
     live, decided, state = stand(launch), decisions(), ObserverState.objects.get()
 
-    assert "18 orders are there again" in rebuilt(file)
+    assert "19 orders are there again" in rebuilt(file)
 
     assert stand(launch) == live
+    assert live["participants"]["vnext"].account == {"handled": 18, "dropped": 1}
+    assert live["participants"]["vlatest"].account == {"handled": 17, "missing": 1, "refused": 1}
     assert decisions() == decided
     again = ObserverState.objects.get()
     for name in ("swept_until", "events_outside", "undescribed"):
