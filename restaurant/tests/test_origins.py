@@ -110,6 +110,8 @@ def test_an_origin_that_no_setting_can_help_is_not_named(
     assert message.startswith("refused a form to '/login/': ")
 
 
+# Channels' consumer, which refuses, looks after the database's connections.
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("origin", "is_let_in"),
     [
