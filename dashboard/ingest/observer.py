@@ -203,7 +203,11 @@ class Observer:
                 # The backlog may be large.
                 next_sweep = max(next_sweep, ended + CAUGHT_UP_S)
             elif ended >= next_sweep:
-                await self._sweep(broker)
+                at = utc_now()
+                if await self._is_behind(broker):
+                    next_sweep = time.monotonic() + CAUGHT_UP_S
+                    continue
+                await self._sweep(broker, at)
                 if not self._is_sweeping:
                     pause_s = CAUGHT_UP_S if self._was_held_up(ended) else SWEEP_EVERY_S
                     next_sweep = time.monotonic() + pause_s
@@ -219,6 +223,15 @@ class Observer:
             await self._in_database(lambda: recorder.record_heartbeat(utc_now()))
         elif heartbeat.is_overdue(await self._in_database(recorded_at)):
             await self.take_over()
+
+    @staticmethod
+    async def _is_behind(broker: Broker) -> bool:
+        """Whether many messages wait at the broker; raises BrokerLost if it doesn't answer.
+
+        That none arrive doesn't say that none wait: the connection may be dead, as after this
+        process was suspended.
+        """
+        return await broker.depth(topology.STREAM_QUEUE) >= MANY
 
     @staticmethod
     def _was_held_up(started_at: float) -> bool:
@@ -250,15 +263,15 @@ class Observer:
             await deliveries.ack(batch)
         return len(batch)
 
-    async def _sweep(self, broker: Broker) -> None:
+    async def _sweep(self, broker: Broker, now: datetime) -> None:
         """Run one step of a sweep; after the last one, handle what else is overdue.
 
-        All use the time at which the step began: if the database was unavailable meanwhile, answers
-        that were in time may still be in the queue.
+        All use the time before the broker said that no messages wait: if this process or the
+        database was held up since, answers that were in time may be in the queue.
         """
         if (recorder := self._recorder) is None:
             return
-        now, started_at = utc_now(), time.monotonic()
+        started_at = time.monotonic()
         swept = await self._in_database(lambda: recorder.sweep(now, self.deadline))
         if swept.missing:
             logger.info("%d answers are missing", swept.missing, extra={"action": "sweep"})

@@ -233,9 +233,9 @@ class Driver:
 
     @_apply.register
     async def _(self, step: steps.ObserverSweeps) -> None:
-        await self._observer._sweep(self._broker)
+        await self._observer._sweep(self._broker, self._now)
         while self._observer._is_sweeping:
-            await self._observer._sweep(self._broker)
+            await self._observer._sweep(self._broker, self._now)
 
     @_apply.register
     async def _(self, step: steps.BackgroundWorks) -> None:

@@ -58,7 +58,7 @@ from kitchen_worker.contract.messages import (
     rfc3339,
     utc_now,
 )
-from kitchen_worker.testing import MemoryBroker
+from kitchen_worker.testing import MemoryBroker, MemoryDeliveries
 from restaurant.description import DescriptionFunction
 from restaurant.environment import DEFAULT_DESCRIPTION
 from restaurant.models import DarkVersion, Launch
@@ -552,6 +552,52 @@ async def test_an_hour_without_an_observer_costs_no_order_and_no_answer(
     for version in ("vlatest", "vnext"):
         participant = await Participant.objects.aget(version=version)
         assert (participant.handled, participant.missing) == (orders, 0)
+
+
+@pytest.mark.usefixtures("_short_blocks")
+async def test_messages_that_wait_while_none_arrive_close_no_block(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after the process was suspended for an hour, before it notices its dead connection."""
+    broker, begun = MemoryBroker(), utc_now() - timedelta(hours=1)
+    clock = begun + timedelta(seconds=20)
+    monkeypatch.setattr(observing, "utc_now", lambda: clock)
+    await broker.declare(topology.live("vlatest", TYPES) + topology.stream(TYPES))
+
+    async def answered(numbers: range) -> None:
+        for number in numbers:
+            order, sent_at = uuid4(), begun + timedelta(seconds=number)
+            message = sent(launch, order, "vnext")
+            headers = {**message.headers, topology.SENT_AT_HEADER: rfc3339(sent_at)}
+            await broker.publish([msgspec.structs.replace(message, headers=headers)])
+            await broker.publish(
+                [said(an_event(launch, order, one)) for one in ("vlatest", "vnext")]
+            )
+
+    real_batch, is_stalled, empty = MemoryDeliveries.batch, False, 0
+
+    async def batch(deliveries: MemoryDeliveries, **limits: Any) -> Any:
+        nonlocal empty
+        if not is_stalled or deliveries.queue != topology.STREAM_QUEUE:
+            return await real_batch(deliveries, **limits)
+        empty += 1
+        await asyncio.sleep(0.01)
+        return []
+
+    monkeypatch.setattr(MemoryDeliveries, "batch", batch)
+    monkeypatch.setattr(observing, "CAUGHT_UP_S", 0.05)
+    monkeypatch.setattr(observing, "SWEEP_EVERY_S", 0.05)
+    handled = Participant.objects.filter(version="vnext")
+    async with observed(broker, deadline=timedelta(0)):
+        await answered(range(20))
+        await until_stored(handled.filter(handled=20).exists)
+        is_stalled, clock = True, begun + timedelta(hours=1)
+        await answered(range(20, 200))
+        await until(lambda: empty >= 50)
+        is_stalled = False
+        await until_stored(handled.filter(handled=200).exists)
+    evidence = await Evidence.objects.aget()
+    assert (evidence.late, evidence.lost) == (0, 0)
 
 
 #: Says how a version ends an order, by its number; None for silence.

@@ -36,6 +36,7 @@ from kitchen_worker.amqp.dead_letters import publish_dead_letters
 from kitchen_worker.amqp.shutdown import Shutdown
 from kitchen_worker.amqp.tests.waiting import fresh_rabbit
 from kitchen_worker.contract import topology
+from kitchen_worker.contract.messages import utc_now
 from kitchen_worker.contract.topology import FORMER_OBSERVER_QUEUE, STREAM_QUEUE, Queue, Topology
 from kitchen_worker.testing import MemoryBroker, MemoryDeliveries
 from restaurant.models import Launch
@@ -307,7 +308,7 @@ async def test_a_sweep_that_waits_for_the_database_goes_by_the_time_at_which_it_
     monkeypatch.setattr(recorder, "sweep", sweep)
     monkeypatch.setattr(observing, "close_blocks", closed)
     monkeypatch.setattr(observing, "STALL_S", 0.0)
-    await observer._sweep(broker)
+    await observer._sweep(broker, utc_now())
     assert len(times) == 3
     assert len(set(times)) == 1
 
