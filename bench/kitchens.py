@@ -165,7 +165,7 @@ def _times(
     block = np.repeat(np.arange(runs * blocks), pairs.ravel())
     control, candidate = _logs(rng, kitchen, pairs.shape, block)
 
-    def by_block(values: NDArray[np.generic]) -> Array:
+    def by_block(values: NDArray[np.bool_ | np.float64]) -> Array:
         return np.bincount(block, values, runs * blocks).reshape(runs, blocks).astype(float)
 
     starts = np.searchsorted(block, np.arange(runs) * blocks)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from kitchen_worker.contract.messages import MAX_DEPTH
 from restaurant.bill import BillLine, bill
 from restaurant.models import Order, OrderState
 
@@ -207,13 +208,14 @@ def _text(value: object, longest: int = _MAX_TEXT) -> str:
 
 
 def _is_document(text: str) -> bool:
-    """Whether a text is a JSON object or list, as an error's message often is."""
+    """Whether a text is a JSON object or list, as an error's message often is, or looks like one
+    that is nested too deeply to be read."""
     if text.strip()[:1] not in ("{", "["):
         return False
+    if text.count("{") + text.count("[") > MAX_DEPTH:
+        return True
     try:
         json.loads(text)
-    except RecursionError:
-        return True
     except ValueError:
         return False
     return True
