@@ -256,9 +256,13 @@ class Observer:
             decoded = decode_batch(batch, self.describe, utc_now())
             refused = decoded.refused
             for part in decoded.parts(RECORDED_AT_ONCE):
-                refused += await self._in_database(
-                    partial(_record, recorder, part, self._note_changed)
-                )
+                changed: set[UUID] = set()
+                try:
+                    refused += await self._in_database(
+                        partial(_record, recorder, part, changed.update)
+                    )
+                finally:
+                    self._note_changed(changed)
             await publish_dead_letters(broker, refused)
             await deliveries.ack(batch)
         return len(batch)
@@ -351,6 +355,7 @@ class Observer:
             await self.shutdown.wait(ANNOUNCE_EVERY_S)
 
     def _note_changed(self, launches: Iterable[UUID]) -> None:
+        """Have launches announced; only in the loop's thread, as asyncio's events demand."""
         self.changed.update(launches)
         if self.changed:
             self._news.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -598,6 +599,25 @@ async def test_messages_that_wait_while_none_arrive_close_no_block(
         await until_stored(handled.filter(handled=200).exists)
     evidence = await Evidence.objects.aget()
     assert (evidence.late, evidence.lost) == (0, 0)
+
+
+async def test_changes_are_noted_in_the_thread_of_the_loop(
+    launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From another one, asyncio's event may break while it wakes who waits, or wake nobody."""
+    real, threads = Observer._note_changed, set()
+
+    def note(observer: Observer, launches: Any) -> None:
+        threads.add(threading.current_thread())
+        real(observer, launches)
+
+    monkeypatch.setattr(Observer, "_note_changed", note)
+    broker, order = MemoryBroker(), uuid4()
+    async with observed(broker):
+        await broker.publish([sent(launch, order, "vnext"), said(an_event(launch, order))])
+        await until_stored(Observation.objects.filter(state="handled").exists)
+        await until(lambda: bool(threads))
+    assert threads == {threading.current_thread()}
 
 
 #: Says how a version ends an order, by its number; None for silence.
