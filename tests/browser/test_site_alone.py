@@ -96,3 +96,20 @@ def test_a_candidate_that_is_chosen_is_named_everywhere(
     expect(head.locator("[aria-current]")).to_contain_text("vmine")
     expect(site.locator("#requirements .coverage")).to_have_attribute("href", re.compile("vmine"))
     expect(site.locator("#lanes .version[data-role=candidate]")).to_have_text("vmine")
+
+
+@pytest.mark.parametrize("path", ["/", "/dashboard/launches/", "/dashboard/rules/"])
+def test_the_navigation_keeps_its_words_whole_on_a_phone(
+    site: Page, transactional_db: None, path: str
+) -> None:
+    User.objects.create_superuser("ada", password="dark")
+    log_in(site, "ada", path)
+    site.set_viewport_size({"width": 390, "height": 844})
+    expect(site.locator(".masthead-account")).to_be_visible()
+    lines = site.locator(".masthead-nav a").evaluate_all(
+        "links => links.map((one) => one.getClientRects().length)"
+    )
+    assert lines == [1] * len(lines)
+    masthead = site.locator(".masthead").bounding_box()
+    assert masthead is not None
+    assert masthead["height"] < 844 / 4
