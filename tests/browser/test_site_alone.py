@@ -98,7 +98,7 @@ def test_a_candidate_that_is_chosen_is_named_everywhere(
     expect(site.locator("#lanes .version[data-role=candidate]")).to_have_text("vmine")
 
 
-@pytest.mark.parametrize("path", ["/", "/dashboard/launches/", "/dashboard/rules/"])
+@pytest.mark.parametrize("path", ["/dashboard/launches/", "/dashboard/rules/"])
 def test_the_navigation_keeps_its_words_whole_on_a_phone(
     site: Page, transactional_db: None, path: str
 ) -> None:
