@@ -265,7 +265,7 @@ def test_a_long_history_costs_no_more_queries(
         handled(launch, an_order(launch), "vlatest", "vnext")
 
     page(client, BOARD)
-    with django_assert_max_num_queries(34):
+    with django_assert_max_num_queries(38):
         page(client, BOARD)
 
 

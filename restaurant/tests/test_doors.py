@@ -29,6 +29,8 @@ _ARGUMENTS = {
     "order_id": _UUID,
     "pk": 1,
     "kind": "csv",
+    "file": "json",
+    "by": "hour",
 }
 _CUSTOMERS = ("menu", "quote", "ticket", "ticket_state", "api_orders", "api_items")
 _PROBES = ("/api/health", "/api/ready")
