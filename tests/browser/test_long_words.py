@@ -19,6 +19,8 @@ from dashboard.comparison.rules import Treatment
 from dashboard.ingest.rulebook import make_rule
 from dashboard.ingest.stream import read_roster
 from dashboard.launches.ramp import PRESET
+from dashboard.launches.record import read_facts
+from dashboard.launches.record_body import record_body
 from dashboard.review.reviews import SeenRevision, review
 from dashboard.tests.factories import START, a_launch, an_event, an_order
 from dashboard.tests.making import NOW, a_draft, a_replay, record_events
@@ -40,7 +42,7 @@ pytestmark = pytest.mark.browser
 NOT_PAGES = {
     "quote", "ticket_state", "api_orders", "api_items", "api_health", "api_ready", "logout",
     "review", "discrepancies_export", "discrepancy_orders", "discrepancy_replays",
-    "replay_new", "rule_end", "rejudge", "launch_series",
+    "replay_new", "rule_end", "rejudge", "launch_series", "launch_percent", "launch_record_file",
 }  # fmt: skip
 
 
@@ -66,6 +68,17 @@ def pages(order: Order, launch: Launch) -> dict[str, list[str]]:
         "replay": [reverse("replay", args=[one.pk]) for one in models.Replay.objects.all()],
         "launch_changes": [reverse("launch_changes", args=[launch.pk])],
         "requirements": [reverse("requirements", args=[launch.pk])],
+        "launches": ["/dashboard/launches/"],
+        "launch_new": ["/dashboard/launches/new/"],
+        "launches_compare": [f"/dashboard/launches/compare/?a={launch.pk}&b={launch.pk}"],
+        **{
+            name: [reverse(name, args=[launch.pk])]
+            for name in ("launch", "launch_end", "launch_record", "evidence")
+        },
+        **{
+            name: [reverse(name, args=[launch.pk, "w" * 40])]
+            for name in ("launch_stop", "launch_decide")
+        },
         "ramp": [reverse("ramp", args=[launch.pk])],
         "guards": [reverse("guards", args=[launch.pk])],
         "coverage": [reverse("coverage") + whole],
@@ -100,6 +113,7 @@ def long_words(site: Page) -> dict[str, list[str]]:
         reason=word(500),
         at=NOW,
     )
+    _freeze(launch)
     ada.username = word(150)
     ada.save()
     return pages(handled, launch)
@@ -166,6 +180,18 @@ def _review(launch: Launch) -> None:
         differences_margin=0.01, most_missing=0.01, most_behind_s=10, author=word(150),
         reason=word(500), set_at=START + timedelta(hours=1),
     )  # fmt: skip
+
+
+def _freeze(launch: Launch) -> None:
+    """A record, and what was decided on both sides of it."""
+    decision = {"launch": launch.pk, "choice": "abandon", "author": word(150), "opposed": True}
+    said = {"word": "worse", "sentence": word(500), "reason": word(500), "at": NOW}
+    models.LaunchDecision.objects.create(version="w" * 40, step="proposed", **decision, **said)
+    ended = Launch.objects.get(pk=launch.pk)
+    ended.ended_at = NOW
+    body = record_body(read_facts(ended, NOW))
+    models.LaunchRecord.objects.create(launch=launch.pk, body=body, sha256="f" * 64, at=NOW)
+    models.LaunchDecision.objects.create(version="vnext", step="decided", **decision, **said)
 
 
 def _operate(launch: Launch) -> None:
