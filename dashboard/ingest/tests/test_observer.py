@@ -592,9 +592,11 @@ async def test_messages_that_wait_while_none_arrive_close_no_block(
     async with observed(broker, deadline=timedelta(0)):
         await answered(range(20))
         await until_stored(handled.filter(handled=20).exists)
-        is_stalled, clock = True, begun + timedelta(hours=1)
+        is_stalled = True
+        await until(lambda: empty > 0)
         await answered(range(20, 200))
-        await until(lambda: empty >= 50)
+        clock, before = begun + timedelta(hours=1), empty
+        await until(lambda: empty >= before + 50)
         is_stalled = False
         await until_stored(handled.filter(handled=200).exists)
     evidence = await Evidence.objects.aget()
