@@ -45,7 +45,7 @@ export function offerCsv(figure, name, columns) {
   });
 }
 
-/** The figure's table: of the moment when it is opened, so that it stands still while it is read. */
+/** The figure's table: of the moment when it is opened, so that it doesn't change while it is read. */
 export function offerTable(figure, columns) {
   const details = figure.querySelector(".numbers");
   details.addEventListener("toggle", () => {
