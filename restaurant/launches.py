@@ -123,17 +123,13 @@ def open_launch() -> Launch | None:
     return Launch.objects.filter(ended_at__isnull=True).first()
 
 
-def newest_launches(at_most: int) -> list[Launch]:
-    """The open launch first, then the ended ones, newest first."""
-    return list(_newest_first()[:at_most])
-
-
 def newest_launch() -> Launch | None:
     """The open launch, or else the last one, with its dark versions."""
-    return _newest_first().prefetch_related("dark_versions").first()
+    return newest_launches().prefetch_related("dark_versions").first()
 
 
-def _newest_first() -> QuerySet[Launch]:
+def newest_launches() -> QuerySet[Launch]:
+    """The open launch first, then the ended ones, newest first."""
     return Launch.objects.order_by(IsNull(F("ended_at"), True).desc(), "-started_at")
 
 

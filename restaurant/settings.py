@@ -26,11 +26,6 @@ CSRF_FAILURE_VIEW = "restaurant.origins.refused_form"
 #: For URLs that are made outside of a request, too.
 FORCE_SCRIPT_NAME = ENVIRONMENT.path_prefix or None
 BOARD_PUBLIC = ENVIRONMENT.board_public
-GUARD_WORSE = ENVIRONMENT.guard_worse
-GUARD_QUEUE_FULL = ENVIRONMENT.guard_queue_full
-GUARD_CONTROL_SLOWED = ENVIRONMENT.guard_control_slowed
-GUARD_SLOWED_PERCENT = ENVIRONMENT.guard_slowed_percent
-GUARD_SLOWED_ORDERS = ENVIRONMENT.guard_slowed_orders
 
 #: Customers do not log in: their door has no sessions, and nothing of the dashboard's.
 _HAS_DASHBOARD = ENVIRONMENT.door is not Door.CUSTOMERS

@@ -43,7 +43,7 @@ ALLOWED = {
     # Above the verdict, the reviews and the launches: they close blocks of evidence, replay orders,
     # run guards and ramp plans, and freeze records.
     **dict.fromkeys(
-        ("dashboard.ingest.rebuilding", "dashboard.ingest.observer", "dashboard.ingest.observer"),
+        ("dashboard.ingest.rebuilding", "dashboard.ingest.observer"),
         (*_OBSERVED, "dashboard.review", *_LAUNCH_JOBS),
     ),
     **dict.fromkeys(_LAUNCH_JOBS, (*_OBSERVED, "dashboard.review", *_LAUNCH_JOBS)),

@@ -137,6 +137,11 @@ class VerdictText:
     trouble: str
 
 
+def requirement_status(standing: str) -> str:
+    """What people read of a RequirementStatus."""
+    return _STATUS.get(standing, standing)
+
+
 def verdict_text(state: Json) -> VerdictText | None:
     """The verdict of a board's state; None while there is none."""
     verdict = state["verdict"]
@@ -247,7 +252,7 @@ def _checklist_item(row: Json, *, over: bool) -> ChecklistItem:
         key=row["key"],
         anchor=row["key"].replace(" ", "-"),
         standing=row["standing"],
-        status=_STATUS.get(row["standing"], row["standing"]),
+        status=requirement_status(row["standing"]),
         text=_text(row["text"]),
         limit=_limit(row["key"], row["line"]),
         plot=_plot(row),

@@ -56,9 +56,9 @@ def author_of(guard: Guard) -> str:
 def are_on() -> dict[Guard, bool]:
     """Each guard, and whether its setting is on."""
     return {
-        Guard.WORSE: settings.GUARD_WORSE,
-        Guard.QUEUE_FULL: settings.GUARD_QUEUE_FULL,
-        Guard.CONTROL_SLOWED: settings.GUARD_CONTROL_SLOWED,
+        Guard.WORSE: settings.ENVIRONMENT.guard_worse,
+        Guard.QUEUE_FULL: settings.ENVIRONMENT.guard_queue_full,
+        Guard.CONTROL_SLOWED: settings.ENVIRONMENT.guard_control_slowed,
     }
 
 
@@ -151,11 +151,13 @@ def slowed_control(launch: Launch, version: str, now: datetime) -> Reason | None
     before = LogHistogram()
     for times in _times_before(launch.pk, launch.control, rose_at):
         before.merge(times)
-    least = settings.GUARD_SLOWED_ORDERS
+    least = settings.ENVIRONMENT.guard_slowed_orders
     if before.total < least:
         return None
     since = _times(launch.pk, launch.control, rose_at, now)
-    why = when_slowed(before, since, by_percent=settings.GUARD_SLOWED_PERCENT, least_orders=least)
+    why = when_slowed(
+        before, since, by_percent=settings.ENVIRONMENT.guard_slowed_percent, least_orders=least
+    )
     return Reason(Guard.CONTROL_SLOWED, why) if why else None
 
 
@@ -215,9 +217,12 @@ def unacknowledged(launch: UUID, version: str) -> QuerySet[GuardAction]:
     return GuardAction.objects.filter(launch=launch, version=version, acknowledged_at__isnull=True)
 
 
+def acknowledged(launch: UUID) -> QuerySet[GuardAction]:
+    return GuardAction.objects.filter(launch=launch, acknowledged_at__isnull=False)
+
+
 def last_acknowledged(launch: UUID, version: str, guard: Guard) -> GuardAction | None:
-    actions = GuardAction.objects.filter(launch=launch, version=version, guard=guard)
-    return actions.filter(acknowledged_at__isnull=False).first()
+    return acknowledged(launch).filter(version=version, guard=guard).first()
 
 
 def acknowledge(pk: int, launch: UUID, *, author: str, reason: str, now: datetime) -> GuardAction:

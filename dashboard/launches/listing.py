@@ -8,16 +8,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Count, F, QuerySet
-from django.db.models.lookups import IsNull
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from dashboard.board import wording
 from dashboard.comparison.outcome import Decision
 from dashboard.launches.decisions import newest_steps
 from dashboard.launches.words import Spoken, candidates_of, final_words, words_now
-from dashboard.models import Discrepancy, LaunchDecision, Participant
+from dashboard.models import (
+    DecisionStep,
+    Discrepancy,
+    FinalVerdict,
+    LaunchChoice,
+    LaunchDecision,
+    Participant,
+)
+from dashboard.verdict.wording import Word
 from kitchen_worker.contract.messages import Role
+from restaurant.launches import newest_launches
 from restaurant.models import DarkVersion, Launch
 
 #: Launches on a page of the list, and those that can be paged through.
@@ -62,8 +70,7 @@ class ListedLaunch:
 
 def every_launch() -> QuerySet[Launch]:
     """The launches with their dark versions: the open one, then the newest first; bounded."""
-    launches = Launch.objects.prefetch_related("dark_versions")
-    return launches.order_by(IsNull(F("ended_at"), True).desc(), "-started_at")[:MOST]
+    return newest_launches().prefetch_related("dark_versions")[:MOST]
 
 
 def listed(launches: Sequence[Launch]) -> list[ListedLaunch]:
@@ -116,3 +123,28 @@ def _open(launches: Collection[Launch]) -> Counter[UUID]:
     for launch, version, number in counted:
         found[launch] += number if version in candidates[launch] else 0
     return found
+
+
+def bad_releases_stopped() -> int:
+    """Candidates, each once a launch, that were WORSE and then abandoned, or had 0 % at the end.
+
+    WORSE counts as the final verdict, or as that at the time of the decision.
+    """
+    worse = set(FinalVerdict.objects.filter(word=Word.WORSE).values_list("launch", "version"))
+    decisions = LaunchDecision.objects.filter(step=DecisionStep.DECIDED)
+    decided = decisions.values_list("launch", "version", "choice", "word")
+    abandoned = {
+        (launch, version)
+        for launch, version, choice, word in decided
+        if choice == LaunchChoice.ABANDON and (word == Word.WORSE or (launch, version) in worse)
+    }
+    promoted = {
+        (launch, version)
+        for launch, version, choice, _ in decided
+        if choice == LaunchChoice.PROMOTE
+    }
+    stopped = DarkVersion.objects.filter(
+        role=Role.CANDIDATE, percent=0, launch__in={launch for launch, _ in worse}
+    )
+    at_zero = set(stopped.values_list("launch", "version")) & worse
+    return len(abandoned | (at_zero - promoted))

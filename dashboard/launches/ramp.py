@@ -19,9 +19,9 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from dashboard.database import atomic
+from dashboard.launches.guards import unacknowledged
 from dashboard.models import (
     OPEN_RAMPS,
-    GuardAction,
     Participant,
     RampChange,
     RampChangeKind,
@@ -462,9 +462,7 @@ def _check_state(plan: RampPlan, *states: RampState) -> None:
 
 
 def _check_guards(plan: RampPlan) -> None:
-    acted = GuardAction.objects.filter(
-        launch=plan.launch, version=plan.version, acknowledged_at__isnull=True
-    ).first()
+    acted = unacknowledged(plan.launch, plan.version).first()
     if acted is not None:
         raise RampRefused(f"the guard “{acted.guard}” stopped it; acknowledge that first")
 

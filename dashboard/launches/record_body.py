@@ -20,7 +20,7 @@ from restaurant.models import DarkVersion, Launch, LaunchChange, LaunchChangeKin
 
 #: Of the structure below; rises when a field changes its meaning.
 FORMAT = 1
-#: The most entries of each list; how many are left out is said beside it.
+#: The most entries of each list; beside it is how many are left out.
 MOST_DISCREPANCIES = 500
 MOST_REVIEWS = 20
 MOST_ACTS = 500

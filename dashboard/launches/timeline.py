@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 from django.db.models import Q, QuerySet
 
 from dashboard.comparison.foreign_text import visible
+from dashboard.launches.guards import acknowledged
 from dashboard.models import (
     DecisionStep,
     FinalVerdict,
     LaunchDecision,
     Participant,
+    RampChange,
     Review,
     Rule,
 )
@@ -23,11 +25,6 @@ from restaurant.models import Launch
 
 #: Events on a page.
 ON_A_PAGE = 50
-_STEPS = {
-    DecisionStep.PROPOSED: "proposed to {}",
-    DecisionStep.WITHDRAWN: "withdrew the proposal to {}",
-    DecisionStep.DECIDED: "decided to {}",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +83,24 @@ def _events(launch: Launch, before: datetime | None, at_most: int) -> Iterator[T
             page="discrepancy",
             pk=one.discrepancy.pk,
         )
+    ramps = RampChange.objects.filter(plan__launch=launch.pk).select_related("plan")
+    for one in newest(ramps, "at"):
+        yield TimelineEvent(
+            at=one.at,
+            kind="ramp plan",
+            what=f"{one.plan.version}: {one.kind}",
+            author=one.author,
+            reason=one.reason,
+        )
+    for one in newest(acknowledged(launch.pk), "acknowledged_at"):
+        yield TimelineEvent(
+            at=one.acknowledged_at,
+            kind="guard",
+            what=f"{one.version}: acknowledged that the guard \N{LEFT DOUBLE QUOTATION MARK}"
+            f"{one.guard}\N{RIGHT DOUBLE QUOTATION MARK} stopped it",
+            author=one.acknowledged_by,
+            reason=one.acknowledged_reason,
+        )
     yield from _rules(launch, before, at_most)
     yield from _builds(launch, before)
     for one in newest(FinalVerdict.objects.filter(launch=launch.pk), "at"):
@@ -96,7 +111,7 @@ def _events(launch: Launch, before: datetime | None, at_most: int) -> Iterator[T
         yield TimelineEvent(
             at=one.at,
             kind="decision",
-            what=f"{one.version}: {_STEPS[DecisionStep(one.step)].format(one.choice)}",
+            what=f"{one.version}: {DecisionStep(one.step).on(one.choice)}",
             author=one.author,
             reason=one.reason,
             opposed=one.opposed,

@@ -123,6 +123,11 @@ class DecisionStep(StrEnum):
     #: Final: there is no other decision on the version in this launch.
     DECIDED = "decided"
 
+    def on(self, choice: str) -> str:
+        """What somebody did, as in "decided to promote"."""
+        withdrew = self is DecisionStep.WITHDRAWN
+        return f"{'withdrew the proposal' if withdrew else self} to {choice}"
+
 
 class LaunchDecision(models.Model):
     """One step of a decision on a version of a launch; the newest one counts. It is never changed

@@ -76,7 +76,7 @@ def board(request: HttpRequest) -> HttpResponse:
             "here": request.get_full_path(),
             "filters": list(Filter),
             "changes": newest_changes(launch, _CHANGES),
-            "launches": newest_launches(_LAUNCHES),
+            "launches": newest_launches()[:_LAUNCHES],
             **_without_script(request, launch, state),
         },
     )

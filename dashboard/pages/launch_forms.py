@@ -71,7 +71,7 @@ class ShareField(forms.DecimalField):
 
 
 class ReasonField(forms.CharField):
-    """Why; kept for ever."""
+    """Why; it is kept."""
 
     def __init__(self, *, required: bool = True) -> None:
         super().__init__(

@@ -14,9 +14,8 @@ from django.views.decorators.http import require_safe
 
 from dashboard.access import CHANGE_LAUNCH, DECIDE, START_LAUNCH, board_access, may
 from dashboard.launches.comparison import Fact, discrepancies, threshold_values, version_facts
-from dashboard.launches.listing import ON_A_PAGE, every_launch, listed
+from dashboard.launches.listing import ON_A_PAGE, bad_releases_stopped, every_launch, listed
 from dashboard.launches.sheet import versions_of
-from dashboard.launches.stopped_releases import bad_releases_stopped
 from dashboard.launches.timeline import timeline
 from dashboard.pages.launch_forms import SharesForm
 from dashboard.pages.thresholds import WORDS, shown

@@ -291,8 +291,8 @@ def _guards_page(
         "settings": [
             (guard, what, setting, is_on[guard]) for guard, (setting, what) in _GUARDS.items()
         ],
-        "slowed_percent": settings.GUARD_SLOWED_PERCENT,
-        "slowed_orders": settings.GUARD_SLOWED_ORDERS,
+        "slowed_percent": settings.ENVIRONMENT.guard_slowed_percent,
+        "slowed_orders": settings.ENVIRONMENT.guard_slowed_orders,
         "open": [
             (one, given.get(one.pk) or ReasonForm(prefix=f"acknowledge-{one.pk}"))
             for one in open_ones

@@ -11,10 +11,11 @@ from typing import Any
 from django.utils.text import slugify
 
 from dashboard.board import wording
+from dashboard.board.verdict import requirement_status
 from dashboard.comparison.foreign_text import visible_together
 from dashboard.launches.record import LaterActs, later_acts, read_body
 from dashboard.launches.record_body import Json, decision_json, review_json
-from dashboard.models import LaunchRecord
+from dashboard.models import DecisionStep, LaunchRecord
 from dashboard.pages.rule_forms import in_words
 from dashboard.pages.thresholds import WORDS, shown
 from dashboard.review.foreign_cells import csv_cell, csv_line, markdown_code
@@ -25,10 +26,6 @@ _OF_DISCREPANCY = (
     "noise_pairs", "noise_rate", "counts_against", "carried", "first_seen_at", "last_seen_at",
     "last_build", "control_value", "version_value",
 )  # fmt: skip
-_STEPS = {
-    "proposed": "proposed to {}", "withdrawn": "withdrew the proposal to {}",
-    "decided": "decided to {}",
-}  # fmt: skip
 
 
 class RecordFile(StrEnum):
@@ -144,9 +141,9 @@ def _verdicts(body: Json) -> Iterator[str]:
         said = markdown_code(one["verdict"]["sentence"], cell=False)
         yield f"**{version} {one['word'].upper()}**, on {one['orders']:,} orders: {said}"
         yield ""
-        rows = ([row["key"], row["standing"], _code(row["text"])]
+        rows = ([row["key"], requirement_status(row["standing"]), _code(row["text"])]
                 for row in one["verdict"]["requirements"])  # fmt: skip
-        yield from _table(("requirement", "standing", "result"), rows, "")
+        yield from _table(("requirement", "status", "result"), rows, "")
         yield ""
     if not body["verdicts"]:
         yield "No candidates."
@@ -221,7 +218,7 @@ def _decision_cells(one: Json) -> list[str]:
     against = " **against the verdict**" if one["opposed"] else ""
     return [
         _at(one["at"]), _code(one["version"]),
-        _STEPS[one["step"]].format(one["choice"]) + against,
+        DecisionStep(one["step"]).on(one["choice"]) + against,
         _code(one["author"]), _code(one["reason"]), (one["word"] or "none").upper(),
     ]  # fmt: skip
 

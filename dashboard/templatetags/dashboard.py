@@ -15,9 +15,10 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from dashboard.board import wording
+from dashboard.board.verdict import requirement_status
 from dashboard.comparison.foreign_text import cut_together, pieces, visible, visible_together
 from dashboard.comparison.paths import NOTHING
-from dashboard.models import Discrepancy, Rule
+from dashboard.models import DecisionStep, Discrepancy, Rule
 from dashboard.pages.replays import Panel, panel
 from dashboard.pages.rule_forms import in_words
 from dashboard.review.listing import open_count
@@ -43,6 +44,15 @@ def open_badge(context: Context, *, replaces: bool = False) -> dict[str, Any]:
 def rate(part: float | None) -> str:
     """A share as text."""
     return wording.part(part)
+
+
+register.filter(requirement_status)
+
+
+@register.filter
+def decision_step(step: str, choice: str) -> str:
+    """What somebody did on the way to a decision."""
+    return DecisionStep(step).on(choice)
 
 
 @register.filter

@@ -16,8 +16,10 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from dashboard.comparison.outcome import Decision
+from dashboard.launches.ramp import PRESET, pause, set_plan
 from dashboard.models import (
     FinalVerdict,
+    GuardAction,
     LaunchChoice,
     LaunchDecision,
     LaunchRequirements,
@@ -90,7 +92,7 @@ def text(page: Any) -> str:
 
 
 def problems(response: Any) -> dict[str, str]:
-    """What is said to be wrong, by field."""
+    """What is wrong, by field."""
     found = re.findall(r'id="problem-([\w-]+)">([^<]+)<', response.content.decode())
     return {name: html.unescape(said) for name, said in found}
 
@@ -274,7 +276,7 @@ def test_a_percent_without_a_reason_or_of_an_old_page_is_refused_at_its_field(
 def test_a_version_is_stopped_after_a_question_with_a_reason(client: Client, ada: User) -> None:
     launch = begin()
     stop = f"{page_of(launch)}stop/vnext/"
-    assert "From the next order on it gets 0 %, now 25" in text(shown(client, stop))
+    assert "From the next order on it gets 0 % instead of 25" in text(shown(client, stop))
     assert problems(client.post(stop, {"reason": " "})) == {"reason": "Enter a reason."}
     assert percents(launch)["vnext"] == 25
     response = client.post(stop, {"reason": "it fails"}, follow=True)
@@ -335,7 +337,7 @@ def test_a_decision_is_kept_with_the_word_of_its_time(client: Client, ada: User)
     final(launch, "worse")
     decide = f"{page_of(launch)}decide/vnext/"
     page = text(shown(client, decide))
-    assert "To promote it goes against the verdict" in page
+    assert "To promote it would be against the verdict" in page
     assert problems(client.post(decide, {"reason": "why not"})) == {"act": "Choose a decision."}
     response = client.post(decide, {"reason": "it fails", "act": "abandon"}, follow=True)
     made = LaunchDecision.objects.get()
@@ -440,6 +442,13 @@ def test_the_timeline_holds_acts_and_events_of_every_kind(client: Client) -> Non
     )  # fmt: skip
     decide_as("abandon", launch)
     final(launch, "worse")
+    now = timezone.now()
+    plan = set_plan(launch, "vnext", PRESET, author="ada", reason="slowly", now=now)
+    pause(plan, author="bo", reason="lunch", now=now)
+    GuardAction.objects.create(
+        launch=launch.pk, version="vnext", guard="worse", why="slow", at=now, percent=25,
+        acknowledged_by="cy", acknowledged_at=now, acknowledged_reason="known",
+    )  # fmt: skip
     page = text(shown(client, page_of(launch)))
     for expected in (
         "first report of git:1a2b3c",
@@ -447,6 +456,9 @@ def test_the_timeline_holds_acts_and_events_of_every_kind(client: Client) -> Non
         "vnext: decided to abandon bo: enough",
         "final on vnext: WORSE",
         "launch started: vlatest (control)",
+        "vnext: set ada: slowly",
+        "vnext: paused bo: lunch",
+        "vnext: acknowledged that the guard “worse” stopped it cy: known",
     ):
         assert expected in page, expected
 

@@ -20,8 +20,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from dashboard.comparison.outcome import Decision
+from dashboard.launches.listing import bad_releases_stopped
 from dashboard.launches.record import RecordKeeper
-from dashboard.launches.stopped_releases import bad_releases_stopped
 from dashboard.models import LaunchChoice, LaunchDecision, LaunchRecord, Participant
 from dashboard.review.reviews import SeenRevision, review
 from dashboard.tests.making import a_discrepancy

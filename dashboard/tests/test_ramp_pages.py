@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -63,7 +64,7 @@ def post(client: Client, launch: Launch, act: str, **fields: str) -> Any:
 
 
 def problems(response: Any) -> dict[str, str]:
-    """What is said to be wrong, by field."""
+    """What is wrong, by field."""
     return dict(re.findall(r'id="problem-([\w-]+)">([^<]+)<', response.content.decode()))
 
 
@@ -198,7 +199,7 @@ def test_a_forged_action_is_not_found(
 def test_the_guards_page_shows_the_settings(
     client: Client, launch: Launch, settings: Settings
 ) -> None:
-    settings.GUARD_WORSE, settings.GUARD_SLOWED_PERCENT = True, 75
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, guard_worse=True, guard_slowed_percent=75)
     page = text(client.get(page_of(launch, "guards")))
     assert "Worse : on GUARD_WORSE" in page
     assert "Its median rose by 75 % or more, on 200 orders each" in page

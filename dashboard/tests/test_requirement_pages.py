@@ -58,7 +58,7 @@ def page_of(launch: Launch) -> str:
 
 
 def problems(response: Any) -> dict[str, str]:
-    """What is said to be wrong, by field."""
+    """What is wrong, by field."""
     found = re.findall(r'id="problem-(\w+)">([^<]+)<', response.content.decode())
     return dict(found)
 

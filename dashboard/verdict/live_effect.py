@@ -116,7 +116,7 @@ class LiveEffect(msgspec.Struct, frozen=True):
         return self._blocks().estimate
 
     def interval(self, alpha: float) -> Interval:
-        """Where it lies, at level alpha and at every look; unbounded while blocks are too few."""
+        """Its interval, at level alpha and at every look; unbounded while blocks are too few."""
         return self._blocks().interval(alpha)
 
     def _blocks(self) -> MultiLevelBlocks:

@@ -1,5 +1,5 @@
 """The site as nginx shows it, with the example of docs/operations.md: below a path, by TLS on a
-port; and what is said when the proxy or the settings are wrong."""
+port; and what the site says when the proxy or the settings are wrong."""
 
 from __future__ import annotations
 

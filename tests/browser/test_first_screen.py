@@ -277,7 +277,7 @@ def test_the_colour_scheme_is_kept_and_applied_before_anything_is_painted(browse
     page.reload()
     expect(page.get_by_label("Colour scheme")).to_have_value("dark")
     assert page.evaluate(ground) == dark
-    # The script stands before the style sheets, in the head.
+    # The script is before the style sheets, in the head.
     order = "[...document.head.querySelectorAll('script[src], link[rel=stylesheet]')]"
     assert page.evaluate(f"{order}[0].src").endswith("js/scheme.js")
     page.get_by_label("Colour scheme").select_option("System scheme")

@@ -17,7 +17,7 @@ CLICKS = {"start": 2, "percent": 1, "stop": 2, "end": 2, "abandon": 2}
 
 
 class Person:
-    """Clicks what lies inside the viewport, and counts the clicks."""
+    """Clicks what is inside the viewport, and counts the clicks."""
 
     def __init__(self, page: Page, width: int) -> None:
         self.page = page

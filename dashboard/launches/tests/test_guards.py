@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -215,14 +216,16 @@ def test_orders_dropped_before_the_last_change_of_the_percent_stop_nothing(launc
     assert percent_of(launch) == 5
 
 
-@pytest.mark.parametrize("name", ["GUARD_WORSE", "GUARD_QUEUE_FULL", "GUARD_CONTROL_SLOWED"])
+_NAMES = ("guard_worse", "guard_queue_full", "guard_control_slowed")
+
+
+@pytest.mark.parametrize("name", _NAMES)
 def test_a_guard_that_is_off_does_nothing(launch: Launch, settings: Settings, name: str) -> None:
-    for one in ("GUARD_WORSE", "GUARD_QUEUE_FULL", "GUARD_CONTROL_SLOWED"):
-        setattr(settings, one, one != name)
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, **{one: one != name for one in _NAMES})
     assert list(guards.are_on().values()).count(False) == 1
     dropped(launch, START + timedelta(seconds=1))
     watched()
-    assert (percent_of(launch) == 0) is settings.GUARD_QUEUE_FULL
+    assert (percent_of(launch) == 0) is settings.ENVIRONMENT.guard_queue_full
 
 
 def test_baselines_and_stopped_versions_and_ended_launches_are_left_alone(launch: Launch) -> None:
@@ -291,5 +294,5 @@ def test_an_acknowledgement_has_a_reason_and_stays(launch: Launch) -> None:
 
 def test_without_guards_and_plans_no_queue_is_read(launch: Launch, settings: Settings) -> None:
     assert sorted(watching.versions_to_watch()) == ["vlatest", "vlatest-b", "vnext"]
-    settings.GUARD_WORSE = settings.GUARD_QUEUE_FULL = settings.GUARD_CONTROL_SLOWED = False
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, **dict.fromkeys(_NAMES, False))
     assert watching.versions_to_watch() == []

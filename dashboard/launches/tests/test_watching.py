@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -45,7 +46,7 @@ def a_plan(launch: Launch) -> RampPlan:
 async def test_a_worse_candidate_is_stopped_by_its_guard_and_its_plan_pauses(
     launch: Launch, settings: Settings
 ) -> None:
-    settings.GUARD_WORSE = True
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, guard_worse=True)
     await sync_to_async(weigh)(launch, twice_as_slow)
     await sync_to_async(a_plan)(launch)
     broker = MemoryBroker()
@@ -109,7 +110,7 @@ def test_a_plan_waits_a_while_for_events_and_then_pauses(launch: Launch) -> None
     watcher.watch(waiting, now)
     watcher.watch(waiting, now + PATIENCE / 2)
     assert RampPlan.objects.get().state == RampState.RUNNING
-    # They come again: the patience begins anew.
+    # They come again: the patience begins again.
     heard(launch, utc_now(), handled=9)
     watcher.watch(waiting, now + PATIENCE / 2)
     heard(launch, stale["newest_at"], handled=99)
