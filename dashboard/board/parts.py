@@ -38,9 +38,8 @@ _DECISIONS = (
 
 
 _NAMES = (
-    *("launch", "guards", "verdict", "requirements", "indicators", "discrepancies"),
-    "outcomes",
-)
+    "launch", "guards", "verdict", "requirements", "indicators", "discrepancies", "outcomes",
+)  # fmt: skip
 #: Discrepancies on the board; the rest are on their own page.
 SHOWN = 8
 #: What a version has where it has no value, by the kind of difference.

@@ -128,9 +128,7 @@ def _participant(row: models.Participant, role: Any) -> ParticipantRecord:
     values["builds"] = tuple((build, first, last) for build, first, last in row.builds)
     values["times"] = _buckets(row.times)
     values["hindsight"] = hindsight_of(row)
-    values["live_effect"] = msgspec.convert(
-        row.live_effect, LiveEffect, str_keys=True, strict=False
-    )
+    values["live_effect"] = live_effect_of(row)
     values["arrivals"] = arrivals_of(row)
     values["accounted_from"] = row.accounted_from
     return ParticipantRecord(version=row.version, role=role, **values)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -34,13 +34,13 @@ from dashboard.pages.accounted_orders import (
     numbers_of,
     orders_at,
 )
+from dashboard.pages.launches import launch_or_404
 from dashboard.verdict.capacity import MINUTE_S, Capacity, Handling, capacity_of
 from dashboard.verdict.hindsight import slowest_tenth_ms
 from dashboard.verdict.traffic import Traffic, read_traffic
 from kitchen_worker.contract.messages import Role
 from kitchen_worker.contract.topology import ANSWERS_QUEUE
 from restaurant.dark_answers import check_answers
-from restaurant.launches import find_launch
 from restaurant.models import Launch
 
 #: What each place means.
@@ -73,9 +73,7 @@ class PlaceRow:
 @board_access
 def evidence(request: HttpRequest, launch: UUID) -> HttpResponse:
     """The evidence of a launch, and on request the orders behind one of its numbers."""
-    found = find_launch(launch)
-    if found is None:
-        raise Http404("there is no such launch")
+    found = launch_or_404(launch)
     traffic = read_traffic(found, None)
     context = {
         "launch": found,

@@ -23,8 +23,8 @@ from dashboard.launches import guards, ramp
 from dashboard.launches.guards import GuardRefused
 from dashboard.launches.ramp import PRESET, Position, RampRefused, Step, read_steps
 from dashboard.models import Guard, GuardAction, RampChange, RampPlan, RampState
+from dashboard.pages.launches import launch_or_404
 from kitchen_worker.contract.messages import Role
-from restaurant.launches import find_launch
 from restaurant.models import DarkVersion, Launch
 
 _REASON = "Enter a reason."
@@ -128,7 +128,7 @@ _ACTS: dict[str, tuple[type[ReasonForm], Callable[..., None]]] = {
 @board_access
 def ramp_plan(request: HttpRequest, launch: UUID) -> HttpResponseBase:
     """The ramp plan of each candidate of a launch."""
-    found = _launch(launch)
+    found = launch_or_404(launch)
     if request.method == "POST":
         return _change_plan(request, found)
     return _ramp_page(request, found, {})
@@ -254,7 +254,7 @@ _GUARDS = {
 @board_access
 def launch_guards(request: HttpRequest, launch: UUID) -> HttpResponseBase:
     """What guards did in a launch, and the form to acknowledge it."""
-    found = _launch(launch)
+    found = launch_or_404(launch)
     if request.method == "POST":
         return _acknowledge(request, found)
     return _guards_page(request, found, {})
@@ -305,13 +305,6 @@ def _guards_page(
         "done": [one for one in actions if one.acknowledged_at is not None],
     }
     return render(request, "dashboard/ramp_guards.html", context, status=status)
-
-
-def _launch(pk: UUID) -> Launch:
-    launch = find_launch(pk)
-    if launch is None:
-        raise Http404("there is no such launch")
-    return launch
 
 
 def _candidates(launch: Launch) -> dict[str, DarkVersion]:
